@@ -1,0 +1,1 @@
+"""The playground in the browser: one page that streams."""

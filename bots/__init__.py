@@ -1,0 +1,1 @@
+"""Runnable processes: the only place that wires things together."""

@@ -1,0 +1,1 @@
+"""The DeepSeek chat-completion API: its stream decoder, its wire types, its client."""

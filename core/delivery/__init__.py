@@ -1,0 +1,1 @@
+"""Delivery: what of a growing answer is posted or edited, and when."""

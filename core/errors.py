@@ -1,0 +1,130 @@
+"""What can go wrong, by what to do about it.
+
+ThreadseekError
+├── CompletionError      the API failed; `failure` says how
+├── DeliveryError        a platform failed
+│   ├── RateLimited      wait `retry_after` seconds
+│   ├── Unreachable      the call may or may not have landed; it may be tried again
+│   ├── PartGone         the message was deleted by somebody
+│   ├── TooLarge         the platform refused the size
+│   └── Undeliverable    for ever: removed from the channel, token revoked, thread locked
+├── StoreError           the database failed
+│   ├── StoreBusy        locked for too long; try again
+│   ├── StoreUnusable    full, read-only, newer than the code, in use by another process
+│   └── LostClaim        another worker holds the conversation now
+└── ConfigurationError   every problem at once
+
+Adapters and the store chain the library's own error as the cause.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class ThreadseekError(Exception):
+    """Everything that is not a programming error."""
+
+
+class Failure(StrEnum):
+    """Why a completion failed. What follows from each: `core.turns.retrying`."""
+
+    TRANSPORT = "transport"  # no connection, DNS, TLS, dropped before headers
+    STALLED = "stalled"  # one of the two clocks ran out
+    TRUNCATED = "truncated"  # the stream ended without a finish
+    BUSY = "busy"  # 429
+    SERVER = "server"  # 408, 5xx, insufficient_system_resource
+    EMPTY = "empty"  # finished without a visible word
+    TOO_LONG = "too_long"  # the history exceeds the context; `limit` is the model's, if it said so
+    TOO_BIG = "too_big"  # 413
+    MAX_TOKENS = "max_tokens"  # max_tokens out of range; `limit` is the largest allowed
+    SHAPE = "shape"  # the order or kind of the messages was refused
+    MODERATED = "moderated"  # "Content Exists Risk"
+    REFUSED = "refused"  # 400 or 422 for any other reason
+    CREDENTIALS = "credentials"  # 401, 403, wrong or expired key
+    BALANCE = "balance"  # 402, used_up
+    CONFIGURATION = "configuration"  # token_mismatched, api_not_implemented, no_api, unknown model
+
+
+class CompletionError(ThreadseekError):
+    """The API did not answer.
+
+    status: HTTP status, 0 without one. code, message: the API's own, keys redacted, message at
+    most 300 characters. trace_id: the API's id of the request, "" without one. retry_after:
+    seconds the API asked us to wait, None without. limit: a number the message named, see Failure.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str = "",
+        *,
+        status: int = 0,
+        code: str = "",
+        trace_id: str = "",
+        retry_after: float | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(failure, message)
+        self.failure = failure
+        self.message = message
+        self.status = status
+        self.code = code
+        self.trace_id = trace_id
+        self.retry_after = retry_after
+        self.limit = limit
+
+    def __str__(self) -> str:
+        facts = [self.failure.value, self.status and f"HTTP {self.status}", self.code, self.message]
+        return " · ".join(str(fact) for fact in facts if fact)
+
+
+class DeliveryError(ThreadseekError):
+    """A platform call failed."""
+
+
+class RateLimited(DeliveryError):
+    """The platform said 429. retry_after: seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"rate limited for {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class Unreachable(DeliveryError):
+    """No answer, or a server error: the call may have landed. Trying again may help."""
+
+
+class PartGone(DeliveryError):
+    """The message that should be edited was deleted: taken as a wish to stop."""
+
+
+class TooLarge(DeliveryError):
+    """The platform refused the size of the text."""
+
+
+class Undeliverable(DeliveryError):
+    """Nothing sent to this thread will land: no further call is worth making for this turn."""
+
+
+class StoreError(ThreadseekError):
+    """The database failed."""
+
+
+class StoreBusy(StoreError):
+    """The database stayed locked past the time a caller can wait. Nothing was written."""
+
+
+class StoreUnusable(StoreError):
+    """The database can't be used; the message says why and what to do. Nothing was written."""
+
+
+class LostClaim(StoreError):
+    """Another worker holds this conversation now: stop without a further write."""
+
+
+class ConfigurationError(ThreadseekError):
+    """One or more variables are wrong. problems: one line each, beginning with the variable."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,167 @@
+"""What turns and delivery ask of the world. Each port is satisfied elsewhere and joined in bots.
+
+`Thread` is all that a platform must give. What some platforms can do besides are protocols of one
+method (`ShowsStatus`, ...): a thread that has the method has the ability.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from core.lifecycle import State
+from core.types import (
+    Chunk,
+    CompletionRequest,
+    Conversation,
+    Limits,
+    Memory,
+    Outcome,
+    PartId,
+    Prompt,
+    Remembered,
+    ThreadKey,
+)
+
+
+class Thread(Protocol):
+    """Live handle on one conversation, for one turn. Texts are the model's own Markdown."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the platform allows here."""
+
+    async def post(self, text: str, key: str) -> PartId:
+        """Post a new message. key: the same for a repeated attempt at the same post.
+
+        Raises: RateLimited, Unreachable, TooLarge, Undeliverable.
+        """
+
+    async def edit(self, part: PartId, text: str) -> None:
+        """Replace the text of a posted message.
+
+        Raises: RateLimited, Unreachable, PartGone, TooLarge, Undeliverable.
+        """
+
+
+@runtime_checkable
+class ShowsStatus(Protocol):
+    """Can say what is going on before there are words ("is thinking…")."""
+
+    async def status(self, text: str) -> None:
+        """Show one line of status; it goes by itself when a message is posted. Never raises."""
+
+
+@runtime_checkable
+class ReadsEarlier(Protocol):
+    """Can read what was said in the thread before the prompt."""
+
+    async def earlier(self) -> Sequence[Remembered]:
+        """Messages before the prompt, oldest first, identities set. Empty when there are none.
+
+        Raises: DeliveryError.
+        """
+
+
+@runtime_checkable
+class FindsPost(Protocol):
+    """Can find a post whose reply was lost."""
+
+    async def find(self, key: str) -> PartId | None:
+        """The message posted with this key, None when there is none. Raises: DeliveryError."""
+
+
+@runtime_checkable
+class RemovesPart(Protocol):
+    """Can delete one of our own messages."""
+
+    async def remove(self, part: PartId) -> None:
+        """Delete it; deleting what is gone is fine. Raises: RateLimited, Unreachable."""
+
+
+class Threads(Protocol):
+    """A platform, as the engine sees it."""
+
+    def open(self, prompt: Prompt) -> Thread:
+        """The live handle for answering this prompt; makes no call."""
+
+
+class Completions(Protocol):
+    """The chat-completion API."""
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """Chunks as they arrive; one attempt. Close it to close the upstream connection at once.
+
+        Ends after a finish of every choice or after a chunk that is `done`.
+        Raises: CompletionError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One part of a reply that was announced to the store: id is None until its post returned."""
+
+    index: int
+    id: PartId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A claimed turn, as it was read when it was claimed. fence: grows with every claim."""
+
+    id: int
+    prompt: Prompt
+    state: State
+    attempts: int
+    fence: int
+    parts: tuple[Posted, ...] = ()
+    outcome: Outcome | None = None
+
+
+class Turns(Protocol):
+    """The durable inbox and the life of its turns. Every method is one transaction.
+
+    Methods that take a `Turn` raise `LostClaim` when the claim's fence is no longer the newest.
+    All raise StoreBusy and StoreUnusable.
+    """
+
+    async def accept(self, prompt: Prompt) -> bool:
+        """Store prompt and turn; False when it is known already or a follow-up to nothing."""
+
+    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+        """Take the head turn of a free conversation for `lease` seconds; None without one."""
+
+    async def renew(self, turn: Turn, lease: float) -> None:
+        """Hold the conversation for `lease` seconds from now."""
+
+    async def attempt(self, turn: Turn) -> int:
+        """Count one more API attempt before it is made; returns how many there are now."""
+
+    async def announce(self, turn: Turn, index: int) -> None:
+        """Say that the part `index` is about to be posted."""
+
+    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
+        """Keep the id of the posted part `index`."""
+
+    async def answer(
+        self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory
+    ) -> None:
+        """Commit the outcome, the history entries and the memory: claimed -> answered."""
+
+    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
+        """Step to settled, abandoned or cancelled, and free the conversation."""
+
+    async def release(self, turn: Turn) -> None:
+        """Give the turn back, to be claimed again: claimed -> received; answered stays."""
+
+    async def waiting(self, thread: ThreadKey) -> int:
+        """How many turns of this conversation are open, the one being answered included."""
+
+
+class History(Protocol):
+    """The stored conversations."""
+
+    async def load(self, thread: ThreadKey) -> Conversation:
+        """The conversation as it stands; an empty, fresh one when there is none."""
+
+    async def adopt(self, turn: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
+        """Store what was said before the bot came: once, before the first turn's own messages."""

@@ -1,0 +1,1 @@
+"""The store: turns and history in SQL, the same statements on every engine."""

@@ -1,0 +1,1 @@
+"""Turns: which prompt is answered when, with which history, and what becomes of the answer."""
