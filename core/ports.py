@@ -78,6 +78,14 @@ class RemovesPart(Protocol):
         """Delete it; deleting what is gone is fine. Raises: RateLimited, Unreachable."""
 
 
+@runtime_checkable
+class Concludes(Protocol):
+    """Wants to know what became of its turn, beyond the texts it was given."""
+
+    async def concluded(self, outcome: Outcome) -> None:
+        """The outcome is visible and settled, or could not be delivered. Never raises."""
+
+
 class Threads(Protocol):
     """A platform, as the engine sees it."""
 

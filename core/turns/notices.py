@@ -1,0 +1,96 @@
+"""Every sentence that Threadseek itself says in a chat, and what the operator is told. Pure.
+
+A person gets one calm sentence and a reference; the operator's log gets the cause and the fix.
+"""
+
+from core.errors import CompletionError, Failure
+from core.types import Outcome, Verdict
+
+HELP = (
+    "Hi! I bring DeepSeek into this chat. Mention me with a question and I answer in the thread; "
+    "there you can go on without mentioning me, and I remember what was said. "
+    "In a direct message, just write. I can read text, but not attachments."
+)
+ONLY_FILES = (
+    "I can't open attachments, only read text. Paste the part that matters and I'll look at it."
+)
+INTERRUPTED = "_I am being restarted; this answer goes on as soon as I am back._"
+LEFT_OUT = "_This conversation has grown long: I no longer see its beginning._"
+GIVEN_UP = "I was interrupted {attempts} times while answering this and stopped trying."
+INTERNAL = "Something went wrong on my side while I was answering this."
+
+_LENGTH = "_The answer reached its length limit. Say “continue” to get the rest._"
+_FILTERED = "_The provider's content filter stopped this answer._"
+_THOUGHT_ONLY = (
+    "_The model used all its room for thinking and had none left to answer. "
+    "Try a simpler question, or ask for a short answer._"
+)
+
+_BROKEN = "DeepSeek can't be reached right now. Please try again in a moment."
+_REFUSED = "DeepSeek refused this request."
+_OPERATOR = "DeepSeek does not accept me at the moment; whoever runs me has to look at it."
+_SENTENCES: dict[Failure, str] = {
+    Failure.TRANSPORT: _BROKEN,
+    Failure.STALLED: "DeepSeek stopped sending. Please try again in a moment.",
+    Failure.TRUNCATED: "DeepSeek's answer broke off. Please try again in a moment.",
+    Failure.BUSY: "DeepSeek is busy right now. Please try again in a moment.",
+    Failure.SERVER: "DeepSeek has a problem on its side. Please try again in a moment.",
+    Failure.EMPTY: "DeepSeek finished without an answer. Please try to ask differently.",
+    Failure.TOO_LONG: "This is too long for the model. Please shorten it or start a new thread.",
+    Failure.TOO_BIG: "This is too long for the model. Please shorten it or start a new thread.",
+    Failure.MAX_TOKENS: _OPERATOR,
+    Failure.SHAPE: _REFUSED + " A new thread may help.",
+    Failure.MODERATED: "DeepSeek's content filter refused this. Please ask differently.",
+    Failure.REFUSED: _REFUSED + " Please try to ask differently.",
+    Failure.CREDENTIALS: _OPERATOR,
+    Failure.BALANCE: _OPERATOR,
+    Failure.CONFIGURATION: _OPERATOR,
+}
+
+FIXES: dict[Failure, str] = {
+    Failure.TRANSPORT: "check the network and DEEPSEEK_BASE_URL",
+    Failure.STALLED: "if it goes on, raise DEEPSEEK_FIRST_TOKEN_TIMEOUT or ask the provider",
+    Failure.BUSY: "lower DEEPSEEK_CONCURRENCY or ask the provider for a higher limit",
+    Failure.MAX_TOKENS: "lower DEEPSEEK_MAX_TOKENS",
+    Failure.TOO_LONG: "lower CONTEXT_TOKENS to the model's context",
+    Failure.CREDENTIALS: "check DEEPSEEK_API_KEY: wrong, expired or not allowed for this address",
+    Failure.BALANCE: "top up the account behind DEEPSEEK_API_KEY",
+    Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",
+    Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
+}
+"""What the operator can do, where something can be done."""
+
+
+def too_long(tokens: int, room: int) -> str:
+    """The refusal of a prompt that doesn't fit by itself. Both in tokens, by our estimate."""
+    share = max(2, round(tokens / room + 0.5))
+    return (
+        f"This message is too long for me: about {tokens:,} tokens, and I can take {room:,}. "
+        f"Please split it into {share} parts or shorten it."
+    )
+
+
+def referenced(sentence: str, reference: str) -> str:
+    """The sentence with the reference that also stands in the operator's log."""
+    return f"{sentence} (trace {reference})" if reference else sentence
+
+
+def apology(error: CompletionError, reference: str) -> str:
+    """The one sentence for a failed turn. reference: trace id of the API, or our own."""
+    return referenced(_SENTENCES[error.failure], error.trace_id or reference)
+
+
+def beneath(outcome: Outcome, error: CompletionError | None, reference: str) -> str:
+    """The line under (or instead of) the text of an outcome; empty for a complete answer."""
+    if error is not None:
+        sentence = apology(error, reference)
+        return f"_{sentence}_" if outcome.text.strip() else sentence
+    match outcome.verdict:
+        case Verdict.LENGTH:
+            return _LENGTH
+        case Verdict.FILTERED:
+            return _FILTERED
+        case Verdict.EMPTY:
+            return _THOUGHT_ONLY
+        case _:
+            return ""

@@ -1,0 +1,43 @@
+"""What a person sees before there are words: one line that says the prompt is being worked on."""
+
+import asyncio
+from collections.abc import Callable
+
+from core.ports import ShowsStatus, Thread
+
+THINKING = "is thinking…"
+REASONING = "is reasoning…"
+
+_REFRESH = 60.0  # seconds; Slack forgets a status after two minutes
+
+
+class StatusLine:
+    """Shows the newest status until the first words are on their way."""
+
+    def __init__(self, thread: Thread, begun: Callable[[], bool]) -> None:
+        self._thread = thread
+        self._begun = begun
+        self._text = THINKING
+        self._changed = asyncio.Event()
+
+    def set(self, text: str) -> None:
+        """Change the line; shown as soon as the last call has returned."""
+        if text != self._text:
+            self._text = text
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Show and refresh the line until words are on their way, or until cancelled."""
+        if not isinstance(self._thread, ShowsStatus):
+            return
+        while not self._begun():
+            self._changed.clear()
+            await self._thread.status(self._text)
+            if self._begun():  # the call may have landed after the post that would have ended it
+                await self._thread.status("")
+                return
+            try:
+                async with asyncio.timeout(_REFRESH):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
