@@ -1,0 +1,67 @@
+"""Logging: structlog for us and for every library, one line an event, secrets taken out."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_QUIET = ("slack_bolt", "slack_sdk", "aiohttp.access", "asyncio", "alembic", "sqlalchemy")
+_LOOKS_SECRET = re.compile(r"\b(?:xox[a-z]-|xapp-|xoxe\.|sk-)[A-Za-z0-9-]{6,}|Bearer\s+\S+")
+_MASK = "[secret]"
+
+
+def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
+    """Send every log line to standard error. secrets: values that must never appear."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redactor(secrets),
+    ]
+    renderer: Processor
+    if fmt == "json":
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=number, force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _redactor(secrets: Iterable[str]) -> Processor:
+    """Masks the given values and whatever looks like a token, and keeps an event on one line."""
+    known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+
+    def clean(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, _MASK)
+        return _LOOKS_SECRET.sub(_MASK, text)
+
+    def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        for key, value in event.items():
+            if isinstance(value, str):
+                value = clean(value)
+                if key != "exception":
+                    value = value.replace("\r", "\\r").replace("\n", "\\n")
+                event[key] = value
+        return event
+
+    return redact

@@ -1,0 +1,105 @@
+"""What is generated from the settings: the table in the documents and `.env.example`.
+
+`make docs` writes both; a test compares them with what this gives.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from bots.settings import SECRETS, Loaded, Settings
+
+_GROUPS = {
+    "DEEPSEEK_": "The model",
+    "SYSTEM_": "The conversation",
+    "SLACK_": "Slack",
+    "DISCORD_": "Discord",
+    "DATABASE_": "The service",
+}
+
+
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in Settings.model_fields.items():
+        yield name.upper(), field
+
+
+def _default(field: FieldInfo) -> str:
+    default: Any = field.get_default(call_default_factory=True)
+    if default is None or default == {}:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def markdown() -> str:
+    """The configuration table."""
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in _fields():
+        default = _default(field)
+        shown = f"`{default}`" if default else "unset"
+        lines.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """docs/configuration.md."""
+    secrets = ", ".join(f"`{name}_FILE`" for name, _ in _fields() if name in SECRETS)
+    return (
+        "# Configuration\n\n"
+        "Environment variables; `.env` in the working directory is read too, and the environment\n"
+        "wins. An empty value counts as unset. A secret may lie in a file instead, named by\n"
+        f"{secrets}.\nAll problems are reported at once, by variable, with the fix.\n"
+        "`threadseek config` shows what is in force and where it came from.\n\n"
+        "This page is made by `make docs` from `bots/settings.py`.\n\n" + markdown()
+    )
+
+
+def env_example() -> str:
+    """.env.example: every variable, commented out, with its default."""
+    lines = ["# Copy to .env and fill in what you need; every line is optional.", ""]
+    for name, field in _fields():
+        for prefix, title in _GROUPS.items():
+            if name.startswith(prefix) and f"# == {title} ==" not in lines:
+                lines += ["", f"# == {title} =="]
+        lines += [f"# {field.description}", f"#{name}={_default(field)}"]
+    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def in_force(loaded: Loaded) -> str:
+    """Every variable as it stands, secrets masked, and where it came from."""
+    lines = []
+    for name, _ in _fields():
+        value = getattr(loaded.settings, name.lower())
+        shown = "unset" if value is None else "********" if name in SECRETS else str(value)
+        lines.append(f"{name:<30} {shown}  ({loaded.origins.get(name, 'default')})")
+    return "\n".join(lines)
+
+
+def given(loaded: Loaded) -> str:
+    """One line: which variables were given and where, secrets masked."""
+    by_origin: dict[str, list[str]] = {}
+    for name, origin in loaded.origins.items():
+        mask = "=********" if name in SECRETS else ""
+        by_origin.setdefault(origin, []).append(name + mask)
+    parts = [f"{', '.join(names)} from {origin}" for origin, names in by_origin.items()]
+    return "; ".join([*parts, "the rest by default"]) if parts else "all by default (no .env)"
+
+
+TABLE = ("<!-- configuration -->\n", "<!-- /configuration -->\n")
+"""Marks in the README between which the table stands."""
+
+
+def with_table(readme: str) -> str:
+    """The README with the configuration table renewed."""
+    before, _, rest = readme.partition(TABLE[0])
+    _, _, after = rest.partition(TABLE[1])
+    return before + TABLE[0] + markdown() + TABLE[1] + after
+
+
+def write(root: Path) -> None:
+    """Write every generated document below the project's root."""
+    (root / "docs" / "configuration.md").write_text(page())
+    (root / ".env.example").write_text(env_example())
+    readme = root / "README.md"
+    readme.write_text(with_table(readme.read_text()))

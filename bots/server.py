@@ -1,0 +1,100 @@
+"""The one HTTP server of the service: whatever adapters mount, and the operator's three pages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import prometheus_client
+from aiohttp import web
+
+from core.errors import ConfigurationError
+
+_LARGEST_BODY = 2 * 1024 * 1024  # bytes
+_CLOSING = 1.0  # seconds that open streams get when the service ends
+
+
+class Health:
+    """Whether the service is alive, and whether it can do its work.
+
+    Every part that must work for the service to be ready has a line: "" when it does, else what
+    is wrong.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Callable[[], Awaitable[str]]] = {}
+
+    def part(self, name: str, problem: Callable[[], Awaitable[str]]) -> None:
+        """Watch a part; `problem` says what is wrong with it now, "" for nothing."""
+        self._parts[name] = problem
+
+    async def report(self) -> dict[str, str]:
+        """Every part and its state."""
+        return {name: await problem() or "ok" for name, problem in self._parts.items()}
+
+    async def alive(self, _request: web.Request) -> web.Response:
+        """GET /healthz: the process runs and its loop turns."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """GET /readyz: 200 when every part works, else 503; names what does not."""
+        report = await self.report()
+        fine = all(state == "ok" for state in report.values())
+        body = {"status": "ready" if fine else "not ready", "parts": report}
+        return web.json_response(body, status=200 if fine else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """GET /metrics: Prometheus's text format."""
+        body = prometheus_client.generate_latest()
+        return web.Response(
+            body=body, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
+        )
+
+
+@asynccontextmanager
+async def serve(
+    host: str, port: int, routes: Iterable[web.RouteDef], health: Health
+) -> AsyncIterator[int]:
+    """Serve until the context is left; yields the port. Raises: ConfigurationError."""
+    app = web.Application(client_max_size=_LARGEST_BODY)
+    app.add_routes(routes)
+    app.add_routes(
+        [
+            web.get("/healthz", health.alive),
+            web.get("/readyz", health.ready),
+            web.get("/metrics", health.metrics),
+        ]
+    )
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=_CLOSING, handler_cancellation=True
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigurationError([_unavailable(host, port, error)]) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _unavailable(host: str, port: int, error: OSError) -> str:
+    return (
+        f"HTTP_PORT: {host}:{port} can't be used ({error.strerror or error}): "
+        "stop the program that has it, or set HTTP_PORT to another port (0 takes a free one)"
+    )
+
+
+async def fetch_health(host: str, port: int, within: float) -> bool:
+    """Whether a service answers on /healthz within so many seconds. Never raises."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    try:
+        async with asyncio.timeout(within):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(f"GET /healthz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status

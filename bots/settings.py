@@ -1,0 +1,287 @@
+"""Environment -> Settings. The only reader of os.environ.
+
+A variable is taken from the environment, else from the file named by `NAME_FILE` (secrets only),
+else from `.env` in the working directory. An empty value counts as unset. All problems are
+reported at once, each line beginning with the variable and ending with the fix.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from core.errors import ConfigurationError
+
+SYSTEM_PROMPT = (
+    "You are a helpful assistant in a team's chat. Answer in the language of the question, "
+    "to the point, in Markdown."
+)
+_RESERVED = {"messages", "stream"}
+_PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_")
+_SLACK_KINDS = {
+    "xoxb-": "a bot token",
+    "xapp-": "an app-level token",
+    "xoxp-": "a user token",
+    "xoxe": "a refresh token",
+}
+
+
+def _address(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.netloc:
+            raise ValueError(f"must be an address that begins with {schemes[0]}://")
+        return value
+
+    return AfterValidator(check)
+
+
+def _no_endpoint(value: str) -> str:
+    if value.rstrip("/").endswith("/chat/completions"):
+        raise ValueError("leave out /chat/completions: it is added")
+    return value.rstrip("/")
+
+
+def _slack_token(kind: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        for prefix, name in _SLACK_KINDS.items():
+            if prefix != kind and text.startswith(prefix):
+                raise ValueError(f"this is {name} ({prefix}...), but {kind}... belongs here")
+        return value
+
+    return AfterValidator(check)
+
+
+def _header_safe(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("contains a space, a line break or a character that no key has")
+    return value
+
+
+def _object(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be a JSON object such as {"top_p": 0.9}') from None
+
+
+def _not_reserved(value: dict[str, Any]) -> dict[str, Any]:
+    if taken := _RESERVED & value.keys():
+        raise ValueError(f"{', '.join(sorted(taken))} can't be set here")
+    return value
+
+
+def _format_name(value: object) -> object:
+    if isinstance(value, str) and value.startswith("{"):
+        parsed = _object(value)
+        return parsed.get("type") if isinstance(parsed, dict) else value
+    return value
+
+
+def _database(value: str) -> str:
+    if value.startswith(("postgresql:", "postgres:")):
+        raise ValueError("this version stores in SQLite only: use sqlite:///threadseek.db")
+    if not value.startswith("sqlite:///") or value == "sqlite:///" or ":memory:" in value:
+        raise ValueError("must be sqlite:///FILE, such as sqlite:///threadseek.db")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_header_safe)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Web = Annotated[str, _address("https", "http")]
+
+
+class Settings(BaseModel):
+    """The whole configuration, checked. Fields are the variables in lower case; times in s."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    deepseek_api_key: Secret | None = Field(
+        None, description="Key for the API. Without one the built-in offline server answers."
+    )
+    deepseek_base_url: Annotated[Web, AfterValidator(_no_endpoint)] = Field(
+        "https://api.acedata.cloud/deepseek",
+        description="Address of the API; `/chat/completions` is added to it.",
+    )
+    deepseek_model: str = Field(
+        "deepseek-v3", min_length=1, description="Any model the address offers."
+    )
+    deepseek_temperature: float | None = Field(
+        None, ge=0, le=2, description="0 to 2; larger values are more varied. Unset: not sent."
+    )
+    deepseek_max_tokens: int | None = Field(
+        None, ge=1, description="Most tokens of one answer. Unset: not sent."
+    )
+    deepseek_n: int | None = Field(
+        None, ge=1, le=128, description="Candidates an answer; the first is shown, all are stored."
+    )
+    deepseek_response_format: Annotated[
+        Literal["text", "json_object"] | None, BeforeValidator(_format_name)
+    ] = Field(None, description="`text` or `json_object`. Unset: not sent.")
+    deepseek_extra_body: Annotated[
+        dict[str, Any], BeforeValidator(_object), AfterValidator(_not_reserved)
+    ] = Field(
+        default_factory=dict,
+        description='More request fields as a JSON object, such as `{"top_p": 0.9}`.',
+    )
+    deepseek_stream: bool = Field(
+        True, description="`false` asks for whole answers, for gateways that can't stream."
+    )
+    deepseek_concurrency: int = Field(32, ge=1, description="Most requests at the same time.")
+    deepseek_connect_timeout: Seconds = Field(10, description="Seconds to connect.")
+    deepseek_idle_timeout: Seconds = Field(
+        60, description="Seconds without a single byte, keep-alives included."
+    )
+    deepseek_first_token_timeout: Seconds = Field(
+        120, description="Seconds to the first text or reasoning."
+    )
+    deepseek_progress_timeout: Seconds = Field(
+        60, description="Seconds between two pieces of text or reasoning."
+    )
+    deepseek_turn_timeout: Seconds = Field(600, description="Seconds for one answer in all.")
+    system_prompt: str = Field(SYSTEM_PROMPT, description="What the model is told first.")
+    context_tokens: int = Field(
+        64_000, ge=1_000, description="The model's context, question and answer together."
+    )
+    slack_bot_token: Annotated[Secret, _slack_token("xoxb-")] | None = Field(
+        None, description="Bot token (`xoxb-`)."
+    )
+    slack_app_token: Annotated[Secret, _slack_token("xapp-")] | None = Field(
+        None, description="App-level token (`xapp-`): with the bot token, Socket Mode."
+    )
+    slack_signing_secret: Secret | None = Field(
+        None,
+        description="With the bot token and no app token: HTTP events on `/slack/events`.",
+    )
+    slack_api_url: Web = Field("https://slack.com/api/", description="Slack's Web API.")
+    discord_bot_token: Secret | None = Field(
+        None, description="Reserved for the Discord adapter, which this version does not have."
+    )
+    discord_api_url: Web = Field("https://discord.com/api/v10", description="Reserved.")
+    discord_gateway_url: Annotated[str, _address("wss", "ws")] = Field(
+        "wss://gateway.discord.gg/", description="Reserved."
+    )
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
+        "sqlite:///threadseek.db", description="Where conversations are kept: `sqlite:///FILE`."
+    )
+    http_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Where the playground, `/healthz`, `/readyz`, `/metrics` and Slack's HTTP "
+        "events listen. Beyond this machine the playground asks for a key.",
+    )
+    http_port: int = Field(8080, ge=0, le=65_535, description="0 takes a free port.")
+    shutdown_grace: float = Field(
+        20, ge=0, description="Seconds that running answers get to finish after SIGTERM."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="`console` or `json`.")
+
+
+SECRETS = frozenset(
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if "Secret" in str(field.annotation)
+)
+"""Variables that may also be given as NAME_FILE and are never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, where each given variable came from, and what looks like a slip of the pen."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> Loaded:
+    """Read and check everything. Raises: ConfigurationError with all problems."""
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    values, origins = _gather(environ, dotenv, problems)
+    known = {name: values[name] for name in map(str.upper, Settings.model_fields) if name in values}
+    try:
+        settings = Settings.model_validate({name.lower(): known[name] for name in known})
+    except ValidationError as error:
+        problems += [_problem(detail) for detail in error.errors()]
+    if problems:
+        raise ConfigurationError(sorted(problems))
+    shown = {name: origins[name] for name in known}
+    return Loaded(settings, shown, tuple(_slips(values, known)))
+
+
+def _gather(
+    environ: Mapping[str, str], dotenv: Path, problems: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    values: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    try:
+        from_file = dotenv_values(dotenv) if dotenv.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{dotenv}: can't be read ({error}): make it a readable UTF-8 text file")
+        from_file = {}
+    for origin, source in ((str(dotenv), from_file), ("environment", environ)):
+        given = {name: value.strip() for name, value in source.items() if value and value.strip()}
+        for name in SECRETS:
+            path = given.get(f"{name}_FILE")
+            if path and name not in given and (secret := _secret(name, Path(path), problems)):
+                values[name], origins[name] = secret, f"{name}_FILE"
+        values.update(given)
+        origins.update(dict.fromkeys(given, origin))
+    return values, origins
+
+
+def _secret(name: str, path: Path, problems: list[str]) -> str:
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        problems.append(f"{name}_FILE: {path}: {reason}: name a readable file that holds the value")
+        return ""
+    if not text:
+        problems.append(f"{name}_FILE: {path} is empty: put the value into it")
+    return text
+
+
+def _problem(detail: Any) -> str:
+    name = str(detail["loc"][0]).upper()
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    message = message.replace("input should", "must").replace("must be a valid", "must be a")
+    about = Settings.model_fields[name.lower()].description
+    return f"{name}: {message}. ({about})"
+
+
+def _slips(values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    names = [name.upper() for name in Settings.model_fields]
+    accepted = {*names, *(f"{name}_FILE" for name in SECRETS)}
+    warnings = []
+    for name in values:
+        if name in accepted or not name.startswith(_PREFIXES):
+            continue
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        warnings.append(f"{name} is not a variable of Threadseek and is ignored{hint}")
+    return warnings
