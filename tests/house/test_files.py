@@ -1,0 +1,119 @@
+"""What lies beside the code: locks, container files, generated documents, the Makefile."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bots import reference
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+def compose() -> Any:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_locks_pin_everything_by_hash_and_name_no_index(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    pins = re.findall(r"^([a-z0-9.-]+(?:\[[a-z,]+\])?==\S+)[^\n]*\\\n((?:    --hash=\S+.*\n)+)", text, re.M)
+    names = re.findall(r"^[a-zA-Z0-9]", text, re.M)
+    assert len(pins) == len(names) > 20
+
+
+def test_the_test_lock_agrees_with_the_runtime_lock() -> None:
+    runtime, dev = (
+        dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / name).read_text(), re.M)) for name in LOCKS
+    )
+    assert {name: dev.get(name) for name in runtime} == runtime
+
+
+def test_every_dependency_has_its_line_in_the_decisions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    decisions = (ROOT / "docs" / "decisions.md").read_text()
+    for requirement in project["dependencies"]:
+        name = re.split(r"[\[>=<]", requirement)[0]
+        assert re.search(rf"^\|[^|]*\b{re.escape(name)}\b", decisions, re.M), name
+
+
+def test_the_project_is_an_application_that_is_never_uploaded() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "Private :: Do Not Upload" in settings["project"]["classifiers"]
+    assert settings["project"]["scripts"] == {"threadseek": "bots.cli:main"}
+
+
+def test_the_compose_file_is_valid_by_its_schema(tmp_path: Path) -> None:
+    def check(path: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+        return subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+
+    result = check(ROOT / "docker-compose.yml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    broken = tmp_path / "docker-compose.yml"
+    broken.write_text((ROOT / "docker-compose.yml").read_text().replace("read_only:", "readonly:"))
+    assert check(broken).returncode == 1
+
+
+def test_compose_is_one_service_one_volume_and_an_optional_env_file() -> None:
+    content = compose()
+    assert list(content["services"]) == ["threadseek"]
+    assert list(content["volumes"]) == ["data"]
+    service = content["services"]["threadseek"]
+    assert service["env_file"] == [{"path": ".env", "required": False}]
+    assert service["volumes"] == ["data:/data"]
+    assert service["ports"] == ["127.0.0.1:8080:8080"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["healthcheck"]["test"] == ["CMD", "threadseek", "health"]
+
+
+def test_the_image_is_multi_stage_non_root_and_checks_itself() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert len(re.findall(r"^FROM ", text, re.M)) == 2
+    user = re.findall(r"^USER (\S+)", text, re.M)
+    assert user
+    assert user[-1] not in ("root", "0")
+    assert 'CMD ["threadseek", "health"]' in text
+    assert "--require-hashes" in text
+    for package in ("bots", "core", "adapters", "migrations"):
+        assert f"!{package}" in (ROOT / ".dockerignore").read_text()
+
+
+def test_generated_documents_are_up_to_date() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference.page(), "run `make docs`"
+    assert (ROOT / ".env.example").read_text() == reference.env_example(), "run `make docs`"
+    readme = (ROOT / "README.md").read_text()
+    assert reference.markdown() in readme
+    assert reference.with_table(readme) == readme, "run `make docs`"
+
+
+def test_make_alone_lists_every_target() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {"setup", "run", "test", "check"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}\s+\S", shown, re.M), target
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_names_in_the_architecture_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    paths = re.findall(r"`((?:core|bots|adapters|migrations|tests|docs)/[\w/.*-]*)`", text)
+    assert len(paths) > 10
+    for path in paths:
+        assert list(ROOT.glob(path.rstrip("/"))), path
