@@ -7,15 +7,17 @@ committed outlives a power cut; secure_delete, so that what is deleted is gone f
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import StoreUnusable
 from core.store.failures import busy, explained, is_busy
@@ -44,6 +46,7 @@ class Database:
         self.exclusive = exclusive
         self._writer = _engine(path, "BEGIN IMMEDIATE", _WRITER_WAITS, connections=1)
         self._reader = _engine(path, "BEGIN", _READER_WAITS, connections=_READERS)
+        self._threads = ThreadPoolExecutor(1 + _READERS, thread_name_prefix="store")
         self._writing = asyncio.Lock()
         self._reading = asyncio.Semaphore(_READERS)
         self._closed = False
@@ -69,7 +72,7 @@ class Database:
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
         await self._reading.acquire()
-        return await _to_the_end(self._look(fn, args), self._reading.release)
+        return await self._to_the_end(partial(self._look, fn, args), self._reading.release)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
@@ -80,40 +83,43 @@ class Database:
         A caller that is cancelled leaves a transaction that has begun to end by itself.
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = time.monotonic() + patience
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(patience):
                 await self._writing.acquire()
         except TimeoutError:
             raise busy(self.path) from None
-        return await _to_the_end(self._transact(fn, args, deadline), self._writing.release)
+        transaction = partial(self._transact, fn, args, deadline)
+        return await self._to_the_end(transaction, self._writing.release)
 
-    async def _look(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
+    async def _to_the_end(self, transaction: Callable[[], T], free: Callable[[], None]) -> T:
+        """Run it on a thread; it ends, and only then lets the next one in, come what may."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, transaction)
+        running.add_done_callback(lambda _: free())
+        return await asyncio.shield(running)
+
+    def _look(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
         self._require_open()
-        with explained(self.path):
-            async with self._reader.begin() as connection:
-                return await connection.run_sync(lambda sync: fn(sync, *args))
+        with explained(self.path), self._reader.begin() as connection:
+            return fn(connection, *args)
 
-    async def _transact(
-        self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts], deadline: float
-    ) -> T:
+    def _transact(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts], deadline: float) -> T:
         self._require_open()
-        with explained(self.path):
-            async with self._writer.connect() as connection:
-                await self._begin(connection, deadline)
-                result = await connection.run_sync(lambda sync: fn(sync, *args))
-                await connection.commit()
-                return result
+        with explained(self.path), self._writer.connect() as connection:
+            self._begin(connection, deadline)
+            result = fn(connection, *args)
+            connection.commit()
+            return result
 
-    async def _begin(self, connection: AsyncConnection, deadline: float) -> None:
+    def _begin(self, connection: Connection, deadline: float) -> None:
         """Take SQLite's write lock, which another process may hold. Raises: StoreBusy."""
         while True:
             try:
-                await connection.begin()
+                connection.begin()
             except DBAPIError as error:
                 if not is_busy(error):
                     raise
-                if self._closed or asyncio.get_running_loop().time() >= deadline:
+                if self._closed or time.monotonic() >= deadline:
                     raise busy(self.path) from error
             else:
                 return
@@ -128,15 +134,9 @@ class Database:
         await self._writing.acquire()
         for _ in range(_READERS):
             await self._reading.acquire()
-        await self._reader.dispose()
-        await self._writer.dispose()
-
-
-async def _to_the_end(transaction: Coroutine[Any, Any, T], free: Callable[[], None]) -> T:
-    """Run it whole, even if the caller is cancelled: a driver can't stop halfway and stay sound."""
-    task = asyncio.ensure_future(transaction)
-    task.add_done_callback(lambda _: free())
-    return await asyncio.shield(task)
+        self._reader.dispose()
+        self._writer.dispose()
+        self._threads.shutdown()
 
 
 def configure(engine: Engine, begin: str) -> None:
@@ -163,14 +163,14 @@ def configure(engine: Engine, begin: str) -> None:
         connection.exec_driver_sql(begin)
 
 
-def _engine(path: Path, begin: str, timeout: float, *, connections: int) -> AsyncEngine:
+def _engine(path: Path, begin: str, timeout: float, *, connections: int) -> Engine:
     """hide_parameters: an error must not carry what people wrote into a log."""
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"timeout": timeout, "isolation_level": None},
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": timeout, "isolation_level": None, "check_same_thread": False},
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,
     )
-    configure(engine.sync_engine, begin)
+    configure(engine, begin)
     return engine
