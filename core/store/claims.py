@@ -1,0 +1,121 @@
+"""What the holder of a claim may write, and nobody else.
+
+Every function is one transaction. It compares the claim's fence, and the turn's state with
+`core.lifecycle.STEPS`, in the statement that writes, and raises LostClaim when they differ.
+`now` is seconds since the epoch.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, and_, case, literal, select, update
+
+from core.lifecycle import STEPS, State, may_step
+from core.ports import Turn
+from core.store import history
+from core.store.leases import free, holds, lost
+from core.store.outcomes import columns_of
+from core.store.schema import conversation, part, turn
+from core.store.upsert import insert
+from core.types import Memory, Outcome, PartId, Remembered
+
+_AT_WORK = (State.CLAIMED, State.ANSWERED)
+
+
+def attempt(conn: Connection, claimed: Turn) -> int:
+    """Count one more API attempt; returns how many there are now."""
+    statement = (
+        update(turn)
+        .where(_stands(claimed, [State.CLAIMED]))
+        .values(attempts=turn.c.attempts + 1)
+        .returning(turn.c.attempts)
+    )
+    row = conn.execute(statement).first()
+    if row is None:
+        raise lost(conn, claimed)
+    return int(row.attempts)
+
+
+def announce(conn: Connection, claimed: Turn, index: int) -> None:
+    """Say that the part `index` is about to be posted. An id that is known stays."""
+    _put_part(conn, claimed, index, None)
+
+
+def posted(conn: Connection, claimed: Turn, index: int, part_id: PartId) -> None:
+    """Keep the id of the posted part `index`."""
+    _put_part(conn, claimed, index, part_id)
+
+
+def answer(
+    conn: Connection,
+    claimed: Turn,
+    outcome: Outcome,
+    remember: Sequence[Remembered],
+    memory: Memory,
+    now: float,
+) -> None:
+    """Commit outcome, history entries and memory: claimed -> answered.
+
+    Said again of a turn that is answered, it changes nothing: the first outcome stands.
+    """
+    step = (
+        update(turn)
+        .where(_stands(claimed, _before(State.ANSWERED)))
+        .values(state=State.ANSWERED, answered_at=now, **columns_of(outcome))
+    )
+    if conn.execute(step).rowcount:
+        history.append(conn, claimed, remember, memory, claimed.id)
+    elif conn.execute(select(turn.c.id).where(_stands(claimed, [State.ANSWERED]))).first() is None:
+        raise lost(conn, claimed)
+
+
+def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: float) -> None:
+    """Step to settled, abandoned or cancelled, and free the conversation.
+
+    Raises ValueError for a state that is not an end.
+    """
+    if STEPS[state]:
+        raise ValueError(f"{state} is no end of a turn")
+    step = (
+        update(turn)
+        .where(_stands(claimed, _before(state)))
+        .values(state=state, reason=reason, settled_at=now)
+    )
+    if conn.execute(step).rowcount == 0:
+        raise lost(conn, claimed)
+    free(conn, claimed)
+
+
+def release(conn: Connection, claimed: Turn) -> None:
+    """Give the turn back and free the conversation: claimed -> received; answered stays."""
+    step = (
+        update(turn).where(_stands(claimed, _before(State.RECEIVED))).values(state=State.RECEIVED)
+    )
+    conn.execute(step)
+    free(conn, claimed)
+
+
+def _before(state: State) -> list[State]:
+    """The states from which the table allows a step to `state`."""
+    return [before for before in State if may_step(before, state)]
+
+
+def _stands(claimed: Turn, states: Iterable[State]) -> ColumnElement[bool]:
+    """The turn is in one of the states and the claim holds; the conversation is locked by it."""
+    held = select(conversation.c.id).where(holds(claimed)).with_for_update().scalar_subquery()
+    return and_(turn.c.id == claimed.id, turn.c.state.in_(states), turn.c.conversation_id == held)
+
+
+def _put_part(conn: Connection, claimed: Turn, index: int, part_id: PartId | None) -> None:
+    """Insert the part, or give it its id."""
+    source = select(turn.c.id, literal(index), literal(part_id, part.c.part_id.type)).where(
+        _stands(claimed, _AT_WORK)
+    )
+    statement = insert(conn, part).from_select(["turn_id", "position", "part_id"], source)
+    known = case(
+        (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=[part.c.turn_id, part.c.position], set_={"part_id": known}
+    )
+    if conn.execute(statement.returning(part.c.turn_id)).first() is None:
+        raise lost(conn, claimed)

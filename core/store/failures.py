@@ -1,0 +1,74 @@
+"""What the database reported, as a sentence that says what happened and what to do.
+
+Codes: https://www.sqlite.org/rescode.html
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import StoreBusy, StoreError, StoreUnusable
+
+_ELSEWHERE = "or set DATABASE_URL to another file."
+_NOT_WRITABLE = (
+    "can't be opened for writing: give this user write access to the file and its directory, "
+    + _ELSEWHERE
+)
+_DAMAGED = (
+    "is damaged or is not an SQLite database: restore a backup (`*.backup` beside it), "
+    + _ELSEWHERE
+)
+
+# Primary result code -> what to say after "The database <file> ".
+_SENTENCES = {
+    sqlite3.SQLITE_PERM: _NOT_WRITABLE,
+    sqlite3.SQLITE_READONLY: _NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _NOT_WRITABLE,
+    sqlite3.SQLITE_AUTH: _NOT_WRITABLE,
+    sqlite3.SQLITE_FULL: "can't grow, the disk is full: free some space, " + _ELSEWHERE,
+    sqlite3.SQLITE_IOERR: "can't be read or written, the disk fails: check it, " + _ELSEWHERE,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
+
+
+def sqlite_code(error: BaseException) -> int:
+    """The primary result code of an error, or of the error it wraps; 0 without one."""
+    cause = getattr(error, "orig", None) or error
+    return int(getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another connection held the lock."""
+    return sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def busy(path: Path) -> StoreBusy:
+    """The error for a lock that was not to be had."""
+    return StoreBusy(
+        f"The database {path} is locked by another program and nothing was written: try again; "
+        "if it goes on, close what else has the file open (a backup, an SQL shell)."
+    )
+
+
+def explain(error: Exception, path: Path) -> StoreError:
+    """The store's own error for a library's."""
+    if is_busy(error):
+        return busy(path)
+    if isinstance(error, OSError):
+        return StoreUnusable(f"The database {path} {_NOT_WRITABLE} ({error.strerror})")
+    reason = getattr(error, "orig", None) or error
+    sentence = _SENTENCES.get(sqlite_code(error), f"refused a statement, try again, {_ELSEWHERE}")
+    return StoreUnusable(f"The database {path} {sentence} ({reason})")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Let no error of a database library out: StoreBusy and StoreUnusable take their place."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise explain(error, path) from error

@@ -1,0 +1,111 @@
+"""The stored conversations: what is sent to the model again. Positions are contiguous from 0.
+
+Plain functions over a connection, one transaction each.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, false, func, insert, select, update
+
+from core.ports import Turn
+from core.store.leases import holds, lost
+from core.store.schema import conversation, message, turn
+from core.types import Conversation, Memory, Remembered, Role, ThreadKey
+
+
+def load(conn: Connection, thread: ThreadKey) -> Conversation:
+    """The conversation from `memory.start` on; an empty, fresh one when there is none."""
+    row = conn.execute(select(conversation).where(conversation.c.thread == thread)).first()
+    if row is None:
+        return Conversation(thread)
+    entries = conn.execute(
+        select(message.c.role, message.c.content, message.c.author, message.c.identity)
+        .where(message.c.conversation_id == row.id, message.c.position >= row.start)
+        .order_by(message.c.position)
+    )
+    return Conversation(
+        thread=thread,
+        messages=tuple(
+            Remembered(Role(role), content, author, identity)
+            for role, content, author, identity in entries
+        ),
+        memory=Memory(
+            start=row.start,
+            ratio=row.ratio,
+            told=row.told,
+            speaker=row.speaker,
+            several=row.several,
+        ),
+        fresh=row.fresh,
+    )
+
+
+def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
+    """Store what was said before the bot came; what is stored, or is a prompt, is left out.
+
+    Raises LostClaim.
+    """
+    here = select(conversation.c.id).where(holds(claimed)).scalar_subquery()
+    known = set(
+        conn.execute(
+            select(message.c.identity)
+            .where(message.c.conversation_id == here)
+            .union(select(turn.c.identity).where(turn.c.conversation_id == here))
+        ).scalars()
+    )
+    new = []
+    for entry in earlier:
+        if not entry.identity or entry.identity not in known:
+            new.append(entry)
+            known.add(entry.identity)
+    append(conn, claimed, new, memory, None)
+
+
+def append(
+    conn: Connection,
+    claimed: Turn,
+    entries: Sequence[Remembered],
+    memory: Memory,
+    turn_id: int | None,
+) -> None:
+    """Add entries at the end and set the memory. turn_id: whose they are, None for adopted ones.
+
+    Raises LostClaim.
+    """
+    end = (
+        select(func.coalesce(func.max(message.c.position) + 1, 0))
+        .where(message.c.conversation_id == conversation.c.id)
+        .scalar_subquery()
+    )
+    spoken = bool(entries) or turn_id is not None
+    row = conn.execute(
+        update(conversation)
+        .where(holds(claimed))
+        .values(
+            start=memory.start,
+            ratio=memory.ratio,
+            told=memory.told,
+            speaker=memory.speaker,
+            several=memory.several,
+            fresh=false() if spoken else conversation.c.fresh,
+        )
+        .returning(conversation.c.id, end.label("end"))
+    ).first()
+    if row is None:
+        raise lost(conn, claimed)
+    if entries:
+        conn.execute(
+            insert(message),
+            [
+                {
+                    "conversation_id": row.id,
+                    "position": position,
+                    "role": entry.role,
+                    "author": entry.author,
+                    "content": entry.content,
+                    "identity": entry.identity,
+                    "turn_id": turn_id,
+                }
+                for position, entry in enumerate(entries, row.end)
+            ],
+        )

@@ -1,0 +1,174 @@
+"""The durable inbox: take a prompt in, hand the next turn out.
+
+Plain functions over a connection, one transaction each, called through `Database` or, by anyone
+with an engine of their own, directly. `now` is seconds since the epoch.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from core.lifecycle import State
+from core.ports import Posted, Turn
+from core.store.outcomes import outcome_of
+from core.store.schema import conversation, part, turn
+from core.store.upsert import insert
+from core.types import PartId, Prompt, ThreadKey
+
+_open = turn.c.settled_at.is_(None)
+
+
+def accept(conn: Connection, prompt: Prompt, now: float) -> bool:
+    """Store the prompt; False when its identity is known or it follows up on no conversation."""
+    if _store_turn(conn, prompt, now):
+        return True
+    if prompt.follow_up:
+        return False
+    conn.execute(
+        insert(conn, conversation)
+        .values(platform=prompt.platform, thread=prompt.thread, created_at=now)
+        .on_conflict_do_nothing(index_elements=[conversation.c.thread])
+    )
+    return _store_turn(conn, prompt, now)
+
+
+def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
+    """Insert the turn if its conversation exists and its identity is new."""
+    values = {
+        "identity": prompt.identity,
+        "sequence": prompt.sequence,
+        "author": prompt.author,
+        "text": prompt.text,
+        "address": prompt.address,
+        "files": prompt.files,
+        "follow_up": prompt.follow_up,
+        "asked_at": prompt.asked_at,
+        "state": State.RECEIVED,
+        "received_at": now,
+    }
+    source = select(
+        conversation.c.id,
+        *(literal(value, turn.c[name].type) for name, value in values.items()),
+    ).where(conversation.c.thread == prompt.thread)
+    statement = (
+        insert(conn, turn)
+        .from_select(["conversation_id", *values], source)
+        .on_conflict_do_nothing(index_elements=[turn.c.identity])
+        .returning(turn.c.id)
+    )
+    return conn.execute(statement).first() is not None
+
+
+def free_conversation(platforms: Sequence[str], now: float) -> Select[tuple[int]]:
+    """The conversation that waits longest and that nobody holds, locked where rows can be."""
+    return (
+        select(turn.c.conversation_id)
+        .join(conversation)
+        .where(_open, conversation.c.platform.in_(platforms), _free(now))
+        .order_by(turn.c.received_at, turn.c.conversation_id)
+        .limit(1)
+        .with_for_update(of=conversation, skip_locked=True)
+    )
+
+
+def head_turn(conversation_id: int) -> Select[tuple[int]]:
+    """The open turn of a conversation that the platform ordered first."""
+    return (
+        select(turn.c.id)
+        .where(_open, turn.c.conversation_id == conversation_id)
+        .order_by(turn.c.sequence, turn.c.id)
+        .limit(1)
+    )
+
+
+def claim(
+    conn: Connection, owner: str, platforms: Sequence[str], lease: float, now: float
+) -> Turn | None:
+    """Take the head turn of the free conversation that waits longest, for `lease` seconds.
+
+    A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
+    """
+    taken = conn.execute(
+        update(conversation)
+        .where(conversation.c.id == free_conversation(platforms, now).scalar_subquery())
+        .values(owner=owner, lease_until=now + lease, fence=conversation.c.fence + 1)
+        .returning(
+            conversation.c.id,
+            conversation.c.platform,
+            conversation.c.thread,
+            conversation.c.fence,
+        )
+    ).first()
+    if taken is None:
+        return None
+    row = conn.execute(
+        update(turn)
+        .where(turn.c.id == head_turn(taken.id).scalar_subquery())
+        .values(
+            state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state),
+        )
+        .returning(turn)
+    ).one()
+    posted = conn.execute(
+        select(part.c.position, part.c.part_id)
+        .where(part.c.turn_id == row.id)
+        .order_by(part.c.position)
+    )
+    return _turn(row, taken, tuple(Posted(index, id_ and PartId(id_)) for index, id_ in posted))
+
+
+def waiting(conn: Connection, thread: ThreadKey) -> int:
+    """How many turns of the conversation are open."""
+    statement = (
+        select(func.count())
+        .select_from(turn)
+        .where(
+            _open,
+            turn.c.conversation_id
+            == select(conversation.c.id).where(conversation.c.thread == thread).scalar_subquery(),
+        )
+    )
+    return conn.execute(statement).scalar_one()
+
+
+def _free(now: float) -> ColumnElement[bool]:
+    """No live lease."""
+    return or_(conversation.c.owner.is_(None), conversation.c.lease_until < now)
+
+
+def _turn(
+    row: Row[tuple[object, ...]], taken: Row[tuple[object, ...]], parts: tuple[Posted, ...]
+) -> Turn:
+    """A stored turn as the engine sees it."""
+    prompt = Prompt(
+        platform=taken.platform,
+        thread=ThreadKey(taken.thread),
+        identity=row.identity,
+        sequence=row.sequence,
+        author=row.author,
+        text=row.text,
+        asked_at=float(row.asked_at),  # SQLite returns a whole REAL as an integer here
+        address=row.address,
+        files=tuple(row.files),
+        follow_up=row.follow_up,
+    )
+    return Turn(
+        id=row.id,
+        prompt=prompt,
+        state=State(row.state),
+        attempts=row.attempts,
+        fence=taken.fence,
+        parts=parts,
+        outcome=outcome_of(row),
+    )

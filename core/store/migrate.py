@@ -1,0 +1,147 @@
+"""Bring a database file to the schema of this version: made if new, backed up if older.
+
+alembic is slow to import (0.2 s) and is only when there is something to do.
+"""
+
+import sqlite3
+import time
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import URL, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from core.errors import StoreUnusable
+from core.store.failures import explained
+from core.store.files import InUse, create_private, database_file, require_place, sole_use
+from core.store.schema import REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+SCRIPTS = Path(str(files("migrations")))
+"""The directory of the migration scripts."""
+
+# Seconds to wait for another process that is migrating, and for a lock on the file.
+_PATIENCE = 10.0
+_LOOK_AGAIN = 0.05
+
+_log = structlog.get_logger()
+
+
+def migrate(url: str) -> None:
+    """Bring the database of a DATABASE_URL to the schema of this version. Blocks.
+
+    Raises: StoreBusy, StoreUnusable (also when a service is using an older schema).
+    """
+    migrate_file(database_file(url), locked=False)
+
+
+def migrate_file(
+    path: Path, *, locked: bool, scripts: Path = SCRIPTS, head: str = REVISION
+) -> None:
+    """Bring the file to the revision `head` of `scripts`. Blocks.
+
+    locked: the caller has the sole use of it already. Raises: StoreBusy, StoreUnusable.
+    """
+    require_place(path)
+    with explained(path):
+        if locked:
+            _upgrade(path, scripts, head)
+            return
+        deadline = time.monotonic() + _PATIENCE
+        while stored_revision(path) != head:
+            try:
+                with sole_use(path):
+                    _upgrade(path, scripts, head)
+            except InUse:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_AGAIN)
+
+
+def stored_revision(path: Path) -> str | None:
+    """The revision of the file's schema; None when it is new. Changes nothing.
+
+    Raises: sqlite3.Error, StoreUnusable when it holds tables of something else.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "alembic_version" in tables:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return row and str(row[0])
+    if tables:
+        raise StoreUnusable(
+            f"The database {path} holds the tables of another program: "
+            "set DATABASE_URL to a file of its own."
+        )
+    return None
+
+
+def config(connection: "Connection", scripts: Path = SCRIPTS) -> "Config":
+    """What alembic has to know to work on an open connection."""
+    from alembic.config import Config
+
+    result = Config()
+    result.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    result.attributes["connection"] = connection
+    return result
+
+
+def _upgrade(path: Path, scripts: Path, head: str) -> None:
+    """The work, for who has the sole use of the file."""
+    create_private(path)
+    revision = stored_revision(path)
+    if revision == head:
+        return
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _PATIENCE, "isolation_level": None},
+        poolclass=NullPool,
+    )
+    # The driver's own transactions leave DDL outside: with ours a migration is all or nothing.
+    # Foreign keys stay off, SQLite's default: batch mode drops and makes tables again.
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.begin() as connection:
+        settings = config(connection, scripts)
+        known = {
+            script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()
+        }
+        if revision is not None and revision not in known:
+            raise StoreUnusable(
+                f"The database {path} has the schema {revision} and this version of Threadseek "
+                f"knows none after {head}: run the newer version that wrote it, restore a backup "
+                f"(`{path.name}.*.backup`), or set DATABASE_URL to another file."
+            )
+        backup = _back_up(path, revision) if revision is not None else None
+        command.upgrade(settings, head)
+    _log.info(
+        "database.migrated",
+        path=str(path),
+        before=revision,
+        after=head,
+        backup=backup and str(backup),
+    )
+
+
+def _back_up(path: Path, revision: str) -> Path:
+    """Copy the database to `<file>.<revision>.backup`, in whole or not at all."""
+    backup = path.with_name(f"{path.name}.{revision}.backup")
+    unfinished = backup.with_name(backup.name + ".part")
+    unfinished.unlink(missing_ok=True)
+    create_private(unfinished)
+    with (
+        closing(sqlite3.connect(path, timeout=_PATIENCE)) as source,
+        closing(sqlite3.connect(unfinished)) as target,
+    ):
+        source.backup(target)
+    return unfinished.replace(backup)

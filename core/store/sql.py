@@ -1,0 +1,88 @@
+"""The ports `Turns` and `History`, on a `Database`. Method by method as `core.ports` says."""
+
+from collections.abc import Callable, Sequence
+
+from core.lifecycle import State
+from core.ports import Turn
+from core.store import claims, history, inbox, leases
+from core.store.database import Database
+from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
+
+INGRESS_PATIENCE = 1.5
+"""Seconds: half of the time in which Slack wants an event acknowledged."""
+
+
+class SqlTurns:
+    """The durable inbox. clock: seconds since the epoch."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def accept(self, prompt: Prompt) -> bool:
+        """Store prompt and turn; False when it is known already or a follow-up to nothing."""
+        now = self._clock()
+        return await self._database.write(inbox.accept, prompt, now, patience=INGRESS_PATIENCE)
+
+    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+        """Take the head turn of a free conversation for `lease` seconds; None without one."""
+        return await self._database.write(inbox.claim, owner, platforms, lease, self._clock())
+
+    async def renew(self, turn: Turn, lease: float) -> None:
+        """Hold the conversation for `lease` seconds from now."""
+        await self._database.write(leases.renew, turn, lease, self._clock())
+
+    async def attempt(self, turn: Turn) -> int:
+        """Count one more API attempt before it is made; returns how many there are now."""
+        return await self._database.write(claims.attempt, turn)
+
+    async def announce(self, turn: Turn, index: int) -> None:
+        """Say that the part `index` is about to be posted."""
+        await self._database.write(claims.announce, turn, index)
+
+    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
+        """Keep the id of the posted part `index`."""
+        await self._database.write(claims.posted, turn, index, part)
+
+    async def answer(
+        self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory
+    ) -> None:
+        """Commit the outcome, the history entries and the memory: claimed -> answered."""
+        now = self._clock()
+        await self._database.write(claims.answer, turn, outcome, remember, memory, now)
+
+    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
+        """Step to settled, abandoned or cancelled, and free the conversation."""
+        await self._database.write(claims.finish, turn, state, reason, self._clock())
+
+    async def release(self, turn: Turn) -> None:
+        """Give the turn back, to be claimed again: claimed -> received; answered stays."""
+        await self._database.write(claims.release, turn)
+
+    async def waiting(self, thread: ThreadKey) -> int:
+        """How many turns of this conversation are open, the one being answered included."""
+        return await self._database.read(inbox.waiting, thread)
+
+    async def take_over(self, platforms: Sequence[str]) -> int:
+        """At the start of a service: free what a process that died held; returns how many.
+
+        Raises ValueError when the database is not ours alone: the holders may be alive.
+        """
+        if not self._database.exclusive:
+            raise ValueError("only who has the sole use of the database may void leases")
+        return await self._database.write(leases.take_over, platforms)
+
+
+class SqlHistory:
+    """The stored conversations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, thread: ThreadKey) -> Conversation:
+        """The conversation as it stands; an empty, fresh one when there is none."""
+        return await self._database.read(history.load, thread)
+
+    async def adopt(self, turn: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
+        """Store what was said before the bot came: once, before the first turn's own messages."""
+        await self._database.write(history.adopt, turn, earlier, memory)

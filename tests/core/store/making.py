@@ -1,0 +1,93 @@
+"""What the tests of the store are made of."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.ports import History, Turn, Turns
+from core.store.database import Database
+from core.store.sql import SqlHistory, SqlTurns
+from core.types import Memory, Outcome, Prompt, Remembered, Role, ThreadKey, Usage, Verdict
+
+LEASE = 30.0
+HERE = ("slack",)
+THREAD = ThreadKey("slack:T1:C1:100")
+
+COMPLETE = Outcome(verdict=Verdict.COMPLETE, text="Forty-two.")
+SPOKEN = (Remembered(Role.USER, "What is it?", "Ann"), Remembered(Role.ASSISTANT, "Forty-two."))
+FULL = Outcome(
+    verdict=Verdict.LENGTH,
+    text="**bold** — ünïcode 🙂",
+    notice="(cut off)",
+    candidates=("one", "two"),
+    reasoning="let me see",
+    usage=Usage(10, 20, 30, 4, 5),
+    finish_reason="length",
+    model="deepseek-v3",
+    response_id="r-1",
+    trace_id="t-1",
+)
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def prompt(number: int, thread: str = THREAD, **changes: object) -> Prompt:
+    """The prompt `number` of a thread, in the platform's order."""
+    made = Prompt(
+        platform="slack",
+        thread=ThreadKey(thread),
+        identity=f"{thread}/{number}",
+        sequence=f"{number:06}",
+        author="Ann",
+        text=f"question {number}",
+        asked_at=1_700_000_000.25 + number,
+        address='{"channel": "C1"}',
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Clock:
+    """Seconds since the epoch, moved by hand."""
+
+    now: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Store:
+    """An open store."""
+
+    database: Database
+    turns: SqlTurns
+    history: SqlHistory
+    clock: Clock = field(default_factory=Clock)
+
+    async def claim(self, owner: str = "worker", platforms: tuple[str, ...] = HERE) -> Turn:
+        """The next turn, which there has to be."""
+        turn = await self.turns.claim(owner, platforms, LEASE)
+        assert turn is not None
+        return turn
+
+    async def free_turn(self) -> Turn | None:
+        return await self.turns.claim("worker", HERE, LEASE)
+
+    async def say(self, turn: Turn, *entries: Remembered) -> None:
+        """Answer the turn."""
+        await self.turns.answer(turn, COMPLETE, entries or SPOKEN, Memory())
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: Clock | None = None) -> AsyncGenerator[Store, None]:
+    """A store on a file."""
+    clock = clock or Clock()
+    async with Database.open(url_of(path)) as database:
+        store = Store(database, SqlTurns(database, clock), SqlHistory(database), clock)
+        _turns: Turns = store.turns
+        _history: History = store.history
+        yield store

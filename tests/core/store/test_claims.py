@@ -1,0 +1,169 @@
+"""Who holds a claim writes; who lost it, or takes a step that is none, does not."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from core.errors import LostClaim
+from core.lifecycle import State
+from core.ports import Posted, Turn
+from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
+from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
+
+Write = Callable[[Store, Turn], Awaitable[object]]
+
+WRITES: dict[str, Write] = {
+    "renew": lambda store, turn: store.turns.renew(turn, LEASE),
+    "attempt": lambda store, turn: store.turns.attempt(turn),
+    "announce": lambda store, turn: store.turns.announce(turn, 0),
+    "posted": lambda store, turn: store.turns.posted(turn, 0, PartId("late")),
+    "answer": lambda store, turn: store.say(turn),
+    "settle": lambda store, turn: store.turns.finish(turn, State.SETTLED),
+    "abandon": lambda store, turn: store.turns.finish(turn, State.ABANDONED, "gone"),
+    "release": lambda store, turn: store.turns.release(turn),
+    "adopt": lambda store, turn: store.history.adopt(turn, SPOKEN, Memory(start=9)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("answered", [False, True], ids=["claimed", "answered"])
+async def test_a_stale_claim_writes_nothing(store: Store, write: Write, answered: bool) -> None:
+    await store.turns.accept(prompt(1))
+    stale = await store.claim("paused")
+    if answered:
+        await store.say(stale)
+    store.clock.now += LEASE + 1
+    fresh = await store.claim("next")
+    before = await store.history.load(THREAD)
+    with pytest.raises(LostClaim, match="fence 2"):
+        await write(store, stale)
+    assert await store.history.load(THREAD) == before
+    assert await store.free_turn() is None, "the new lease stands"
+    store.clock.now += LEASE + 1
+    after = await store.claim("last")
+    assert (after.state, after.attempts, after.parts) == (fresh.state, 0, ())
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("end", ["released", "taken over", "abandoned"])
+async def test_a_claim_given_up_writes_nothing(store: Store, write: Write, end: str) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    if end == "released":
+        await store.turns.release(claimed)
+    elif end == "taken over":
+        await store.turns.take_over(HERE)
+    else:
+        await store.turns.finish(claimed, State.ABANDONED)
+    with pytest.raises(LostClaim):
+        await write(store, claimed)
+    assert (await store.history.load(THREAD)).messages == ()
+
+
+async def test_a_lease_that_ran_out_unclaimed_still_writes(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    store.clock.now += 10 * LEASE
+    await store.say(claimed)
+    await store.turns.finish(claimed, State.SETTLED)
+    assert await store.turns.waiting(THREAD) == 0
+
+
+async def test_attempts_are_counted_across_claims(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    for expected in (1, 2, 3):
+        claimed = await store.claim()
+        assert claimed.attempts == expected - 1
+        assert await store.turns.attempt(claimed) == expected
+        await store.turns.release(claimed)
+
+
+async def test_parts_are_announced_then_known(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.turns.announce(claimed, 0)
+    await store.turns.posted(claimed, 0, PartId("p0"))
+    await store.turns.announce(claimed, 0)
+    await store.turns.announce(claimed, 1)
+    await store.turns.posted(claimed, 2, PartId("p2"))
+    await store.say(claimed)
+    await store.turns.announce(claimed, 3)
+    await store.turns.release(claimed)
+    assert (await store.claim()).parts == (
+        Posted(0, PartId("p0")),
+        Posted(1, None),
+        Posted(2, PartId("p2")),
+        Posted(3, None),
+    )
+
+
+async def test_a_released_turn_is_received_again_and_an_answered_one_stays(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.turns.release(claimed)
+    await store.turns.accept(prompt(0))
+    earlier = await store.claim()
+    assert earlier.prompt == prompt(0), "a released turn queues by the platform's order again"
+    await store.say(earlier)
+    await store.turns.release(earlier)
+    assert (await store.claim()).state is State.ANSWERED
+
+
+async def test_an_answer_said_twice_stands_once(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.say(claimed)
+    other = Outcome(verdict=Verdict.STOPPED, text="other")
+    await store.turns.answer(claimed, other, SPOKEN, Memory(start=5))
+    kept = await store.history.load(THREAD)
+    assert (kept.messages, kept.memory) == (SPOKEN, Memory())
+    await store.turns.release(claimed)
+    assert (await store.claim()).outcome == COMPLETE
+
+
+async def test_an_answer_is_stored_whole_or_not_at_all(store: Store) -> None:
+    """Two assistant entries for one turn are refused, and the outcome with them."""
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    twice = Remembered(Role.ASSISTANT, "again")
+    with pytest.raises(Exception, match="refused a statement"):
+        await store.say(claimed, *SPOKEN, twice)
+    assert (await store.history.load(THREAD)).fresh
+    await store.turns.release(claimed)
+    assert (await store.claim()).outcome is None
+
+
+@pytest.mark.parametrize("state", [State.SETTLED, State.ABANDONED, State.CANCELLED])
+async def test_finishing_frees_the_conversation_for_the_next(store: Store, state: State) -> None:
+    await store.turns.accept(prompt(1))
+    await store.turns.accept(prompt(2))
+    claimed = await store.claim()
+    await store.say(claimed)
+    assert await store.turns.waiting(THREAD) == 2
+    await store.turns.finish(claimed, state, "because")
+    assert await store.turns.waiting(THREAD) == 1
+    assert (await store.claim()).prompt == prompt(2)
+
+
+async def test_a_turn_without_an_answer_is_not_settled(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    with pytest.raises(LostClaim):
+        await store.turns.finish(claimed, State.SETTLED)
+    assert await store.turns.waiting(THREAD) == 1
+
+
+async def test_no_attempt_after_the_answer(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.say(claimed)
+    with pytest.raises(LostClaim):
+        await store.turns.attempt(claimed)
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CLAIMED, State.ANSWERED])
+async def test_only_an_end_finishes(store: Store, state: State) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    with pytest.raises(ValueError, match="no end"):
+        await store.turns.finish(claimed, state)
