@@ -1,0 +1,293 @@
+"""The chat-completion API over HTTP: one attempt, its chunks, two clocks, one connection pool."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import structlog
+
+from core.deepseek import wire
+from core.deepseek.failures import MAX_BODY, decipher, redact
+from core.deepseek.gate import Gate
+from core.deepseek.options import Options
+from core.deepseek.reading import Reading
+from core.errors import CompletionError, Failure
+from core.ports import Completions
+from core.types import Chunk, CompletionRequest
+
+__all__ = ["DeepSeek", "Options"]
+
+DRAIN = 1.0
+"""Seconds an answer's connection is read on behind its end, so that it can be used again."""
+
+DRAIN_WAIT = 0.05
+"""Seconds a new attempt waits for such a connection; a TLS handshake costs about as much."""
+
+LINGER = 1.0
+"""Seconds to wait for usage and [DONE] behind the last finish."""
+
+KEEP_ALIVE = 50.0
+"""Seconds an unused connection is kept; servers commonly close theirs after 60 or 75."""
+
+_TICK = 0.001  # seconds: how exactly a timer fires
+
+_log = structlog.get_logger()
+
+
+class DeepSeek(Completions):
+    """The API, as an async context manager that owns one connection pool.
+
+    Nothing is retried here and no redirect is followed (the key must not leave for elsewhere).
+    Every failure is a CompletionError; the HTTP library's own errors never get out, not even as
+    a cause, since they hold the request's headers.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._url = options.base_url.rstrip("/") + "/chat/completions"
+        self._gate = Gate(options.concurrency)
+        self._drains: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        drains = list(self._drains)
+        for task in drains:
+            task.cancel()
+        await asyncio.gather(*drains, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """See `core.ports.Completions`. The last chunk of a good answer is always `done`."""
+        options = self._options
+        fields = wire.body(request, options)
+        wanted = fields.get("n")
+        reading = Reading(
+            wanted if isinstance(wanted, int) else 1, options.api_key, options.max_line
+        )
+        await self._gate.enter()
+        attempt = _Attempt(options, bool(fields.get("stream")))
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await self._ask(wire.encode(fields), attempt)
+            while not reading.ended:
+                data = await attempt.read(response, reading)
+                chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
+                attempt.note(reading.moved)
+                for chunk in chunks:
+                    yield chunk
+            if reading.failure:
+                raise reading.failure
+            self._gate.widen()
+            _log.info("completion.done", **attempt.facts())
+        except CompletionError as error:
+            if error.failure is Failure.BUSY:
+                self._gate.shrink()
+            _log.warning("completion.failed", **attempt.facts(), **_facts(error))
+            raise
+        finally:
+            self._gate.leave()
+            if response is not None:
+                self._let_go(response, reading.complete)
+
+    async def _ask(self, body: bytes, attempt: "_Attempt") -> aiohttp.ClientResponse:
+        """Send the request; a response with status 200. Raises: CompletionError."""
+        if self._session is None:
+            raise RuntimeError("DeepSeek is used outside of its async with block")
+        if self._drains:
+            await asyncio.wait(
+                self._drains, timeout=DRAIN_WAIT, return_when=asyncio.FIRST_COMPLETED
+            )
+        failure: CompletionError
+        try:
+            async with attempt.waiting():
+                response = await self._session.post(
+                    self._url,
+                    data=body,
+                    headers=self._headers(),
+                    timeout=attempt.timeout(),
+                    allow_redirects=False,
+                )
+                if response.status == 200:
+                    return response
+                failure = await self._refused(response)
+        except aiohttp.ConnectionTimeoutError:
+            limit = self._options.connect_timeout
+            failure = CompletionError(Failure.TRANSPORT, f"No connection within {limit:g} s.")
+        except TimeoutError:
+            failure = attempt.stalled()
+        except (aiohttp.InvalidURL, ValueError):
+            message = "The request can't be sent. Check DEEPSEEK_BASE_URL and DEEPSEEK_API_KEY."
+            failure = CompletionError(Failure.CONFIGURATION, message)
+        except (aiohttp.ClientError, OSError) as error:
+            failure = self._transport(error)
+        raise failure  # outside of the except blocks, so that no library error is its context
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> CompletionError:
+        body = bytearray()
+        try:
+            while len(body) < MAX_BODY and (block := await response.content.readany()):
+                body += block
+        except (aiohttp.ClientError, OSError):
+            pass  # what came says enough
+        finally:
+            _close(response)
+        return decipher(
+            response.status, response.headers, bytes(body[:MAX_BODY]), self._options.api_key
+        )
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+        }
+        if self._options.api_key:
+            headers["Authorization"] = f"Bearer {self._options.api_key}"
+        return headers
+
+    def _transport(self, error: Exception) -> CompletionError:
+        told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
+        return CompletionError(Failure.TRANSPORT, told[:300])
+
+    def _let_go(self, response: aiohttp.ClientResponse, complete: bool) -> None:
+        """Close the connection, or read it to its end in the background to use it again."""
+        if not complete:
+            response.close()
+        elif not response.content.at_eof():
+            task = asyncio.get_running_loop().create_task(_drain(response))
+            self._drains.add(task)
+            task.add_done_callback(self._drains.discard)
+
+
+class _Attempt:
+    """The clocks of one attempt, and what is worth a line in the log.
+
+    Only time spent waiting for the API counts against it: a consumer may take its time.
+    """
+
+    def __init__(self, options: Options, stream: bool) -> None:
+        self._options = options
+        self._stream = stream
+        self._started = time.monotonic()
+        self._waited = 0.0
+        self._moved = 0
+        self._first: float | None = None
+
+    def timeout(self) -> aiohttp.ClientTimeout:
+        """The library's own clocks: connecting, and any byte (a whole answer may be silent)."""
+        limits = self._options
+        return aiohttp.ClientTimeout(
+            total=None,
+            connect=limits.connect_timeout,
+            sock_connect=limits.connect_timeout,
+            sock_read=limits.idle_timeout if self._stream else None,
+        )
+
+    @asynccontextmanager
+    async def waiting(self, most: float = math.inf) -> AsyncIterator[None]:
+        """Wait inside for the API, at most `most` seconds. Raises: TimeoutError."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(min(most, self._left(), self._rest())):
+                yield
+        finally:
+            self._waited += time.monotonic() - began
+
+    def stalled(self) -> CompletionError:
+        """The error for a clock that ran out."""
+        if self._rest() <= _TICK:
+            message = f"The answer was not finished within {self._options.turn_timeout:g} s."
+        elif self._left() <= _TICK:
+            message = f"No word of an answer came for {self._limit():g} s."
+        else:
+            message = f"Not a byte came for {self._options.idle_timeout:g} s."
+        return CompletionError(Failure.STALLED, message)
+
+    async def read(
+        self, response: aiohttp.ClientResponse, reading: Reading
+    ) -> bytes | CompletionError:
+        """The next bytes, or why there are none. Raises nothing."""
+        try:
+            async with self.waiting(LINGER if reading.complete else math.inf):
+                data = await response.content.readany()
+        except TimeoutError:
+            return self.stalled()
+        except (aiohttp.ClientError, OSError) as error:
+            told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
+            message = f"The connection broke in the middle of the answer ({told})."[:300]
+            return CompletionError(Failure.TRUNCATED, message)
+        return data or CompletionError(
+            Failure.TRUNCATED, "The stream ended before the answer was finished."
+        )
+
+    def note(self, moved: int) -> None:
+        """Reset the progress clock when the answer has moved."""
+        if moved > self._moved:
+            self._waited = 0.0
+            self._first = self._first or time.monotonic()
+        self._moved = moved
+
+    def facts(self) -> dict[str, Any]:
+        """For the log: milliseconds to the first delta and in all, and how many deltas."""
+        first = self._first and round((self._first - self._started) * 1000)
+        total = round((time.monotonic() - self._started) * 1000)
+        return {"first_ms": first, "ms": total, "deltas": self._moved}
+
+    def _limit(self) -> float:
+        if not self._stream:
+            return self._options.turn_timeout
+        return self._options.progress_timeout if self._moved else self._options.first_token_timeout
+
+    def _left(self) -> float:
+        return self._limit() - self._waited
+
+    def _rest(self) -> float:
+        return self._options.turn_timeout - (time.monotonic() - self._started)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read to the end of the response; past the time, or on any trouble, close it."""
+    try:
+        async with asyncio.timeout(DRAIN):
+            while await response.content.readany():
+                pass
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        pass
+    finally:
+        _close(response)
+
+
+def _close(response: aiohttp.ClientResponse) -> None:
+    """Give the connection back when the response was read to its end, else close it."""
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()
+
+
+def _facts(error: CompletionError) -> dict[str, Any]:
+    return {
+        "failure": error.failure.value,
+        "status": error.status,
+        "code": error.code,
+        "trace_id": error.trace_id,
+    }

@@ -1,0 +1,151 @@
+"""One answer being read: bytes in, chunks out, and an explicit end. Pure.
+
+Whatever comes back with status 200 goes through here: a stream of events, a whole completion
+although a stream was asked for, an error object, an HTML page. They differ in the first character.
+"""
+
+from dataclasses import replace
+
+from core.deepseek.failures import decipher
+from core.deepseek.sse import MAX_LINE, Decoder, Event
+from core.deepseek.think import ThinkFilter
+from core.deepseek.wire import decode, parse, refusal
+from core.errors import CompletionError, Failure
+from core.types import Chunk
+
+MAX_BLANK = 64 * 1024
+"""Bytes of blank lines that may come first: DeepSeek sends them while an answer has to wait."""
+
+MAX_WHOLE = 16 * 1024 * 1024
+"""Bytes a whole completion may have; it holds all candidates."""
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class Reading:
+    """The state of one answer. wanted: how many choices were asked for. secret: the key.
+
+    moved: grows with every delta that brings text, reasoning or a finish: real progress.
+    failure: set when the answer can't go on; the chunks returned with it came before.
+    complete: every wanted choice has finished, or the stream said [DONE].
+    settled: complete, or every choice that was seen has finished: hosts may send fewer than wanted.
+    ended: nothing more will come out; the last chunk out is `done`, or `failure` is set.
+    """
+
+    def __init__(self, wanted: int = 1, secret: str = "", max_line: int = MAX_LINE) -> None:
+        self.moved = 0
+        self.failure: CompletionError | None = None
+        self.ended = False
+        self._wanted = wanted
+        self._secret = secret
+        self._decoder = Decoder(max_line)
+        self._filters: dict[int, ThinkFilter] = {}
+        self._finished: set[int] = set()
+        self._done = False
+        self._head: bytearray | None = bytearray()
+        self._whole = False
+
+    @property
+    def complete(self) -> bool:
+        """Nothing but usage and [DONE] can follow."""
+        return self._done or len(self._finished) >= self._wanted
+
+    @property
+    def settled(self) -> bool:
+        """An end of the stream here is a good end."""
+        return self.complete or (bool(self._finished) and self._finished >= set(self._filters))
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """The chunks these bytes complete. Raises nothing: look at `failure` and `ended`."""
+        chunks: list[Chunk] = []
+        if self._head is not None:
+            self._head += data
+            start = b"{" if self._whole else bytes(self._head[:MAX_BLANK]).lstrip(_BLANK)[:1]
+            self._whole = start in (b"{", b"[", b"<")
+            if self._whole or (not start and len(self._head) < MAX_BLANK):
+                return self._collect()
+            data, self._head = bytes(self._head), None
+        try:
+            self._events(self._decoder.feed(data), chunks)
+        except CompletionError as error:
+            self._stop(error, chunks)
+        return chunks
+
+    def end(self, because: CompletionError) -> list[Chunk]:
+        """What was held back. `because` becomes the failure unless the answer is all there."""
+        chunks: list[Chunk] = []
+        try:
+            if self._head is None:
+                self._events(self._decoder.finish(), chunks)
+            else:
+                self._completion(bytes(self._head).lstrip(_BLANK), chunks)
+        except CompletionError as error:
+            if error.failure is not Failure.TRUNCATED:
+                because = error
+        if not self.ended:
+            self._stop(because, chunks)
+        return chunks
+
+    def _collect(self) -> list[Chunk]:
+        if self._head is not None and len(self._head) > MAX_WHOLE:
+            self._fail(CompletionError(Failure.SERVER, f"An answer of over {MAX_WHOLE} bytes."))
+        return []
+
+    def _completion(self, body: bytes, chunks: list[Chunk]) -> None:
+        found = parse(body)
+        if isinstance(found, dict):
+            self._events([Event(body)], chunks)
+            self._done = True
+        elif found is not None or body.startswith(b"<"):
+            raise decipher(200, {}, body, self._secret)
+
+    def _events(self, events: list[Event], chunks: list[Chunk]) -> None:
+        for event in events:
+            for chunk in decode(event, self._secret):
+                if not self.ended:
+                    self._take(chunk, chunks)
+
+    def _take(self, chunk: Chunk, chunks: list[Chunk]) -> None:
+        if chunk.done:
+            self._close(chunks)
+            return
+        if not (chunk.text or chunk.reasoning or chunk.finish_reason):
+            chunks.append(chunk)
+            return
+        self.moved += 1
+        visible = self._filters.setdefault(chunk.index, ThinkFilter())
+        text, reasoning = visible.feed(chunk.text)
+        if chunk.finish_reason:
+            late = visible.finish()
+            text, reasoning = text + late[0], reasoning + late[1]
+            self._finished.add(chunk.index)
+        chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
+        if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
+            chunks.append(chunk)
+        failure = chunk.finish_reason and refusal(chunk.finish_reason)
+        if failure:
+            self._flush(chunks)
+            self._fail(failure)
+
+    def _stop(self, because: CompletionError, chunks: list[Chunk]) -> None:
+        """End here: well when nothing is missing, for what goes wrong behind that is noise."""
+        if self.settled:
+            self._close(chunks)
+        else:
+            self._flush(chunks)
+            self._fail(because)
+
+    def _close(self, chunks: list[Chunk]) -> None:
+        self._flush(chunks)
+        self._done = self.ended = True
+        chunks.append(Chunk(done=True))
+
+    def _flush(self, chunks: list[Chunk]) -> None:
+        for index, visible in self._filters.items():
+            text, reasoning = visible.finish()
+            if text or reasoning:
+                chunks.append(Chunk(index=index, text=text, reasoning=reasoning))
+
+    def _fail(self, failure: CompletionError) -> None:
+        self.failure = failure
+        self.ended = True
