@@ -1,0 +1,81 @@
+"""The calls made to Slack's Web API: the table of them, and the one way to make them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.quiet import quiet_logger
+from adapters.slack.refusals import CALL_ERRORS, translate
+from core.errors import Unreachable
+
+TIMEOUT = 10.0
+"""Seconds for one call, connecting included. With a shared session the SDK's own timeout is not
+applied (slack_sdk 3.47 web/async_internal_utils.py), so every call gets it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of the Web API. scopes: any one of them is enough; none for app tokens.
+
+    reads: arguments go into the query, since the method takes no JSON.
+    """
+
+    name: str
+    scopes: frozenset[str] = frozenset()
+    reads: bool = False
+
+
+_HISTORY = frozenset({"channels:history", "groups:history", "im:history", "mpim:history"})
+_CHAT = frozenset({"chat:write"})
+
+AUTH = Method("auth.test")
+CONNECT = Method("apps.connections.open")
+POST = Method("chat.postMessage", _CHAT)
+UPDATE = Method("chat.update", _CHAT)
+DELETE = Method("chat.delete", _CHAT)
+REPLIES = Method("conversations.replies", _HISTORY, reads=True)
+STATUS = Method("assistant.threads.setStatus", _CHAT)
+PROMPTS = Method("assistant.threads.setSuggestedPrompts", frozenset({"assistant:write"}))
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        method.name: method
+        for method in (AUTH, CONNECT, POST, UPDATE, DELETE, REPLIES, STATUS, PROMPTS)
+    }
+)
+"""Every method that is called, by name."""
+
+
+class Api:
+    """Calls with the bot token over one shared session, without any retry by a library.
+
+    off: methods that this workspace does not have; kept for the life of the process.
+    """
+
+    def __init__(self, token: str, url: str, session: aiohttp.ClientSession) -> None:
+        # No retry handlers: the default one sends a chat.postMessage again after a cut
+        # connection, though the first may have landed (slack_sdk 3.47 http_retry).
+        self._client = AsyncWebClient(
+            token=token, base_url=url, session=session, logger=quiet_logger(), retry_handlers=[]
+        )
+        self.off: set[Method] = set()
+
+    async def call(self, method: Method, **args: Any) -> dict[str, Any]:
+        """The answer's body. A `token` among the arguments replaces the bot's.
+
+        Raises: DeliveryError.
+        """
+        verb, body = ("GET", "params") if method.reads else ("POST", "json")
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                response = await self._client.api_call(method.name, http_verb=verb, **{body: args})
+        except CALL_ERRORS as error:
+            raise translate(method.name, error) from error
+        if not isinstance(response.data, dict):
+            raise Unreachable(f"Slack's answer to {method.name} is not JSON")
+        return response.data

@@ -1,0 +1,118 @@
+"""Slack's answers that mean no -> core errors, each saying what to do.
+
+Error names: the "Errors" tables of docs.slack.dev/reference/methods (chat.postMessage,
+chat.update, chat.delete, conversations.replies, assistant.threads.setStatus, auth.test).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from core.errors import DeliveryError, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+
+DEFAULT_WAIT = 5.0
+"""Seconds to wait after a 429 that doesn't say how long."""
+
+TOKEN_CODES = frozenset(
+    {
+        "invalid_auth",
+        "not_authed",
+        "account_inactive",
+        "token_revoked",
+        "token_expired",
+        "not_allowed_token_type",
+        "team_access_not_granted",
+        "two_factor_setup_required",
+    }
+)
+"""The token is wrong: no call with it will ever work."""
+
+_AGAIN = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+)
+_GONE = frozenset({"message_not_found"})
+_TOO_LARGE = frozenset({"msg_too_long", "msg_blocks_too_long", "markdown_text_too_long"})
+_WHAT_TO_DO = {
+    "not_in_channel": "invite the bot to the channel (/invite)",
+    "channel_not_found": "invite the bot to the channel (/invite), unless it was deleted",
+    "is_archived": "unarchive the channel to go on",
+    "thread_not_found": "the thread's first message was deleted; ask in a new thread",
+    "cannot_reply_to_message": "the thread's first message can't be replied to; ask in a new one",
+    "missing_scope": "compare the app's scopes with adapters/slack/manifest.json and reinstall it",
+    "no_permission": "compare the app's scopes with adapters/slack/manifest.json and reinstall it",
+    "ekm_access_denied": "the workspace's administrators suspended access to its messages",
+    "team_access_not_granted": "the app isn't approved for this workspace; ask an administrator",
+    "edit_window_closed": "the workspace forbids edits after a time; an administrator can allow it",
+    "cant_update_message": "the message belongs to somebody else; was the token replaced?",
+    "no_text": "this Slack doesn't take Markdown messages (markdown_text)",
+}
+_WRONG_TOKEN = "put a fresh bot token (xoxb-...) into SLACK_BOT_TOKEN"  # noqa: S105
+_RESTRICTED = "a workspace setting forbids the bot to post here; ask an administrator"
+_UNKNOWN = "see the method's page on docs.slack.dev"
+
+
+class Refused(Undeliverable):
+    """Slack said a definite no. code: Slack's own name for the reason, method: what was asked."""
+
+    def __init__(self, method: str, code: str) -> None:
+        if code in TOKEN_CODES:
+            advice = _WRONG_TOKEN
+        elif code.startswith("restricted_action"):
+            advice = _RESTRICTED
+        else:
+            advice = _WHAT_TO_DO.get(code, _UNKNOWN)
+        super().__init__(f"Slack refused {method} ({code}): {advice}")
+        self.method = method
+        self.code = code
+
+
+def translate(method: str, error: Exception) -> DeliveryError:
+    """The core error for what a call of the SDK raised. Never contains a token or a text.
+
+    A refusal by name is definite. Everything else may or may not have landed.
+    """
+    if isinstance(error, SlackApiError):
+        return _refusal(method, error.response)
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"Slack didn't answer {method} in time")
+    return Unreachable(f"Slack can't be reached for {method} ({type(error).__name__})")
+
+
+CALL_ERRORS = (
+    SlackClientError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+    # The SDK asks an answer that is text or a list for its "ok" (web/async_slack_response.py).
+    AttributeError,
+)
+"""All that a call of the SDK raises when the answer is missing, late or not what Slack sends."""
+
+
+def _refusal(method: str, response: Any) -> DeliveryError:
+    """`response` is the SDK's, or aiohttp's own when the body was no JSON; its data may be text."""
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+    data = getattr(response, "data", None)
+    code = str(data.get("error", "")) if isinstance(data, Mapping) else ""
+    if status == 429 or code in ("ratelimited", "rate_limited"):
+        return RateLimited(_wait(response.headers))
+    if not code or status >= 500 or code in _AGAIN:
+        return Unreachable(f"Slack failed at {method} (HTTP {status} {code})".replace(" )", ")"))
+    if code in _GONE:
+        return PartGone(f"the message is gone ({code})")
+    if code in _TOO_LARGE:
+        return TooLarge(f"Slack refused the size ({code})")
+    return Refused(method, code)
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    """Seconds in Retry-After."""
+    try:
+        return max(0.0, float(headers.get("Retry-After", DEFAULT_WAIT)))
+    except ValueError:
+        return DEFAULT_WAIT

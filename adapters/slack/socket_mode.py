@@ -1,0 +1,123 @@
+"""Slack's events over a WebSocket that we open: Socket Mode, kept alive.
+
+docs.slack.dev/apis/events-api/using-socket-mode. An envelope is acknowledged by the SDK after the
+dispatch answered 200, and not at all otherwise: then Slack delivers it again.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+from core.errors import Unreachable
+
+log = structlog.get_logger()
+
+PING = 5.0
+"""Seconds between pings; a connection without an answer for four of them is replaced."""
+
+CONNECT = 15.0
+"""Seconds that the first connection may take."""
+
+DRAIN = 5.0
+"""Seconds at the end for envelopes in work to be committed and acknowledged."""
+
+
+class _Client(SocketModeClient):
+    """The SDK's client, holding on to the task of every frame.
+
+    Nobody else does (slack_sdk 3.47 socket_mode/async_client.py), so one could be collected before
+    it ends, and none could be awaited at the end.
+    """
+
+    def __init__(self, app: AsyncApp, app_token: str, ping: float) -> None:
+        super().__init__(app_token, app.logger, app.client, ping_interval=ping)
+        self.running: set[asyncio.Task[None]] = set()
+
+    async def process_message(self) -> None:
+        """Take the next frame and work on it beside the others."""
+        raw: str = await self.message_queue.get()
+        message = json.loads(raw) if raw.startswith("{") else {}
+        task = asyncio.create_task(self.run_message_listeners(message, raw))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    @property
+    def loops(self) -> list["asyncio.Future[Any]"]:
+        """The tasks that live as long as the connection."""
+        tasks = (self.message_receiver, self.message_processor, self.current_session_monitor)
+        return [task for task in tasks if task is not None]
+
+
+class _Handler(AsyncSocketModeHandler):
+    """Bolt's handler over our client."""
+
+    client: _Client
+
+    def __init__(self, app: AsyncApp, app_token: str, ping: float) -> None:
+        self.app = app
+        self.app_token = app_token
+        self.client = _Client(app, app_token, ping)
+        self.client.socket_mode_request_listeners.append(self.handle)  # type: ignore[arg-type]
+
+
+class Socket:
+    """One connection, replaced by the SDK when Slack refreshes it or it dies, and watched here."""
+
+    def __init__(self, app: AsyncApp, app_token: str, ping: float = PING) -> None:
+        self._handler = _Handler(app, app_token, ping)
+        self._ping = ping
+        self._watch: asyncio.Task[None] | None = None
+
+    async def open(self, url: str) -> None:
+        """Connect to the address from apps.connections.open. Raises: Unreachable."""
+        client = self._handler.client
+        client.wss_uri = url
+        self._watch = asyncio.create_task(self._keep())
+        try:
+            async with asyncio.timeout(CONNECT):
+                await self._handler.connect_async()  # type: ignore[no-untyped-call]
+        except BaseException as error:
+            await self.close()
+            if not isinstance(error, TimeoutError):
+                raise
+            raise Unreachable("Slack's socket can't be opened; is wss:// let through?") from error
+
+    async def close(self) -> None:
+        """Take no more, finish and acknowledge what is in work, disconnect. No task is left."""
+        client = self._handler.client
+        client.auto_reconnect_enabled = False
+        taking = [task for task in (self._watch, *client.loops) if task is not None]
+        for task in taking:
+            task.cancel()
+        if client.running:
+            await asyncio.wait(client.running, timeout=DRAIN)
+        left = list(client.running)
+        for task in left:
+            task.cancel()
+        try:
+            async with asyncio.timeout(DRAIN):
+                await self._handler.close_async()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            await client.aiohttp_client_session.close()
+        await asyncio.gather(*taking, *left, *client.loops, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        """Notice losses, and help the SDK out of dialling one address for ever.
+
+        An address is good for one connection, for a short time; when dialling fails, the SDK dials
+        the same one again (slack_sdk 3.47 socket_mode/aiohttp, connect). Without one it asks.
+        """
+        client, was = self._handler.client, False
+        while True:
+            await asyncio.sleep(self._ping)
+            connected = await client.is_connected()
+            if not connected:
+                client.wss_uri = None
+            if connected != was:
+                log.info("slack.socket_up") if connected else log.warning("slack.socket_down")
+            was = connected

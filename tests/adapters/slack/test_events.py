@@ -1,0 +1,266 @@
+"""What Slack's payloads mean to us: every shape on record, odd ones, and the text of a message."""
+
+import copy
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.slack.events import Ignored, Opened, plain, read, remembered
+from adapters.slack.ids import Address
+from core.types import Prompt, Remembered, Role
+from tests.adapters.slack.payloads import BOT, FOLDER, payload
+
+
+def prompt(name: str, **changes: Any) -> Prompt:
+    outcome = read(payload(name, **changes), BOT)
+    assert isinstance(outcome, Prompt), outcome
+    return outcome
+
+
+def test_a_mention_is_a_whole_prompt() -> None:
+    asked = prompt("app_mention")
+    assert asked == Prompt(
+        platform="slack",
+        thread=asked.thread,
+        identity="slack:T0ACME:C0GENERAL:1760000000.000100",
+        sequence="001760000000.000100",
+        author="U0ALICE",
+        text="what is a fence?",
+        asked_at=1760000000.0001,
+        address=asked.address,
+    )
+    assert asked.thread == "slack:T0ACME:C0GENERAL:1760000000.000100"
+    assert Address.decode(asked.address) == Address(
+        "T0ACME", "C0GENERAL", "1760000000.000100", "1760000000.000100", "U0ALICE"
+    )
+
+
+def test_both_copies_of_a_mention_are_one_prompt() -> None:
+    assert prompt("app_mention") == prompt("message_mention")
+
+
+@pytest.mark.parametrize(
+    ("name", "thread", "text", "author", "follow_up"),
+    [
+        ("message_reply", "C0GENERAL:1760000000.000100", "and in Go?", "U0BOB", True),
+        (
+            "message_private_reply_mention",
+            "G0SECRET:1760000000.000100",
+            "please ask about <b> & #dev",
+            "U0BOB",
+            False,
+        ),
+        ("message_im", "D0ALICE:1760000004.000500", "hello there", "", False),
+        ("message_im_assistant_thread", "D0ALICE:1760000004.000000", "go on", "", False),
+        ("message_mpim", "G0GROUP:1760000006.000700", "and here?", "U0ALICE", False),
+        ("file_share", "C0GENERAL:1760000007.000800", "see this", "U0ALICE", False),
+        ("thread_broadcast", "C0GENERAL:1760000000.000100", "for all", "U0BOB", False),
+        (
+            "slack_connect_mention",
+            "C0SHARED:1760000017.002000",
+            "hi from next door",
+            "U9STRANGER",
+            False,
+        ),
+        ("org_install_message", "D0ALICE:1760000018.002100", "hello", "", False),
+    ],
+)
+def test_what_people_ask(name: str, thread: str, text: str, author: str, follow_up: bool) -> None:
+    asked = prompt(name)
+    assert asked.thread == f"slack:T0ACME:{thread}"
+    assert (asked.text, asked.author, asked.follow_up) == (text, author, follow_up)
+
+
+def test_files_are_named_as_far_as_they_have_names() -> None:
+    assert prompt("file_share").files == ("report.pdf", "F02", "F03")
+
+
+def test_a_file_without_a_word_is_a_prompt() -> None:
+    asked = prompt("file_share", text="", channel="D0ALICE", channel_type="im")
+    assert (asked.text, asked.files[0]) == ("", "report.pdf")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("message_root", "not addressed"),
+        ("message_changed", "subtype"),
+        ("message_deleted", "subtype"),
+        ("channel_join", "subtype"),
+        ("bot_message", "subtype"),
+        ("other_bot", "bot"),
+        ("own_message", "bot"),
+        ("app_home_home", "other tab"),
+    ],
+)
+def test_what_is_not_for_us(name: str, why: str) -> None:
+    assert read(payload(name), BOT) == Ignored(why)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bot_id": None, "app_id": None},  # our user without the marks of an app
+        {"bot_id": None, "user": "U0SOMEBODY"},  # posted through our app in a person's name
+        {"bot_id": None, "app_id": None, "user": "USLACKBOT"},
+        {"bot_id": None, "app_id": None, "user": None},
+    ],
+)
+def test_nobody_answers_a_machine(changes: dict[str, Any]) -> None:
+    assert isinstance(read(payload("own_message", **changes), BOT), Ignored)
+
+
+@pytest.mark.parametrize(
+    "subtype", ["channel_topic", "me_message", "reminder_add", "huddle_thread"]
+)
+def test_other_subtypes_are_not_prompts(subtype: str) -> None:
+    assert read(payload("message_mention", subtype=subtype), BOT) == Ignored("subtype")
+
+
+def test_a_reply_to_itself_is_a_root() -> None:
+    root = payload("message_root", thread_ts="1760000001.000200")
+    assert read(root, BOT) == Ignored("not addressed")
+
+
+def test_opened_conversations() -> None:
+    assert read(payload("app_home_messages"), BOT) == Opened("D0ALICE")
+    started = read(payload("assistant_thread_started"), BOT)
+    assert started == Opened("D0ALICE", "1760000016.001800")
+
+
+def test_sequences_sort_as_time_does() -> None:
+    stamps = ["999999999.999999", "1760000000.000100", "1760000000.000200", "10000000000.000000"]
+    order = [prompt("message_im", ts=ts).sequence for ts in stamps]
+    assert order == sorted(order)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+def _spots(body: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside."""
+    if path:
+        yield path
+    pairs = body.items() if isinstance(body, dict) else enumerate(body)
+    for key, value in pairs if isinstance(body, dict | list) else ():
+        if isinstance(value, dict | list):
+            yield from _spots(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+@given(name=st.sampled_from(sorted(p.stem for p in FOLDER.glob("*.json"))), data=st.data(), odd=ODD)
+def test_any_field_may_be_anything(name: str, data: st.DataObject, odd: Any) -> None:
+    body: Any = payload(name)
+    *way, last = data.draw(st.sampled_from(list(_spots(body))))
+    broken = copy.deepcopy(body)
+    spot = broken
+    for key in way:
+        spot = spot[key]
+    spot[last] = odd
+    assert isinstance(read(broken, BOT), Prompt | Opened | Ignored)
+
+
+@given(ODD)
+def test_any_payload_may_be_anything(odd: Any) -> None:
+    assert isinstance(read(odd, BOT), Ignored)
+    assert isinstance(read({"event": odd}, BOT), Ignored)
+
+
+@pytest.mark.parametrize(
+    ("wire", "text"),
+    [
+        ("<@U0BOT> hi", "hi"),
+        ("hey <@U0BOT|seek>, hi <@U0BOT>", "hey , hi"),
+        ("<@U2> and <@U3|bob>", "@U2 and @bob"),
+        ("<#C1|general> <#C2>", "#general #C2"),
+        ("<http://x.org>", "http://x.org"),
+        ("<http://x.org|label>", "label (http://x.org)"),
+        ("<http://x.org|x.org>", "http://x.org"),
+        ("<http://x.org/?a=1&amp;b=2|a &lt; b>", "a < b (http://x.org/?a=1&b=2)"),
+        ("<mailto:a@x.org|a@x.org>", "a@x.org"),
+        ("<!here> <!channel|channel> <!everyone>", "@here channel @everyone"),
+        ("<!subteam^S1|@devs> <!subteam^S1>", "@devs @subteam"),
+        ("<!date^1392734382^{date}|Feb 18>", "Feb 18"),
+        ("&lt;&gt;&amp; &amp;lt; &quot;", "<>& &lt; &quot;"),
+        ("a < b", "a < b"),
+        ("*bold* _it_ `code`\n```x```", "*bold* _it_ `code`\n```x```"),
+        ("\u202eabc\u202c\u200b", "\u202eabc\u202c\u200b"),
+        ("", ""),
+        ("<>", ""),
+    ],
+)
+def test_text_is_decoded(wire: str, text: str) -> None:
+    assert plain(wire, "U0BOT") == text
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        "<@U0BOT> " * 10_000,
+        "<@U0BOT|" * 10_000,
+        "<" * 100_000,
+        "&" * 100_000,
+        "<@U2|" + "x" * 100_000,
+        " " * 100_000,
+        "<http://" + "a|" * 50_000,
+    ],
+)
+def test_text_is_decoded_in_linear_time(wire: str) -> None:
+    started = time.perf_counter()
+    plain(wire, "U0BOT")
+    prompt("app_mention", text=wire)
+    assert time.perf_counter() - started < 1.0
+
+
+def test_ten_thousand_mentions_are_an_empty_prompt() -> None:
+    assert prompt("app_mention", text="<@U0BOT> " * 10_000).text == ""
+
+
+def history(**message: Any) -> Remembered | None:
+    body = {"type": "message", "ts": "1760000000.000100"} | message
+    return remembered(body, BOT, "T0ACME", message.pop("channel", "C0GENERAL"))
+
+
+@pytest.mark.parametrize(
+    ("message", "role", "author", "content"),
+    [
+        ({"user": "U0BOB", "text": "<@U0BOT> so &lt;"}, Role.USER, "U0BOB", "so <"),
+        ({"user": "U0BOT", "bot_id": "B0BOT", "text": "So."}, Role.ASSISTANT, "", "So."),
+        ({"bot_id": "B0BOT", "subtype": "bot_message", "text": "So."}, Role.ASSISTANT, "", "So."),
+        ({"bot_id": "B0CI", "username": "ci", "text": "red"}, Role.USER, "ci", "red"),
+        (
+            {"bot_id": "B0CI", "text": "", "attachments": [{"fallback": "red"}, {"text": "now"}]},
+            Role.USER,
+            "B0CI",
+            "red\nnow",
+        ),
+        ({"user": "U0BOB", "text": "x", "channel": "D0BOB"}, Role.USER, "", "x"),
+    ],
+)
+def test_history(message: dict[str, Any], role: Role, author: str, content: str) -> None:
+    where = message.get("channel", "C0GENERAL")
+    identity = f"slack:T0ACME:{where}:1760000000.000100"
+    assert history(**message) == Remembered(role, content, author, identity)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"user": "U0BOB", "subtype": "channel_join", "text": "joined"},
+        {"user": "USLACKBOT", "subtype": "tombstone", "text": "This message was deleted."},
+        {"user": "U0BOB", "text": "<@U0BOT>"},
+        {"user": "U0BOB", "text": None},
+        {"user": "U0BOB", "text": "x", "ts": "yesterday"},
+    ],
+)
+def test_history_skips_what_nobody_said(message: dict[str, Any]) -> None:
+    assert history(**message) is None
