@@ -25,14 +25,17 @@ def test_locks_pin_everything_by_hash_and_name_no_index(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert "--index" not in text
-    pins = re.findall(r"^([a-z0-9.-]+(?:\[[a-z,]+\])?==\S+)[^\n]*\\\n((?:    --hash=\S+.*\n)+)", text, re.M)
+    pins = re.findall(
+        r"^([a-z0-9.-]+(?:\[[a-z,]+\])?==\S+)[^\n]*\\\n((?:    --hash=\S+.*\n)+)", text, re.M
+    )
     names = re.findall(r"^[a-zA-Z0-9]", text, re.M)
     assert len(pins) == len(names) > 20
 
 
 def test_the_test_lock_agrees_with_the_runtime_lock() -> None:
     runtime, dev = (
-        dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / name).read_text(), re.M)) for name in LOCKS
+        dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
+        for name in LOCKS
     )
     assert {name: dev.get(name) for name in runtime} == runtime
 
@@ -53,7 +56,13 @@ def test_the_project_is_an_application_that_is_never_uploaded() -> None:
 
 def test_the_compose_file_is_valid_by_its_schema(tmp_path: Path) -> None:
     def check(path: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+        command = [
+            sys.executable,
+            "-m",
+            "check_jsonschema",
+            "--builtin-schema",
+            "vendor.compose-spec",
+        ]
         return subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
 
     result = check(ROOT / "docker-compose.yml")

@@ -1,0 +1,128 @@
+"""The conversation in the terminal: prompts from a person's lines, answers written as they grow."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TextIO
+
+from core.types import Allowance, Limits, Outcome, PartId, Prompt, ThreadKey, Verdict
+
+_FREE = Allowance(key="console", burst=1_000, rate=1_000)
+LIMITS = Limits(size=10_000_000, measure=len, gap=0.05, post=_FREE, edit=_FREE)
+_FENCES = ("```", "~~~")
+
+
+def platform_of(name: str) -> str:
+    """The platform under which the conversation `name` is stored.
+
+    One for each name, so that terminals that are open side by side answer only their own prompts.
+    """
+    return f"console:{name}"
+
+
+def prompt_of(name: str, text: str, at: float) -> Prompt:
+    """The prompt for one line of a person. at: seconds since the epoch."""
+    nanoseconds = f"{int(at * 1_000_000_000):020d}"
+    return Prompt(
+        platform=platform_of(name),
+        thread=ThreadKey(f"console:{name}"),
+        identity=f"console:{name}:{nanoseconds}",
+        sequence=nanoseconds,
+        author="",
+        text=text,
+        asked_at=at,
+        address="",
+    )
+
+
+class ConsoleThread:
+    """A `Thread` that writes to a terminal, where nothing can be taken back.
+
+    So the last line is held back while it may still be a code fence that was closed only for the
+    moment; `concluded` writes the rest. live: write as the answer grows.
+    """
+
+    def __init__(self, out: TextIO, *, live: bool, note: Callable[[str], None]) -> None:
+        self._out = out
+        self._live = live
+        self._note = note
+        self._shown = ""
+        self._text = ""
+        self._ended = asyncio.Event()
+        self.outcome = Outcome(verdict=Verdict.ERROR)
+
+    @property
+    def limits(self) -> Limits:
+        """Practically none."""
+        return LIMITS
+
+    async def post(self, text: str, key: str) -> PartId:
+        """Write the first words."""
+        self._note("")
+        await self.edit(PartId(key), text)
+        return PartId(key)
+
+    async def edit(self, part: PartId, text: str) -> None:
+        """Write what has been added."""
+        self._text = text
+        head, _, last = text.rpartition("\n")
+        self._write(head if last.startswith(_FENCES) else text)
+
+    async def status(self, text: str) -> None:
+        """Show one line of status where there is a terminal."""
+        if not self._shown:
+            self._note(text)
+
+    async def concluded(self, outcome: Outcome) -> None:
+        """Write the rest and end the waiting."""
+        self.outcome = outcome
+        self._write(self._text)
+        self._ended.set()
+
+    async def ended(self) -> Outcome:
+        """Wait for the outcome."""
+        await self._ended.wait()
+        return self.outcome
+
+    def _write(self, text: str) -> None:
+        if self._live and text.startswith(self._shown):
+            self._out.write(text[len(self._shown) :])
+            self._out.flush()
+            self._shown = text
+
+
+class ConsolePlatform:
+    """The `Threads` of one terminal: one turn at a time, on the streams given."""
+
+    def __init__(
+        self, name: str, accept: Callable[[Prompt], Awaitable[bool]], out: TextIO, err: TextIO
+    ) -> None:
+        self._name = name
+        self._accept = accept
+        self._out = out
+        self._err = err
+        self._asked = ""
+        self._thread = self._new(live=False)
+
+    def open(self, prompt: Prompt) -> ConsoleThread:
+        """The thread of the question just asked; what an earlier life left open is not shown."""
+        if prompt.identity == self._asked:
+            return self._thread
+        return ConsoleThread(self._out, live=False, note=lambda _: None)
+
+    async def ask(self, text: str, *, live: bool) -> Outcome:
+        """Ask one question and wait for its outcome. live: write the answer as it grows."""
+        prompt = prompt_of(self._name, text, time.time())
+        self._thread = self._new(live=live)
+        self._asked = prompt.identity
+        await self._accept(prompt)
+        return await self._thread.ended()
+
+    def _new(self, *, live: bool) -> ConsoleThread:
+        return ConsoleThread(self._out, live=live, note=self._note if live else lambda _: None)
+
+    def _note(self, text: str) -> None:
+        """A status line that the answer's first words replace; only where there is a terminal."""
+        if self._err.isatty():
+            self._err.write(f"\r\x1b[K{text}")
+            self._err.flush()

@@ -1,0 +1,198 @@
+"""The page's way in and out, over a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from adapters.web.app import WebPlatform
+from bots.server import Health, serve
+from core.errors import StoreBusy
+from core.types import Outcome, Prompt, Remembered, Role, Verdict
+from tests.fakes.history import FixedHistory
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Desk:
+    """What stands behind the page: keeps the prompts it is given."""
+
+    def __init__(self) -> None:
+        self.prompts: list[Prompt] = []
+        self.error: Exception | None = None
+
+    async def accept(self, prompt: Prompt) -> bool:
+        if self.error:
+            raise self.error
+        known = {other.identity for other in self.prompts}
+        self.prompts.append(prompt)
+        return prompt.identity not in known
+
+
+@asynccontextmanager
+async def page(
+    accept: Callable[[Prompt], Awaitable[bool]], key: str = "", history: FixedHistory | None = None
+) -> AsyncIterator[tuple[WebPlatform, str, aiohttp.ClientSession]]:
+    about = {"text": "Answers come from </script> somewhere.", "offline": True}
+    web = WebPlatform(accept, history or FixedHistory(), about=about, key=key)
+    async with (
+        serve("127.0.0.1", 0, web.routes(), Health()) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield web, f"127.0.0.1:{port}", session
+
+
+async def ask(session: aiohttp.ClientSession, body: Any, name: str = "t1", **headers: str) -> int:
+    data = body if isinstance(body, str) else json.dumps(body)
+    async with session.post(
+        f"/api/threads/{name}", data=data, headers={**JSON, **headers}
+    ) as answer:
+        return answer.status
+
+
+async def events(response: aiohttp.ClientResponse, count: int) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            line = await response.content.readline()
+            if line.startswith(b"data: "):
+                found.append(json.loads(line[6:]))
+    return found
+
+
+async def test_the_page_is_served_and_can_not_be_broken_out_of() -> None:
+    async with page(Desk().accept) as (_, _, session), session.get("/") as answer:
+        text = await answer.text()
+        assert answer.status == 200
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "\\u003c/script>" in text
+        assert "{{about}}" not in text
+
+
+async def test_a_prompt_is_accepted_once() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (_, _, session):
+        assert await ask(session, {"id": "a1", "text": "hello"}) == 202
+        assert await ask(session, {"id": "a1", "text": "hello"}) == 202
+    first, again = desk.prompts
+    assert first.identity == again.identity == "web:t1:a1"
+    assert (first.platform, first.thread, first.text, first.author) == (
+        "web",
+        "web:t1",
+        "hello",
+        "",
+    )
+    assert first.sequence < again.sequence
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "{", {"text": "x"}, {"id": "a"}, {"id": "a b", "text": "x"}, {"id": "a", "text": 1}],
+)
+async def test_bad_input_gets_a_clear_error(body: Any) -> None:
+    desk = Desk()
+    async with page(desk.accept) as (_, _, session):
+        assert await ask(session, body) == 400
+        assert await ask(session, {"id": "a", "text": "x" * 400_001}) == 413
+        assert await ask(session, {"id": "a", "text": "x"}, name="a.b") == 400
+        desk.error = StoreBusy("locked")
+        assert await ask(session, {"id": "a", "text": "x"}) == 503
+    assert not desk.prompts
+
+
+async def test_other_sites_and_other_hosts_are_refused() -> None:
+    desk = Desk()
+    good = {"id": "a", "text": "x"}
+    async with page(desk.accept) as (_, address, session):
+        assert await ask(session, good, Host="evil.example") == 403
+        assert await ask(session, good, Origin="https://evil.example") == 403
+        assert await ask(session, good, **{"Content-Type": "text/plain"}) == 400
+        async with session.get("/api/threads/t1", headers={"Host": "evil.example:80"}) as answer:
+            assert answer.status == 403
+        assert not desk.prompts
+        assert await ask(session, good, Origin=f"http://{address}") == 202
+        assert await ask(session, good, Host=f"localhost:{address.split(':')[1]}") == 202
+
+
+async def test_beyond_this_machine_a_key_is_needed() -> None:
+    async with page(Desk().accept, key="k3y") as (web, _, session):
+        for target, status in (("/", 403), ("/?key=wrong", 403), ("/?key=k3y", 200)):
+            async with session.get(target, headers={"Host": "bot.example"}) as answer:
+                assert answer.status == status
+        assert await ask(session, {"id": "a", "text": "x"}) == 403
+        assert await ask(session, {"id": "a", "text": "x"}, **{"X-Key": "k3y"}) == 202
+        assert web.address("0.0.0.0", 80).endswith(":80/?key=k3y")
+
+
+async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
+    desk = Desk()
+    stored = FixedHistory(
+        web_t1=[Remembered(Role.USER, "old"), Remembered(Role.ASSISTANT, "reply")]
+    )
+    async with page(desk.accept, history=stored) as (web, _, session):
+        async with session.get("/api/threads/t1") as stream:
+            assert [event["text"] for event in await events(stream, 2)] == ["old", "reply"]
+            await ask(session, {"id": "a", "text": "new"})
+            thread = web.open(desk.prompts[0])
+            await thread.status("is thinking…")
+            part = await thread.post("Hel", "key:0")
+            await thread.edit(part, "Hello")
+            seen = await events(stream, 3)
+            assert [event["who"] for event in seen][:2] == ["user", "status"]
+            last = seen[-1] if seen[-1]["text"] == "Hello" else (await events(stream, 1))[0]
+            assert (last["who"], last["text"]) == ("assistant", "Hello")
+            await thread.concluded(Outcome(verdict=Verdict.COMPLETE))
+            assert (await events(stream, 1))[0] == {"id": "status", "who": "status", "text": ""}
+        async with session.get("/api/threads/t1") as stream:
+            assert [event["text"] for event in await events(stream, 4)] == [
+                "old",
+                "reply",
+                "new",
+                "Hello",
+            ]
+        async with session.get("/api/threads/t2") as stream:
+            await ask(session, {"id": "b", "text": "other"}, name="t2")
+            assert [event["text"] for event in await events(stream, 1)] == ["other"]
+
+
+async def test_the_same_key_gives_the_same_part() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (web, _, session):
+        await ask(session, {"id": "a", "text": "x"})
+        thread = web.open(desk.prompts[0])
+        assert await thread.post("1", "turn:0") == await thread.post("2", "turn:0")
+        assert await thread.post("1", "turn:1") != await thread.post("2", "turn:0")
+
+
+async def test_the_server_names_a_port_in_use() -> None:
+    async with serve("127.0.0.1", 0, [], Health()) as port:
+        with pytest.raises(Exception, match=f"HTTP_PORT: 127.0.0.1:{port}"):
+            async with serve("127.0.0.1", port, [], Health()):
+                pass
+
+
+async def test_health_readiness_and_metrics() -> None:
+    health = Health()
+    state = {"problem": ""}
+
+    async def problem() -> str:
+        return state["problem"]
+
+    health.part("database", problem)
+    async with (
+        serve("127.0.0.1", 0, [], health) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        for target in ("/healthz", "/readyz", "/metrics"):
+            async with session.get(target) as answer:
+                assert answer.status == 200, target
+        state["problem"] = "the disk is full"
+        async with session.get("/readyz") as answer:
+            assert answer.status == 503
+            assert (await answer.json())["parts"] == {"database": "the disk is full"}
+        async with session.get("/healthz") as answer:
+            assert answer.status == 200

@@ -1,0 +1,134 @@
+"""Environment to settings: sources, checks, every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from bots.settings import Loaded, load
+from core.errors import ConfigurationError
+
+NOWHERE = Path("/nonexistent/.env")
+
+
+def problems(dotenv: Path = NOWHERE, **environ: str) -> dict[str, str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ, dotenv)
+    return dict(problem.split(": ", 1) for problem in caught.value.problems)
+
+
+def loaded(dotenv: Path = NOWHERE, **environ: str) -> Loaded:
+    return load(environ, dotenv)
+
+
+def test_nothing_is_needed() -> None:
+    settings = loaded().settings
+    assert settings.deepseek_api_key is None
+    assert settings.deepseek_base_url == "https://api.acedata.cloud/deepseek"
+    assert settings.deepseek_model == "deepseek-v3"
+    assert settings.deepseek_temperature is None
+    assert settings.context_tokens == 64_000
+    assert settings.database_url == "sqlite:///threadseek.db"
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
+    assert (settings.log_level, settings.log_format) == ("info", "console")
+
+
+def test_all_problems_are_reported_at_once_by_variable_with_the_fix() -> None:
+    given = {
+        "DEEPSEEK_TEMPERATURE": "2.5",
+        "DEEPSEEK_N": "0",
+        "DEEPSEEK_BASE_URL": "api.deepseek.com",
+        "DEEPSEEK_EXTRA_BODY": "[1]",
+        "DEEPSEEK_RESPONSE_FORMAT": "yaml",
+        "DEEPSEEK_API_KEY_FILE": "/nonexistent/key",
+        "SLACK_BOT_TOKEN": "xapp-1-A",
+        "DATABASE_URL": "mysql://db",
+        "HTTP_PORT": "eighty",
+        "LOG_FORMAT": "xml",
+    }
+    found = problems(**given)
+    assert set(found) == set(given)
+    assert "less than or equal to 2" in found["DEEPSEEK_TEMPERATURE"]
+    assert "https://" in found["DEEPSEEK_BASE_URL"]
+    assert "sqlite:///threadseek.db" in found["DATABASE_URL"]
+    assert "app-level token" in found["SLACK_BOT_TOKEN"]
+
+
+@pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
+def test_a_temperature_outside_0_to_2_is_refused(value: str) -> None:
+    assert "DEEPSEEK_TEMPERATURE" in problems(DEEPSEEK_TEMPERATURE=value)
+
+
+@pytest.mark.parametrize("value", ["0", "2", "1.3"])
+def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
+    assert loaded(DEEPSEEK_TEMPERATURE=value).settings.deepseek_temperature == float(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("DEEPSEEK_BASE_URL", "https://api.deepseek.com/chat/completions", "leave out"),
+        ("DEEPSEEK_API_KEY", "sk-1\nsk-2", "line break"),
+        ("DEEPSEEK_EXTRA_BODY", '{"stream": false}', "can't be set here"),
+        ("DEEPSEEK_EXTRA_BODY", "{broken", "JSON object"),
+        ("DATABASE_URL", "postgresql://u:p@db/x", "SQLite only"),
+        ("DATABASE_URL", "sqlite://", "sqlite:///FILE"),
+        ("DEEPSEEK_IDLE_TIMEOUT", "0", "greater than 0"),
+        ("CONTEXT_TOKENS", "10", "greater than or equal to 1000"),
+    ],
+)
+def test_bad_values_say_what_to_do(name: str, value: str, hint: str) -> None:
+    found = problems(**{name: value})
+    assert hint in found[name]
+    assert "u:p" not in found[name], "a password is never repeated"
+
+
+def test_the_environment_wins_over_the_file_and_empty_counts_as_unset(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("DEEPSEEK_MODEL=from-file\nHTTP_PORT=9000\nSYSTEM_PROMPT='a # b'\n")
+    result = loaded(dotenv, DEEPSEEK_MODEL="from-env", HTTP_PORT="", SLACK_APP_TOKEN=" ")
+    assert result.settings.deepseek_model == "from-env"
+    assert result.settings.http_port == 9000
+    assert result.settings.system_prompt == "a # b"
+    assert result.settings.slack_app_token is None
+    assert result.origins == {
+        "DEEPSEEK_MODEL": "environment",
+        "HTTP_PORT": str(dotenv),
+        "SYSTEM_PROMPT": str(dotenv),
+    }
+
+
+def test_secrets_may_lie_in_files_and_are_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("sk-canary-1234\n")
+    result = loaded(DEEPSEEK_API_KEY_FILE=str(secret))
+    key = result.settings.deepseek_api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-canary-1234"
+    assert result.origins == {"DEEPSEEK_API_KEY": "DEEPSEEK_API_KEY_FILE"}
+    assert "canary" not in repr(result)
+    assert "canary" not in str(result.settings)
+    bad = problems(SLACK_BOT_TOKEN="xapp-canary")
+    assert "canary" not in str(bad)
+
+
+def test_an_empty_or_binary_secret_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    found = problems(
+        DEEPSEEK_API_KEY_FILE=str(tmp_path / "empty"),
+        SLACK_BOT_TOKEN_FILE=str(tmp_path / "binary"),
+    )
+    assert "empty" in found["DEEPSEEK_API_KEY_FILE"]
+    assert "not a text file" in found["SLACK_BOT_TOKEN_FILE"]
+
+
+@pytest.mark.parametrize("value", ["json_object", '{"type": "json_object"}'])
+def test_both_spellings_of_the_response_format(value: str) -> None:
+    settings = loaded(DEEPSEEK_RESPONSE_FORMAT=value).settings
+    assert settings.deepseek_response_format == "json_object"
+
+
+def test_slips_of_the_pen_are_pointed_out() -> None:
+    (warning,) = loaded(DEEPSEEK_APIKEY="x", UNRELATED="y").warnings
+    assert "DEEPSEEK_APIKEY" in warning
+    assert "did you mean DEEPSEEK_API_KEY?" in warning

@@ -1,0 +1,42 @@
+"""The two far ends of an end-to-end test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulators.deepseek import DeepSeekServer
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_app import App
+
+MANIFEST = Path(__file__).parents[2] / "adapters" / "slack" / "manifest.json"
+KEY = "sk-e2e-canary-7f3a9c"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[DeepSeekServer]:
+    """The API, with a key that must never be seen anywhere else."""
+    async with DeepSeekServer(key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackServer]:
+    """A workspace in which the app of our own manifest is installed."""
+    import json
+
+    app = App.from_manifest(json.loads(MANIFEST.read_text()))
+    async with SlackServer(app) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(api: DeepSeekServer, slack: SlackServer) -> dict[str, str]:
+    """Variables for Slack over Socket Mode and the API."""
+    return {
+        "DEEPSEEK_API_KEY": KEY,
+        "DEEPSEEK_BASE_URL": api.url,
+        "SLACK_BOT_TOKEN": slack.app.bot_token,
+        "SLACK_APP_TOKEN": slack.app.app_token,
+        "SLACK_API_URL": slack.api_url,
+    }

@@ -1,0 +1,31 @@
+"""Questions about what a person saw in a Slack thread, moment by moment."""
+
+from itertools import pairwise
+
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_workspace import BOT_USER
+
+
+def answers(slack: SlackServer, channel: str, root: str) -> list[str]:
+    """The bot's messages in the thread as they stand, oldest first."""
+    return slack.record.visible(channel, root)
+
+
+def calm(slack: SlackServer) -> None:
+    """Nothing that a person saw was wrong at any moment."""
+    assert not slack.record.pings
+    assert not slack.record.unfurls
+    assert not slack.record.broken_fences()
+    for post in slack.workspace.posts.values():
+        if post.user == BOT_USER:
+            assert not slack.record.went_back(post.ts)
+
+
+def one_at_a_time(slack: SlackServer) -> None:
+    """Every edit of a message was answered before the next was sent, about a second apart."""
+    by_message: dict[str, list[float]] = {}
+    for call in slack.record.called_with("chat.update"):
+        by_message.setdefault(str(call.args["ts"]), []).append(call.time)
+    for times in by_message.values():
+        gaps = [b - a for a, b in pairwise(times)]
+        assert all(gap > 0.5 for gap in gaps[:-1]), gaps
