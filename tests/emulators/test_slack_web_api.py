@@ -68,9 +68,9 @@ async def test_the_body_may_be_form_or_json_and_the_token_must_not_be_in_json() 
         blocks = json.dumps([{"type": "section", "text": {"type": "mrkdwn", "text": "b"}}])
         async with session.post(url, data=args | {"blocks": blocks}) as answer:
             assert (await answer.json())["message"]["blocks"][0]["type"] == "section"
-        url = slack.api_url + "conversations.info"
+        url = slack.api_url + "conversations.history"
         async with session.post(url, json={"channel": GENERAL}, headers=bearer) as answer:
-            assert (await answer.json())["error"] == "missing_scope"
+            assert (await answer.json())["error"] == "invalid_arguments"
 
 
 async def test_scopes() -> None:
