@@ -315,3 +315,22 @@ async def test_streams() -> None:
         assert sealed == "message_not_in_streaming_state"
         await client.chat_update(**message, markdown_text="repaired")
         assert slack.record.history(message["ts"])[-1].text == "repaired"
+
+
+def test_an_app_is_what_its_manifest_says() -> None:
+    app = App.from_manifest(
+        {
+            "features": {"agent_view": {}, "app_home": {"messages_tab_enabled": True}},
+            "oauth_config": {"scopes": {"bot": ["chat:write", "im:history"]}},
+            "settings": {"event_subscriptions": {"bot_events": ["message.im", "app_mention"]}},
+        },
+        distributed=True,
+    )
+    assert (app.agent_view, app.messages_tab, app.distributed) == (True, True, True)
+    assert [app.receives(e) for e in ("message.im", "app_mention", "message.mpim")] == [
+        True,
+        False,
+        False,
+    ]
+    bare = App.from_manifest({})
+    assert (bare.agent_view, bare.messages_tab, bare.scopes) == (False, False, frozenset())
