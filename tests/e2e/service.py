@@ -39,11 +39,11 @@ class Service:
             self._changed.set()
 
     async def printed(self, text: str, within: float = 20.0) -> str:
-        """Wait until a line of standard output holds the text; returns the line."""
+        """Wait until a line of either output holds the text; returns the line."""
         async with asyncio.timeout(within):
             while True:
                 self._changed.clear()
-                for line in self.out.splitlines():
+                for line in (self.out + self.err).splitlines():
                     if text in line:
                         return line
                 if self.process.returncode is not None:

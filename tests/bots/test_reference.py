@@ -1,0 +1,42 @@
+"""Generated documents say what the settings say."""
+
+from pathlib import Path
+
+from bots import reference
+from bots.settings import Settings, load
+
+
+def test_every_variable_is_in_the_table_and_in_the_example() -> None:
+    table, example = reference.markdown(), reference.env_example()
+    for name in Settings.model_fields:
+        assert f"| `{name.upper()}` |" in table
+        assert f"\n#{name.upper()}=" in example
+
+
+def test_the_example_is_a_valid_configuration_when_every_line_is_used(tmp_path: Path) -> None:
+    lines = [line[1:] for line in reference.env_example().splitlines() if line[:2] > "# "]
+    assert len(lines) > 25
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("\n".join(lines))
+    defaults, used = load({}, tmp_path / "none").settings, load({}, dotenv).settings
+    assert used == defaults
+
+
+def test_what_is_in_force_is_shown_without_secrets() -> None:
+    loaded = load({"DEEPSEEK_API_KEY": "sk-canary", "HTTP_PORT": "81"}, Path("/nonexistent"))
+    shown, given = reference.in_force(loaded), reference.given(loaded)
+    assert "canary" not in shown + given
+    assert "********  (environment)" in shown
+    assert "HTTP_PORT                      81  (environment)" in shown
+    assert "DEEPSEEK_API_KEY=********" in given
+    assert reference.given(load({}, Path("/nonexistent"))) == "all by default (no .env)"
+
+
+def test_the_readme_table_is_replaced_and_nothing_else() -> None:
+    before, after = "start\n", "end\n"
+    readme = before + reference.TABLE[0] + "OUTDATED\n" + reference.TABLE[1] + after
+    renewed = reference.with_table(readme)
+    assert renewed.startswith(before)
+    assert renewed.endswith(after)
+    assert "OUTDATED" not in renewed
+    assert reference.with_table(renewed) == renewed

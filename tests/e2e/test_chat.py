@@ -1,0 +1,78 @@
+"""`threadseek chat` as a process: one answer, a conversation, clear failures."""
+
+import asyncio
+from pathlib import Path
+
+from tests.e2e.service import command, running
+from tests.emulators.deepseek import DeepSeekServer, Reply
+
+
+async def test_one_question_is_answered_on_standard_output(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("**Hello", "**\n\n```py\nx\n```")))
+    code, out, err = await command(tmp_path, settings, "chat", "say hello")
+    assert (code, out, err) == (0, "**Hello**\n\n```py\nx\n```\n", "")
+
+
+async def test_a_failure_is_one_clear_sentence_on_standard_error(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    wrong = {**settings, "DEEPSEEK_API_KEY": "sk-wrong-canary"}
+    code, out, err = await command(tmp_path, wrong, "chat", "say hello")
+    assert code == 1
+    assert out == ""
+    assert "DeepSeek does not accept me" in err.splitlines()[-1]
+    assert "canary" not in err
+    unreachable = {**settings, "DEEPSEEK_BASE_URL": "http://127.0.0.1:9"}
+    code, out, err = await command(tmp_path, unreachable, "chat", "say hello")
+    assert (code, out) == (1, "")
+    assert "can't be reached" in err.splitlines()[-1]
+
+
+async def test_a_cut_answer_is_printed_and_marked(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("half ", "an answer"), ending="cut", delay=0.3))
+    code, out, err = await command(tmp_path, settings, "chat", "go")
+    assert (code, out) == (1, "half an answer\n")
+    assert "broke off" in err.splitlines()[-1]
+
+
+async def test_a_named_conversation_goes_on(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    for question in ("first", "second"):
+        code, _, err = await command(tmp_path, settings, "chat", question, "--thread", "work")
+        assert code == 0, err
+    roles = [message["role"] for message in api.calls[1].body["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+    await command(tmp_path, settings, "chat", "third", "--thread", "other")
+    assert [message["role"] for message in api.calls[2].body["messages"]] == ["system", "user"]
+
+
+async def test_a_conversation_in_the_terminal(tmp_path: Path) -> None:
+    code, out, err = await command(tmp_path, {}, "chat", stdin="hello\nand again\n")
+    assert code == 0, err
+    assert "offline server" in out
+    assert "and again" in out
+    assert "--thread" in out
+
+
+async def test_beside_a_running_service_on_the_same_file(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    async with running(tmp_path, settings):
+        results = await asyncio.gather(
+            *(command(tmp_path, settings, "chat", f"question {n}") for n in range(3))
+        )
+    for number, (code, out, err) in enumerate(results):
+        assert code == 0, err
+        assert out == f"Question 1 was: question {number}\n"
+
+
+async def test_bad_calls_are_refused_with_a_reason(tmp_path: Path) -> None:
+    for arguments in (("chat", " "), ("chat", "hi", "--thread", "a/b")):
+        code, out, err = await command(tmp_path, {}, *arguments)
+        assert (code, out) == (1, "")
+        assert "Traceback" not in err
