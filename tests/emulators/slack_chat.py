@@ -1,5 +1,6 @@
 """`chat.*` of the stand-in: post, update, delete, ephemeral. Limits: Slack's method reference."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -150,14 +151,15 @@ def update(world: World, args: Args) -> Json:
     if channel.archived:
         raise Refusal("is_inactive")
     post = own_post(world, channel, args, "cant_update_message")
-    if post.streaming:
+    if post.streaming and time.time() - float(post.ts) <= world.stream_life:
         raise Refusal("streaming_state_conflict")
     if len(args.text("text")) > MAX_UPDATE:
         raise Refusal("msg_too_long")
     content = content_of(args)
     metadata = metadata_of(args) or post.metadata
     edited = post.edited or not content["blocks"]
-    new = world.workspace.put(replace(post, metadata=metadata, edited=edited, **content))
+    new = replace(post, metadata=metadata, edited=edited, streaming=False, **content)
+    world.workspace.put(new)
     message = wire(world.workspace, new, metadata=True)
     return {"channel": channel.id, "ts": new.ts, "text": new.text, "message": message}
 

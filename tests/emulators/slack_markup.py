@@ -59,6 +59,17 @@ def _shown(control: re.Match[str]) -> str:
     return label or sign + body
 
 
+def rich_text(text: str) -> list[dict[str, Any]]:
+    """The elements of a rich text section that say the same as a wire text."""
+    elements: list[dict[str, Any]] = []
+    for piece in re.split(r"(<@[UW]\w+>)", text):
+        if piece.startswith("<@"):
+            elements.append({"type": "user", "user_id": piece[2:-1]})
+        elif piece:
+            elements.append({"type": "text", "text": unescape(piece)})
+    return elements
+
+
 def without_code(text: str) -> str:
     """The text with fenced blocks and code spans blanked."""
     return _CODE.sub(" ", text)

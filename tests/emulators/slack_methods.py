@@ -140,8 +140,11 @@ def wire(workspace: Workspace, post: Post, metadata: bool = False) -> Json:
     """A message as the API and the events give it, without its channel."""
     message: Json = {"type": "message", "user": post.user, "text": post.text, "ts": post.ts}
     message["team"] = TEAM
-    if workspace.users.get(post.user, None) is workspace.users[BOT_USER]:
+    author = workspace.users.get(post.user)
+    if post.user == BOT_USER:
         message |= {"bot_id": BOT, "app_id": APP, "bot_profile": _BOT_PROFILE}
+    elif author and author.is_bot:
+        message["bot_id"] = "B" + author.id[1:]
     optional = {
         "subtype": post.subtype,
         "client_msg_id": post.client_msg_id,

@@ -7,13 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulators import slack_chat, slack_reading
+from tests.emulators import slack_chat, slack_reading, slack_streams
 from tests.emulators.slack_faults import Fault, Faults
 from tests.emulators.slack_limits import Budget, Limits
 from tests.emulators.slack_methods import Args, Json, Method, Refusal, World, must_have
 from tests.emulators.slack_record import Call
 
-METHODS: dict[str, Method] = {**slack_chat.METHODS, **slack_reading.METHODS}
+METHODS: dict[str, Method] = {
+    **slack_chat.METHODS,
+    **slack_reading.METHODS,
+    **slack_streams.METHODS,
+}
 
 
 class WebApi:
@@ -28,7 +32,10 @@ class WebApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call. A method that was reached takes effect even when its client has gone."""
         name = request.match_info["method"]
-        values, token = await _read(request)
+        try:
+            values, token = await _read(request)
+        except ValueError:
+            return self._json({"ok": False, "error": "invalid_json"})
         fault = self.faults.take(name)
         await self.faults.delay(name, fault)
         response = self._planned(fault)

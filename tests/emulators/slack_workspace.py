@@ -69,10 +69,10 @@ class Post:
     @property
     def raw(self) -> str:
         """What is on the screen, in wire form."""
-        if self.markdown is not None:
-            return self.markdown
-        shown = [b for b in self.blocks if b.get("block_id") != "typed"]
-        return markup.text_of_blocks(shown) if shown else self.text
+        if self.markdown is None and (not self.blocks or self.user != BOT_USER):
+            return self.text
+        beneath = markup.text_of_blocks(list(self.blocks))
+        return "\n".join(part for part in (self.markdown, beneath) if part)
 
     @property
     def seen(self) -> str:
@@ -99,6 +99,7 @@ class Workspace:
     """The state. Ids may be given as names too: "alice", "general".
 
     authors: user id by ts of every message there ever was. arrivals: told of each join.
+    stopped: ts of the streams that a person ended.
     """
 
     def __init__(self) -> None:
@@ -106,6 +107,7 @@ class Workspace:
         self.channels: dict[str, Channel] = {}
         self.posts: dict[str, Post] = {}
         self.authors: dict[str, str] = {}
+        self.stopped: set[str] = set()
         self.listeners: list[Callable[[Change], None]] = []
         self.arrivals: list[Callable[[str, Channel], None]] = []
         self._last = 0
@@ -114,9 +116,9 @@ class Workspace:
             self.add_user(name)
         self.add_channel("general", members=("alice", "bob"))
 
-    def add_user(self, name: str) -> str:
-        """A new person; returns the id."""
-        user = User(f"U0{name.upper():0<8}", name, name.title())
+    def add_user(self, name: str, is_bot: bool = False) -> str:
+        """A new person, or somebody else's bot; returns the id."""
+        user = User(f"U0{name.upper():0<8}", name, name.title(), is_bot)
         self.users[user.id] = user
         return user.id
 
@@ -209,7 +211,7 @@ class Workspace:
         if thread_ts is not None and thread_ts not in self.posts:
             raise ValueError(f"there is no message {thread_ts} to reply to in {where.name}")
         wire = markup.typed(text)
-        section = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+        section = {"type": "rich_text_section", "elements": markup.rich_text(wire)}
         block = {"type": "rich_text", "block_id": "typed", "elements": [section]}
         attached = tuple(self._file(who.id, name) for name in files)
         post = Post(
@@ -232,6 +234,15 @@ class Workspace:
     def edit(self, ts: str, text: str) -> None:
         """A person rewrites their message."""
         self.put(replace(self.posts[ts], text=markup.typed(text), blocks=(), edited=True))
+
+    def unfurl(self, ts: str) -> None:
+        """Slack adds a preview to a message: apps hear of a change though no text changed."""
+        self.put(self.posts[ts])
+
+    def stop(self, ts: str) -> None:
+        """A person ends the stream of this message by Slack's own button."""
+        self.stopped.add(ts)
+        self.put(replace(self.posts[ts], streaming=False))
 
     def delete(self, ts: str) -> None:
         """A person deletes a message, their own or (an admin) the bot's."""

@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import EVENTS, App
 from tests.emulators.slack_http_events import Forgery
+from tests.emulators.slack_workspace import BOT
 
 
 class Bot:
@@ -112,7 +113,7 @@ async def test_the_order_of_a_mentions_events_varies() -> None:
 
 
 async def test_an_unacknowledged_event_comes_again_three_times() -> None:
-    async with SlackServer(scale=0.0005, ack_timeout=0.1) as slack:
+    async with SlackServer(scale=0.0005, ack_timeout=0.25) as slack:
         bot = Bot(slack)
         bot.refuse = 3
         async with connected(bot):
@@ -209,7 +210,7 @@ async def test_no_retry_ends_the_redelivery_and_a_slow_answer_is_a_failure() -> 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request.headers.get("X-Slack-Retry-Reason"))
         if len(asked) == 1:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.4)
         return web.Response(status=500, headers={"x-slack-no-retry": "1"})
 
     application = web.Application()
@@ -217,7 +218,7 @@ async def test_no_retry_ends_the_redelivery_and_a_slow_answer_is_a_failure() -> 
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with SlackServer(scale=0.0001, ack_timeout=0.1) as slack:
+    async with SlackServer(scale=0.0001, ack_timeout=0.2) as slack:
         slack.http.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
         assert not await slack.subscribe(slack.http.url)
         asked.clear()
@@ -280,6 +281,10 @@ async def test_every_kind_of_change_has_its_event() -> None:
             workspace.say("bob", "general", "reply", thread_ts=root)
             workspace.say("bob", "general", "", files=["cat.png"])
             workspace.edit(root, "root, edited")
+            workspace.unfurl(root)
+            workspace.add_user("robot", is_bot=True)
+            workspace.channel("general").members.add("U0ROBOT000")
+            workspace.say("robot", "general", "beep")
             workspace.delete(root)
             posted = await bot.app.client.chat_postMessage(channel="C0GENERAL0", text="from me")
             await bot.app.client.chat_update(channel="C0GENERAL0", ts=posted["ts"], text="again")
@@ -288,13 +293,15 @@ async def test_every_kind_of_change_has_its_event() -> None:
             workspace.join("carol", "general")
             slack.events.open_messages("alice")
             slack.events.open_assistant("alice")
-            await slack.wait_for(lambda: sum(d.acked for d in slack.deliverer.deliveries) == 12)
+            await slack.wait_for(lambda: sum(d.acked for d in slack.deliverer.deliveries) == 14)
         events = [delivery.payload["event"] for delivery in slack.deliverer.deliveries]
         assert [(e["type"], e.get("subtype", "")) for e in events] == [
             ("message", ""),
             ("message", ""),
             ("message", "file_share"),
             ("message", "message_changed"),
+            ("message", "message_changed"),
+            ("message", ""),
             ("message", "message_changed"),
             ("message", ""),
             ("message", "message_changed"),
@@ -306,6 +313,8 @@ async def test_every_kind_of_change_has_its_event() -> None:
         ]
         assert events[1]["thread_ts"] == root and events[1]["parent_user_id"] == events[0]["user"]
         assert events[2]["files"][0]["name"] == "cat.png"
-        assert events[4]["message"]["subtype"] == "tombstone"
-        assert events[5]["bot_id"] and events[6]["message"]["text"] == "again"
-        assert events[7]["previous_message"]["text"] == "again"
+        assert events[4]["message"]["text"] == events[4]["previous_message"]["text"]
+        assert events[5]["bot_id"] == "B0ROBOT000"
+        assert events[6]["message"]["subtype"] == "tombstone"
+        assert events[7]["bot_id"] == BOT and events[8]["message"]["text"] == "again"
+        assert events[9]["previous_message"]["text"] == "again"
