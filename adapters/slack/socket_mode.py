@@ -20,8 +20,8 @@ log = structlog.get_logger()
 PING = 5.0
 """Seconds between pings; a connection without an answer for four of them is replaced."""
 
-CONNECT = 15.0
-"""Seconds that the first connection may take."""
+CONNECT = 3
+"""Pings that the first connection may take."""
 
 DRAIN = 5.0
 """Seconds at the end for envelopes in work to be committed and acknowledged."""
@@ -79,7 +79,7 @@ class Socket:
         client.wss_uri = url
         self._watch = asyncio.create_task(self._keep())
         try:
-            async with asyncio.timeout(CONNECT):
+            async with asyncio.timeout(CONNECT * self._ping):
                 await self._handler.connect_async()  # type: ignore[no-untyped-call]
         except BaseException as error:
             await self.close()
