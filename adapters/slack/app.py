@@ -88,7 +88,7 @@ class SlackPlatform:
             url = await self._address()
             # Events may come as soon as the socket is open.
             self._bot = bot
-            socket = Socket(self._bolt, self._app_token, self._ping)
+            socket = Socket(self._bolt, self._app_token, self._address, self._ping)
             await socket.open(url)
             self._socket = socket
         self._bot = bot
@@ -136,7 +136,7 @@ class SlackPlatform:
         )
 
     async def _address(self) -> str:
-        """Where the socket is to be opened."""
+        """Where the next socket is to be opened."""
         try:
             opened = await self._api.call(calls.CONNECT, token=self._app_token)
         except Refused as refused:

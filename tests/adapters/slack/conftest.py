@@ -1,13 +1,17 @@
 """A Slack on the loopback, and our adapter pointed at it."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from adapters.slack.app import SlackPlatform
 from core.types import Prompt
 from tests.emulators.slack import SlackServer
+
+Make = Callable[..., SlackPlatform]
 
 
 class Inbox:
@@ -54,18 +58,50 @@ def inbox() -> Inbox:
 
 
 @pytest.fixture
-async def platform(
-    slack: SlackServer, session: aiohttp.ClientSession, inbox: Inbox
-) -> AsyncIterator[SlackPlatform]:
+def make(slack: SlackServer, session: aiohttp.ClientSession, inbox: Inbox) -> Make:
+    """Builds a platform that nobody has connected."""
+
+    def build(**changes: Any) -> SlackPlatform:
+        given: dict[str, Any] = {
+            "bot_token": slack.app.bot_token,
+            "app_token": slack.app.app_token,
+            "accept": inbox.accept,
+            "session": session,
+            "api_url": slack.api_url,
+            "ping": 0.2,
+        }
+        return SlackPlatform(**(given | changes))
+
+    return build
+
+
+@pytest.fixture
+async def http(slack: SlackServer, make: Make) -> AsyncIterator[SlackPlatform]:
+    """Connected, with its route served and subscribed to."""
+    made = make(app_token="", signing_secret=slack.app.signing_secret)
+    application = web.Application()
+    application.add_routes(made.routes())
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slack.http.url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
+    await made.connect()
+    yield made
+    await made.close()
+    await runner.cleanup()
+
+
+@pytest.fixture(params=["socket", "http"])
+def either(request: pytest.FixtureRequest) -> SlackPlatform:
+    """Connected, by each transport in turn."""
+    name = "platform" if request.param == "socket" else "http"
+    return cast(SlackPlatform, request.getfixturevalue(name))
+
+
+@pytest.fixture
+async def platform(make: Make) -> AsyncIterator[SlackPlatform]:
     """Connected by Socket Mode, with pings fast enough for a test."""
-    made = SlackPlatform(
-        bot_token=slack.app.bot_token,
-        app_token=slack.app.app_token,
-        accept=inbox.accept,
-        session=session,
-        api_url=slack.api_url,
-        ping=0.2,
-    )
+    made = make()
     await made.connect()
     yield made
     await made.close()

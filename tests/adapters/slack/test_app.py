@@ -1,68 +1,19 @@
 """The platform over both transports: nothing is acknowledged before it is accepted."""
 
 import asyncio
-import io
-import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-import aiohttp
 import pytest
 import structlog
-from aiohttp import web
 
 from adapters.slack.app import SlackPlatform
-from adapters.slack.http_events import MAX_BODY
-from core.errors import ConfigurationError, StoreBusy, Unreachable
+from core.errors import ConfigurationError, StoreBusy
 from core.types import Prompt
-from tests.adapters.slack.conftest import Inbox
+from tests.adapters.slack.conftest import Inbox, Make
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
-from tests.emulators.slack_http_events import Forgery
-
-Make = Callable[..., SlackPlatform]
-
-
-@pytest.fixture
-def make(slack: SlackServer, session: aiohttp.ClientSession, inbox: Inbox) -> Make:
-    """Builds a platform that nobody has connected."""
-
-    def build(**changes: Any) -> SlackPlatform:
-        given: dict[str, Any] = {
-            "bot_token": slack.app.bot_token,
-            "app_token": slack.app.app_token,
-            "accept": inbox.accept,
-            "session": session,
-            "api_url": slack.api_url,
-            "ping": 0.2,
-        }
-        return SlackPlatform(**(given | changes))
-
-    return build
-
-
-@pytest.fixture
-async def http(slack: SlackServer, make: Make) -> AsyncIterator[SlackPlatform]:
-    """Connected, with its route served and subscribed to."""
-    made = make(app_token="", signing_secret=slack.app.signing_secret)
-    application = web.Application()
-    application.add_routes(made.routes())
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    slack.http.url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
-    await made.connect()
-    yield made
-    await made.close()
-    await runner.cleanup()
-
-
-@pytest.fixture(params=["socket", "http"])
-def either(request: pytest.FixtureRequest) -> SlackPlatform:
-    """Connected, by each transport in turn."""
-    name = "platform" if request.param == "socket" else "http"
-    return cast(SlackPlatform, request.getfixturevalue(name))
 
 
 @pytest.mark.parametrize("order", ["mention first", "message first"])
@@ -181,92 +132,6 @@ async def test_who_we_are_is_asked_once(
     assert len(slack.record.called_with("auth.test")) == 1
 
 
-# Security.
-
-
-@pytest.mark.parametrize(
-    "how", ["unsigned", "wrong secret", "old", "future", "tampered", "no timestamp"]
-)
-async def test_forged_requests_reach_nobody(
-    slack: SlackServer, http: SlackPlatform, inbox: Inbox, how: Forgery
-) -> None:
-    payload = _direct(slack, "hello")
-    assert await slack.http.forge(payload, how) == 401
-    assert inbox.offered == []
-
-
-async def test_a_replay_after_five_minutes_is_refused_and_before_is_one_prompt(
-    slack: SlackServer, http: SlackPlatform, inbox: Inbox
-) -> None:
-    body = json.dumps(_direct(slack, "hello")).encode()
-    for age, status in ((0, 200), (290, 200), (310, 401)):
-        assert (await slack.http.post(body, slack.http.signed(body, age=age)))[0] == status
-    assert len(inbox.taken) == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "changes", "status"),
-    [
-        (b"{", {}, 400),
-        (b"[]", {}, 400),
-        (b"", {}, 200),
-        (b"\xff\xfe", {}, 401),
-        (b"{}", {"X-Slack-Request-Timestamp": "yesterday"}, 401),
-        (b"{}", {"X-Slack-Signature": "v0=\u00e9"}, 401),
-        (b"ssl_check=1&token=x", {"X-Slack-Signature": "v0=00"}, 401),
-        (b'{"type": "event_callback", "event": {"type": "message"}}', {}, 200),
-    ],
-)
-async def test_odd_requests(
-    slack: SlackServer,
-    http: SlackPlatform,
-    inbox: Inbox,
-    body: bytes,
-    changes: Mapping[str, str],
-    status: int,
-) -> None:
-    headers = slack.http.signed(body) | dict(changes)
-    assert (await slack.http.post(body, headers))[0] == status
-    assert inbox.offered == []
-
-
-async def test_a_huge_request_is_not_read(
-    slack: SlackServer, http: SlackPlatform, session: aiohttp.ClientSession, inbox: Inbox
-) -> None:
-    body = json.dumps(_direct(slack, "x" * MAX_BODY)).encode()
-    headers = slack.http.signed(body)
-    async with session.post(slack.http.url, data=io.BytesIO(body), headers=headers) as answer:
-        assert answer.status == 413
-    assert inbox.offered == []
-
-
-async def test_the_challenge_is_answered(slack: SlackServer, http: SlackPlatform) -> None:
-    assert await slack.subscribe(slack.http.url)
-
-
-async def test_http_serves_only_while_connected(
-    slack: SlackServer, http: SlackPlatform, make: Make, inbox: Inbox
-) -> None:
-    await http.close()
-    body = json.dumps(_direct(slack, "hello")).encode()
-    assert (await slack.http.post(body, slack.http.signed(body)))[0] == 503
-    await http.connect()
-    assert (await slack.http.post(body, slack.http.signed(body)))[0] == 200
-    assert len(inbox.taken) == 1
-
-
-def _direct(slack: SlackServer, text: str) -> dict[str, Any]:
-    channel = slack.workspace.direct("alice")
-    return slack.payload(
-        type="message",
-        user="U0ALICE000",
-        text=text,
-        ts="1760000000.000100",
-        channel=channel,
-        channel_type="im",
-    )
-
-
 # Connecting.
 
 
@@ -303,97 +168,6 @@ def test_swapped_tokens_are_both_named(slack: SlackServer, make: Make) -> None:
         "SLACK_BOT_TOKEN",
         "SLACK_APP_TOKEN",
     ]
-
-
-async def test_slack_is_away_at_first(slack: SlackServer, make: Make, inbox: Inbox) -> None:
-    platform = make()
-    await slack.go_away()
-    with pytest.raises(Unreachable):
-        await platform.connect()
-    await slack.come_back()
-    await platform.connect()
-    slack.workspace.say("alice", slack.workspace.direct("alice"), "hello")
-    await slack.wait_for(lambda: inbox.taken)
-    await platform.close()
-
-
-async def test_a_socket_that_cannot_be_opened(slack: SlackServer, make: Make) -> None:
-    platform = make()
-    slack.sockets.address = "ws://127.0.0.1:9"
-    before = _ours()
-    with pytest.raises(Unreachable, match="wss://"):
-        await platform.connect()
-    assert _ours() == before
-
-
-# Staying connected.
-
-
-async def test_a_refreshed_socket_loses_nothing(
-    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
-) -> None:
-    for number in range(3):
-        slack.workspace.say("alice", slack.workspace.direct("alice"), str(number))
-        await slack.sockets.refresh("refresh_requested" if number else "warning")
-    await slack.wait_for(lambda: len(inbox.taken) == 3)
-    assert {p.text for p in inbox.taken} == {"0", "1", "2"}
-
-
-async def test_slack_goes_away_for_a_while(
-    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
-) -> None:
-    await slack.go_away()
-    await slack.wait_for(lambda: not slack.sockets.open)
-    await asyncio.sleep(0.7)  # several pings and attempts to dial
-    await slack.come_back()
-    await slack.wait_for(lambda: slack.sockets.open, timeout=10)
-    slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
-    await slack.wait_for(lambda: inbox.taken)
-
-
-async def test_a_dead_address_is_not_dialled_for_ever(
-    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
-) -> None:
-    good = slack.sockets.address
-    slack.sockets.address = "ws://127.0.0.1:9"
-    await slack.sockets.refresh()
-    await slack.wait_for(lambda: len(slack.record.called_with("apps.connections.open")) >= 2)
-    slack.sockets.address = good
-    await slack.wait_for(lambda: slack.sockets.open, timeout=10)
-    slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
-    await slack.wait_for(lambda: inbox.taken)
-
-
-async def test_closing_finishes_what_is_in_work_and_leaves_no_task(
-    slack: SlackServer, make: Make, inbox: Inbox
-) -> None:
-    before = _ours()
-    platform = make()
-    await platform.connect()
-    opened = asyncio.Event()
-    inbox.gate = opened.wait
-    ts = slack.workspace.say("alice", slack.workspace.direct("alice"), "hello")
-    slack.events.open_messages("alice")
-    await slack.wait_for(lambda: inbox.offered)
-    closing = asyncio.create_task(platform.close())
-    await asyncio.sleep(0)
-    opened.set()
-    await closing
-    await slack.wait_for(lambda: any(d.acked for d in slack.deliverer.of(ts)))
-    assert [p.text for p in inbox.taken] == ["hello"]
-    assert _ours() == before
-
-
-def _ours() -> set[str]:
-    """The running tasks of the adapter and its libraries."""
-    tasks = (cast(Any, task.get_coro()) for task in asyncio.all_tasks())
-    names = (task.cr_code for task in tasks if hasattr(task, "cr_code"))
-    return {
-        code.co_qualname if hasattr(code, "co_qualname") else code.co_name
-        for code in names
-        if any(part in code.co_filename for part in ("slack_sdk", "slack_bolt", "adapters/slack/"))
-        and "tests/" not in code.co_filename
-    }
 
 
 # What may be read afterwards.
