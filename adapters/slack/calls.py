@@ -54,10 +54,14 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 class Api:
     """Calls with the bot token over one shared session, without any retry by a library.
 
-    off: methods that this workspace does not have; kept for the life of the process.
+    timeout: seconds for one call. off: methods that this workspace does not have; kept for the
+    life of the process.
     """
 
-    def __init__(self, token: str, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
+    ) -> None:
+        self._timeout = timeout
         # No retry handlers: the default one sends a chat.postMessage again after a cut
         # connection, though the first may have landed (slack_sdk 3.47 http_retry).
         self._client = AsyncWebClient(
@@ -72,7 +76,7 @@ class Api:
         """
         verb, body = ("GET", "params") if method.reads else ("POST", "json")
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 response = await self._client.api_call(method.name, http_verb=verb, **{body: args})
         except CALL_ERRORS as error:
             raise translate(method.name, error) from error

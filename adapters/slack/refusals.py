@@ -40,6 +40,7 @@ _WHAT_TO_DO = {
     "channel_not_found": "invite the bot to the channel (/invite), unless it was deleted",
     "is_archived": "unarchive the channel to go on",
     "thread_not_found": "the thread's first message was deleted; ask in a new thread",
+    "invalid_thread_ts": "the thread's first message was deleted; ask in a new thread",
     "cannot_reply_to_message": "the thread's first message can't be replied to; ask in a new one",
     "missing_scope": "compare the app's scopes with adapters/slack/manifest.json and reinstall it",
     "no_permission": "compare the app's scopes with adapters/slack/manifest.json and reinstall it",

@@ -6,12 +6,15 @@ dispatch answered 200, and not at all otherwise: then Slack delivers it again.
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 
 from core.errors import Unreachable
 
@@ -20,23 +23,39 @@ log = structlog.get_logger()
 PING = 5.0
 """Seconds between pings; a connection without an answer for four of them is replaced."""
 
-CONNECT = 15.0
-"""Seconds that the first connection may take."""
+CONNECT = 3
+"""Pings that dialling may take."""
 
 DRAIN = 5.0
 """Seconds at the end for envelopes in work to be committed and acknowledged."""
 
 
-class _Client(SocketModeClient):
-    """The SDK's client, holding on to the task of every frame.
+Ask = Callable[[], Awaitable[str]]
+"""apps.connections.open: a new address, good for one connection."""
 
-    Nobody else does (slack_sdk 3.47 socket_mode/async_client.py), so one could be collected before
-    it ends, and none could be awaited at the end.
+
+class _Client(SocketModeClient):
+    """The SDK's client, with three gaps closed (slack_sdk 3.47 socket_mode).
+
+    It holds on to the task of every frame; else one could be collected before it ends, and none
+    could be awaited at the end. It asks for addresses and dials them within limits of time; else
+    both could hang for five minutes, about as long as Slack keeps an event.
     """
 
-    def __init__(self, app: AsyncApp, app_token: str, ping: float) -> None:
+    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float) -> None:
         super().__init__(app_token, app.logger, app.client, ping_interval=ping)
+        self._ask = ask
         self.running: set[asyncio.Task[None]] = set()
+
+    async def issue_new_wss_url(self) -> str:
+        """A new address."""
+        return await self._ask()
+
+    async def limit_dialling(self) -> None:
+        """Dial with a limit of time; it doesn't touch a connection that is open."""
+        await self.aiohttp_client_session.close()
+        limit = aiohttp.ClientTimeout(total=CONNECT * self.ping_interval)
+        self.aiohttp_client_session = aiohttp.ClientSession(timeout=limit)
 
     async def process_message(self) -> None:
         """Take the next frame and work on it beside the others."""
@@ -54,32 +73,41 @@ class _Client(SocketModeClient):
 
 
 class _Handler(AsyncSocketModeHandler):
-    """Bolt's handler over our client."""
+    """Bolt's handler over our client. working: the tasks that dispatch and acknowledge."""
 
     client: _Client
 
-    def __init__(self, app: AsyncApp, app_token: str, ping: float) -> None:
+    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float) -> None:
         self.app = app
         self.app_token = app_token
-        self.client = _Client(app, app_token, ping)
+        self.client = _Client(app, app_token, ask, ping)
+        self.working: set[asyncio.Task[Any]] = set()
         self.client.socket_mode_request_listeners.append(self.handle)  # type: ignore[arg-type]
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        """Dispatch one envelope and acknowledge it if that succeeded."""
+        if task := asyncio.current_task():
+            self.working.add(task)
+            task.add_done_callback(self.working.discard)
+        await super().handle(client, req)
 
 
 class Socket:
     """One connection, replaced by the SDK when Slack refreshes it or it dies, and watched here."""
 
-    def __init__(self, app: AsyncApp, app_token: str, ping: float = PING) -> None:
-        self._handler = _Handler(app, app_token, ping)
+    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float = PING) -> None:
+        self._handler = _Handler(app, app_token, ask, ping)
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self, url: str) -> None:
-        """Connect to the address from apps.connections.open. Raises: Unreachable."""
+        """Connect to the first address. Raises: Unreachable."""
         client = self._handler.client
         client.wss_uri = url
         self._watch = asyncio.create_task(self._keep())
         try:
-            async with asyncio.timeout(CONNECT):
+            await client.limit_dialling()
+            async with asyncio.timeout(CONNECT * self._ping):
                 await self._handler.connect_async()  # type: ignore[no-untyped-call]
         except BaseException as error:
             await self.close()
@@ -94,8 +122,8 @@ class Socket:
         taking = [task for task in (self._watch, *client.loops) if task is not None]
         for task in taking:
             task.cancel()
-        if client.running:
-            await asyncio.wait(client.running, timeout=DRAIN)
+        if self._handler.working:
+            await asyncio.wait(self._handler.working, timeout=DRAIN)
         left = list(client.running)
         for task in left:
             task.cancel()

@@ -1,0 +1,107 @@
+"""A Slack on the loopback, and our adapter pointed at it."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from adapters.slack.app import SlackPlatform
+from core.types import Prompt
+from tests.emulators.slack import SlackServer
+
+Make = Callable[..., SlackPlatform]
+
+
+class Inbox:
+    """Accepts prompts as the store does: once by identity, follow-ups only in a known thread.
+
+    fail: errors to raise before the next ones are taken. gate: waited for before each.
+    """
+
+    def __init__(self) -> None:
+        self.taken: list[Prompt] = []
+        self.offered: list[Prompt] = []
+        self.fail: list[Exception] = []
+        self.gate: Callable[[], object] | None = None
+
+    async def accept(self, prompt: Prompt) -> bool:
+        self.offered.append(prompt)
+        if self.gate:
+            await self.gate()  # type: ignore[misc]
+        if self.fail:
+            raise self.fail.pop(0)
+        known = {taken.identity for taken in self.taken}
+        threads = {taken.thread for taken in self.taken}
+        if prompt.identity in known or (prompt.follow_up and prompt.thread not in threads):
+            return False
+        self.taken.append(prompt)
+        return True
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackServer]:
+    async with SlackServer(unlimited=True, scale=0.001, ack_timeout=0.5) as server:
+        yield server
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def make(slack: SlackServer, session: aiohttp.ClientSession, inbox: Inbox) -> Make:
+    """Builds a platform that nobody has connected."""
+
+    def build(**changes: Any) -> SlackPlatform:
+        given: dict[str, Any] = {
+            "bot_token": slack.app.bot_token,
+            "app_token": slack.app.app_token,
+            "accept": inbox.accept,
+            "session": session,
+            "api_url": slack.api_url,
+            "ping": 0.2,
+        }
+        return SlackPlatform(**(given | changes))
+
+    return build
+
+
+@pytest.fixture
+async def http(slack: SlackServer, make: Make) -> AsyncIterator[SlackPlatform]:
+    """Connected, with its route served and subscribed to."""
+    made = make(app_token="", signing_secret=slack.app.signing_secret)
+    application = web.Application()
+    application.add_routes(made.routes())
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slack.http.url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
+    await made.connect()
+    yield made
+    await made.close()
+    await runner.cleanup()
+
+
+@pytest.fixture(params=["socket", "http"])
+def either(request: pytest.FixtureRequest) -> SlackPlatform:
+    """Connected, by each transport in turn."""
+    name = "platform" if request.param == "socket" else "http"
+    return cast(SlackPlatform, request.getfixturevalue(name))
+
+
+@pytest.fixture
+async def platform(make: Make) -> AsyncIterator[SlackPlatform]:
+    """Connected by Socket Mode, with pings fast enough for a test."""
+    made = make()
+    await made.connect()
+    yield made
+    await made.close()

@@ -1,0 +1,313 @@
+"""The thread against the stand-in: what a person sees, and what goes wrong."""
+
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from adapters.slack.app import SlackPlatform
+from adapters.slack.calls import Api
+from adapters.slack.ids import Address, Bot, message_identity, part_id, sequence, thread_key
+from adapters.slack.thread import EARLIER, SIZE, SlackThread
+from core import ports
+from core.errors import PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.types import PartId, Prompt, Role
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_faults import Fault
+from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
+
+
+def prompt(slack: SlackServer, ts: str, channel: str = "general") -> Prompt:
+    """The prompt that the message `ts` would be."""
+    where = slack.workspace.channel(channel).id
+    post = slack.workspace.posts[ts]
+    address = Address(TEAM, where, post.root, ts, post.user)
+    return Prompt(
+        platform="slack",
+        thread=thread_key(TEAM, where, post.root),
+        identity=message_identity(TEAM, where, ts),
+        sequence=sequence(ts),
+        author=post.user,
+        text=post.text,
+        asked_at=float(ts),
+        address=address.encode(),
+    )
+
+
+@pytest.fixture
+async def root(slack: SlackServer) -> str:
+    return slack.workspace.say("alice", "general", f"{slack.mention} what is a fence?")
+
+
+@pytest.fixture
+async def thread(slack: SlackServer, session: aiohttp.ClientSession, root: str) -> SlackThread:
+    api = Api(slack.app.bot_token, slack.api_url, session, timeout=0.5)
+    return SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, root))
+
+
+def test_it_has_every_ability(thread: SlackThread) -> None:
+    checked: ports.Thread = thread
+    assert checked is thread
+    for ability in (ports.ShowsStatus, ports.ReadsEarlier, ports.FindsPost, ports.RemovesPart):
+        assert isinstance(thread, ability)
+
+
+async def test_an_answer_is_posted_into_the_thread_and_rewritten(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    part = await thread.post("A *fence* <!channel> https://example.org", "1:0")
+    await thread.edit(part, "A **fence** keeps cows in.")
+    assert slack.record.visible("general", root) == ["A **fence** keeps cows in."]
+    states = [state.text for state in slack.record.history(part.split(":")[1])]
+    assert states[0] == "A *fence* <!channel> https://example.org"
+    assert not slack.record.pings
+    assert not slack.record.unfurls
+
+
+async def test_metadata_tells_nothing(slack: SlackServer, thread: SlackThread, root: str) -> None:
+    await thread.post("secret answer", "turn-17:0")
+    metadata = json.dumps(slack.record.thread("general", root)[-1].metadata)
+    assert "threadseek" in metadata
+    assert "secret" not in metadata
+    assert "turn-17" not in metadata
+
+
+async def test_a_repeated_post_is_one_message(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    first = await thread.post("one", "1:0")
+    assert await thread.post("one", "1:0") == first
+    assert await thread.post("two", "1:1") != first
+    assert slack.record.visible("general", root) == ["one", "two"]
+
+
+async def test_a_post_whose_answer_was_lost_is_found(
+    slack: SlackServer, session: aiohttp.ClientSession, root: str
+) -> None:
+    slack.app.client_msg_ids = False
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, root))
+    slack.faults.add(Fault("chat.postMessage", cut="after"))
+    with pytest.raises(Unreachable):
+        await thread.post("one", "1:0")
+    assert len(slack.record.called_with("chat.postMessage")) == 1, "a library sent it again"
+    found = await thread.find("1:0")
+    assert found is not None
+    assert await thread.find("1:1") is None
+    await thread.edit(found, "one and a half")
+    assert slack.record.visible("general", root) == ["one and a half"]
+
+
+async def test_a_strangers_copy_of_our_metadata_is_not_our_post(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    part = await thread.post("one", "1:0")
+    ts = part.split(":")[1]
+    slack.workspace.posts[ts] = replace(slack.workspace.posts[ts], user="U0ALICE000")
+    assert await thread.find("1:0") is None
+
+
+async def test_what_was_deleted_is_gone(slack: SlackServer, thread: SlackThread, root: str) -> None:
+    part = await thread.post("one", "1:0")
+    slack.workspace.delete(part.split(":")[1])
+    with pytest.raises(PartGone):
+        await thread.edit(part, "two")
+    await thread.remove(part)
+    kept = await thread.post("three", "1:2")
+    await thread.remove(kept)
+    assert slack.record.visible("general", root) == []
+
+
+async def test_what_cannot_be_deleted_stays(slack: SlackServer, thread: SlackThread) -> None:
+    part = await thread.post("one", "1:0")
+    slack.faults.add(Fault("chat.delete", error="cant_delete_message"))
+    await thread.remove(part)
+    slack.faults.add(Fault("chat.delete", status=503))
+    with pytest.raises(Unreachable):
+        await thread.remove(part)
+
+
+async def test_a_part_of_the_allowed_size_is_taken(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    limits = thread.limits
+    text = "é" * (SIZE // 2)
+    assert limits.measure(text) == limits.size == SIZE
+    part = await thread.post("x", "1:0")
+    await thread.edit(part, text)
+    assert slack.record.visible("general", root) == [text]
+    with pytest.raises(TooLarge):
+        await thread.edit(part, "x" * 12_001)
+    with pytest.raises(TooLarge):
+        await thread.post("x" * 12_001, "1:1")
+
+
+def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
+    limits = thread.limits
+    assert (limits.edit.burst + 60 * limits.edit.rate) <= 50
+    assert limits.post.rate <= 1
+    assert limits.post.key != limits.edit.key
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault("*", retry_after=7), RateLimited),
+        (Fault("*", error="ratelimited"), RateLimited),
+        (Fault("*", status=500), Unreachable),
+        (Fault("*", status=503), Unreachable),
+        (Fault("*", cut="before"), Unreachable),
+        (Fault("*", reply_delay=0.8), Unreachable),
+        (Fault("*", error="internal_error"), Unreachable),
+        (Fault("*", error="fatal_error"), Unreachable),
+        (Fault("*", error="service_unavailable"), Unreachable),
+        (Fault("*", error="message_not_found"), PartGone),
+        (Fault("*", error="msg_too_long"), TooLarge),
+        (Fault("*", error="msg_blocks_too_long"), TooLarge),
+        *(
+            (Fault("*", error=code), Undeliverable)
+            for code in (
+                "not_in_channel",
+                "channel_not_found",
+                "is_archived",
+                "account_inactive",
+                "token_revoked",
+                "token_expired",
+                "invalid_auth",
+                "missing_scope",
+                "restricted_action",
+                "restricted_action_thread_locked",
+                "edit_window_closed",
+                "cant_update_message",
+                "invalid_thread_ts",
+                "a_code_of_tomorrow",
+            )
+        ),
+    ],
+    ids=lambda value: value.error or str(value.status) if isinstance(value, Fault) else None,
+)
+async def test_every_failure_says_what_to_do_about_it(
+    slack: SlackServer, thread: SlackThread, fault: Fault, kind: type[Exception]
+) -> None:
+    slack.faults.add(replace(fault))
+    with pytest.raises(kind) as caught:
+        await thread.edit(PartId("C0:1.2"), "hello there")
+    assert type(caught.value) is kind or kind is Undeliverable
+    said = str(caught.value)
+    assert "hello there" not in said
+    assert slack.app.bot_token not in said
+    calls = await slack.wait_for(lambda: slack.record.called_with("chat.update"))
+    assert len(calls) == 1, "a library tried again"
+    if kind is Undeliverable:
+        assert fault.error in said
+        assert ":" in said
+    if isinstance(caught.value, RateLimited):
+        assert caught.value.retry_after == (7 if fault.retry_after else 5)
+
+
+async def test_the_bot_was_removed(slack: SlackServer, thread: SlackThread) -> None:
+    slack.workspace.expel("general")
+    with pytest.raises(Undeliverable, match="invite the bot"):
+        await thread.post("one", "1:0")
+
+
+async def test_a_status_is_shown_until_there_are_words(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    await thread.status("is thinking…")
+    assert slack.record.status("general", root) == "is thinking…"
+    await thread.post("one", "1:0")
+    assert slack.record.status("general", root) == ""
+
+
+@pytest.mark.parametrize("code", ["unknown_method", "missing_scope", "not_allowed_token_type"])
+async def test_a_status_that_can_never_work_is_not_tried_again(
+    slack: SlackServer, thread: SlackThread, root: str, code: str
+) -> None:
+    slack.faults.add(Fault("assistant.threads.setStatus", error=code))
+    await thread.status("is thinking…")
+    await thread.status("is thinking…")
+    assert len(slack.record.called_with("assistant.threads.setStatus")) == 1
+
+
+async def test_a_status_never_raises(slack: SlackServer, thread: SlackThread, root: str) -> None:
+    for trouble in (
+        Fault("*", status=503),
+        Fault("*", cut="before"),
+        Fault("*", retry_after=3),
+        Fault("*", error="not_in_channel"),
+    ):
+        slack.faults.add(trouble)
+        await thread.status("is thinking…")
+    await thread.status("is back")
+    assert slack.record.status("general", root) == "is back"
+
+
+async def test_a_mention_in_a_thread_reads_what_was_said(
+    slack: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    say = slack.workspace.say
+    root = say("alice", "general", "Cows < goats & <#C0DEV|dev>")
+    first = say("bob", "general", "no", thread_ts=root)
+    slack.workspace.edit(first, "yes!")
+    say("bob", "general", "joined", thread_ts=root, subtype="channel_join")
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    bot = Bot(BOT_USER, BOT, TEAM)
+    await SlackThread(api, bot, prompt(slack, root)).post("Goats.", "1:0")
+    asked = say("alice", "general", f"{slack.mention} why?", thread_ts=root)
+    say("bob", "general", "too late", thread_ts=root)
+    earlier = await SlackThread(api, bot, prompt(slack, asked)).earlier()
+    assert [(entry.role, entry.author, entry.content) for entry in earlier] == [
+        (Role.USER, "U0ALICE000", "Cows < goats & #dev"),
+        (Role.USER, "U0BOB00000", "yes!"),
+        (Role.ASSISTANT, "", "Goats."),
+    ]
+    where = slack.workspace.channel("general").id
+    assert earlier[0].identity == message_identity(TEAM, where, root)
+
+
+async def test_the_newest_of_a_long_thread_are_read(
+    slack: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    say = slack.workspace.say
+    root = say("alice", "general", "0")
+    for number in range(1, 450):
+        say("bob", "general", str(number), thread_ts=root)
+    asked = say("alice", "general", f"{slack.mention} well?", thread_ts=root)
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, asked))
+    earlier = await thread.earlier()
+    assert [int(entry.content) for entry in earlier] == list(range(450 - EARLIER, 450))
+    assert len(slack.record.called_with("conversations.replies")) == 3
+
+
+async def test_a_first_message_has_nothing_before_it(
+    slack: SlackServer, thread: SlackThread
+) -> None:
+    assert await thread.earlier() == ()
+    assert slack.record.called_with("conversations.replies") == []
+
+
+async def test_reading_may_be_refused(slack: SlackServer, session: aiohttp.ClientSession) -> None:
+    root = slack.workspace.say("alice", "general", "0")
+    asked = slack.workspace.say("alice", "general", slack.mention, thread_ts=root)
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, asked))
+    slack.faults.add(Fault("conversations.replies", retry_after=60))
+    with pytest.raises(RateLimited):
+        await thread.earlier()
+    slack.faults.add(Fault("conversations.replies", error="missing_scope"))
+    with pytest.raises(Undeliverable, match="manifest"):
+        await thread.find("1:0")
+
+
+async def test_the_platform_opens_threads_without_a_call(
+    slack: SlackServer, platform: SlackPlatform, root: str
+) -> None:
+    before = len(slack.record.calls)
+    thread = platform.open(prompt(slack, root))
+    assert len(slack.record.calls) == before
+    part = await thread.post("hello", "1:0")
+    where = slack.workspace.channel("general").id
+    assert part == part_id(where, slack.record.thread("general", root)[-1].ts)
