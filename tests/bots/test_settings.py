@@ -10,9 +10,9 @@ from core.errors import ConfigurationError
 NOWHERE = Path("/nonexistent/.env")
 
 
-def problems(dotenv: Path = NOWHERE, **environ: str) -> dict[str, str]:
+def problems(**environ: str) -> dict[str, str]:
     with pytest.raises(ConfigurationError) as caught:
-        load(environ, dotenv)
+        load(environ, NOWHERE)
     return dict(problem.split(": ", 1) for problem in caught.value.problems)
 
 

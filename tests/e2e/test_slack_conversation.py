@@ -32,6 +32,11 @@ async def let_in(service: Service, slack: SlackServer, transport: str) -> None:
         assert await slack.subscribe(service.address + "slack/events")
 
 
+async def last_answer(slack: SlackServer, channel: str, root: str, text: str) -> None:
+    """Wait until the newest answer of the thread reads so."""
+    await slack.wait_for(lambda: answers(slack, channel, root)[-1] == text, 15)
+
+
 @pytest.mark.parametrize("transport", ["socket", "http"])
 async def test_three_turns_a_restart_and_a_fourth(
     transport: str,
@@ -51,15 +56,12 @@ async def test_three_turns_a_restart_and_a_fourth(
         await slack.wait_for(lambda: answers(slack, channel, root) == [CODE], 15)
         for number, text in enumerate(["and subtract?", "and multiply?"], 2):
             slack.workspace.say("alice", "general", text, thread_ts=root)
-            await slack.wait_for(lambda n=number: len(answers(slack, channel, root)) == n, 10)
-            expected = f"Question {number} was: {text}"
-            await slack.wait_for(lambda e=expected: e in answers(slack, channel, root)[-1], 10)
+            await last_answer(slack, channel, root, f"Question {number} was: {text}")
         assert await service.end(signal.SIGTERM) == 0
     async with running(tmp_path, settings) as service:
         await let_in(service, slack, transport)
         slack.workspace.say("alice", "general", "and divide?", thread_ts=root)
-        last = "Question 4 was: and divide?"
-        await slack.wait_for(lambda: answers(slack, channel, root)[-1] == last, 15)
+        await last_answer(slack, channel, root, "Question 4 was: and divide?")
         assert await service.end(signal.SIGTERM) == 0
         logs = service.out + service.err
     assert len(answers(slack, channel, root)) == 4

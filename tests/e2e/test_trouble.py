@@ -279,20 +279,21 @@ async def test_refusals_of_slack_never_reach_the_text(
 
 
 async def test_a_database_locked_by_another_program_delays_and_loses_nothing(
-    tmp_path: Path, slack: SlackServer, settings: dict[str, str]
+    tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    channel = slack.workspace.channel("general").id
-    slack.deliverer.scale = 0.02
-    async with running(tmp_path, settings):
-        other = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
-        await slack.wait_for(lambda: len(slack.deliverer.of(root)) >= 3, 15)
-        assert slack.deliverer.unacked()
-        other.execute("ROLLBACK")
-        other.close()
-        await slack.wait_for(lambda: answers(slack, channel, root), 20)
-    assert len(answers(slack, channel, root)) == 1
+    async with SlackServer(scale=0.02) as slack:
+        settings["SLACK_API_URL"] = slack.api_url
+        channel = slack.workspace.channel("general").id
+        async with running(tmp_path, settings):
+            other = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
+            await slack.wait_for(lambda: len(slack.deliverer.of(root)) >= 3, 20)
+            assert slack.deliverer.unacked()
+            other.execute("ROLLBACK")
+            other.close()
+            await slack.wait_for(lambda: answers(slack, channel, root), 20)
+        assert len(answers(slack, channel, root)) == 1
 
 
 async def test_the_service_starts_only_with_a_known_command(tmp_path: Path) -> None:
