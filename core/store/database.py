@@ -31,6 +31,7 @@ PATIENCE = 30.0
 """Seconds that a worker waits to write. An ingress that a platform waits for names its own."""
 
 _READERS = 4
+_OPENING = 5.0  # seconds of patience
 # Seconds that SQLite itself waits, on its own thread, before we look at our patience again.
 _WRITER_WAITS = 0.05
 _READER_WAITS = 5.0
@@ -66,6 +67,8 @@ class Database:
             await asyncio.to_thread(migrate_file, path, locked=exclusive)
             database = cls(path, exclusive=exclusive)
             stack.push_async_callback(database._close)
+            # A file that can't be written shall fail the start, not the first event.
+            await database.write(lambda _: None, patience=_OPENING)
             _log.info("database.opened", path=str(path), exclusive=exclusive)
             yield database
 
@@ -94,49 +97,46 @@ class Database:
 
     async def _to_the_end(self, transaction: Callable[[], T], free: Callable[[], None]) -> T:
         """Run it on a thread; it ends, and only then lets the next one in, come what may."""
+        if self._closed:
+            free()
+            raise StoreUnusable(f"The database {self.path} is closed: the process is stopping.")
         running = asyncio.get_running_loop().run_in_executor(self._threads, transaction)
         running.add_done_callback(lambda _: free())
         return await asyncio.shield(running)
 
     def _look(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
-        self._require_open()
         with explained(self.path), self._reader.begin() as connection:
             return fn(connection, *args)
 
     def _transact(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts], deadline: float) -> T:
-        self._require_open()
-        with explained(self.path), self._writer.connect() as connection:
-            self._begin(connection, deadline)
+        with explained(self.path), self._begin(deadline) as connection:
             result = fn(connection, *args)
             connection.commit()
             return result
 
-    def _begin(self, connection: Connection, deadline: float) -> None:
-        """Take SQLite's write lock, which another process may hold. Raises: StoreBusy."""
+    def _begin(self, deadline: float) -> Connection:
+        """A connection with SQLite's write lock, which another process may hold now."""
         while True:
+            connection = None
             try:
+                connection = self._writer.connect()
                 connection.begin()
+                return connection
             except DBAPIError as error:
-                if not is_busy(error):
+                if connection:
+                    connection.close()
+                if not is_busy(error) or self._closed or time.monotonic() >= deadline:
                     raise
-                if self._closed or time.monotonic() >= deadline:
-                    raise busy(self.path) from error
-            else:
-                return
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise StoreUnusable(f"The database {self.path} is closed: the process is stopping.")
 
     async def _close(self) -> None:
         """Let the running transactions end, refuse the next, close the file."""
         self._closed = True
-        await self._writing.acquire()
-        for _ in range(_READERS):
-            await self._reading.acquire()
-        self._reader.dispose()
-        self._writer.dispose()
-        self._threads.shutdown()
+        async with self._writing, AsyncExitStack() as readers:
+            for _ in range(_READERS):
+                await readers.enter_async_context(self._reading)
+            self._reader.dispose()
+            self._writer.dispose()
+            self._threads.shutdown()
 
 
 def configure(engine: Engine, begin: str) -> None:

@@ -49,7 +49,7 @@ def is_busy(error: BaseException) -> bool:
 def busy(path: Path) -> StoreBusy:
     """The error for a lock that was not to be had."""
     return StoreBusy(
-        f"The database {path} is locked by another program and nothing was written: try again; "
+        f"The database {path} stayed locked and nothing was written: try again; "
         "if it goes on, close what else has the file open (a backup, an SQL shell)."
     )
 

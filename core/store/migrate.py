@@ -1,11 +1,11 @@
 """Bring a database file to the schema of this version: made if new, backed up if older.
 
-alembic is slow to import (0.2 s) and is only when there is something to do.
+alembic is slow to import (0.2 s): it is imported only when there is something to do.
 """
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SCRIPTS = Path(str(files("migrations")))
 """The directory of the migration scripts."""
 
-# Seconds to wait for another process that is migrating, and for a lock on the file.
 _PATIENCE = 10.0
 _LOOK_AGAIN = 0.05
 
@@ -42,36 +41,39 @@ def migrate(url: str) -> None:
 
 
 def migrate_file(
-    path: Path, *, locked: bool, scripts: Path = SCRIPTS, head: str = REVISION
+    path: Path,
+    *,
+    locked: bool,
+    scripts: Path = SCRIPTS,
+    head: str = REVISION,
+    patience: float = _PATIENCE,
 ) -> None:
     """Bring the file to the revision `head` of `scripts`. Blocks.
 
-    locked: the caller has the sole use of it already. Raises: StoreBusy, StoreUnusable.
+    locked: the caller has the sole use of it already. patience: seconds to wait for another
+    process that migrates, and for a lock on the file. Raises: StoreBusy, StoreUnusable.
     """
     require_place(path)
+    deadline = time.monotonic() + patience
     with explained(path):
-        if locked:
-            _upgrade(path, scripts, head)
-            return
-        deadline = time.monotonic() + _PATIENCE
-        while stored_revision(path) != head:
+        while stored_revision(path, patience) != head:
             try:
-                with sole_use(path):
-                    _upgrade(path, scripts, head)
+                with nullcontext() if locked else sole_use(path):
+                    _upgrade(path, scripts, head, patience)
             except InUse:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_LOOK_AGAIN)
 
 
-def stored_revision(path: Path) -> str | None:
+def stored_revision(path: Path, patience: float = _PATIENCE) -> str | None:
     """The revision of the file's schema; None when it is new. Changes nothing.
 
     Raises: sqlite3.Error, StoreUnusable when it holds tables of something else.
     """
     if not path.exists() or path.stat().st_size == 0:
         return None
-    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
+    with closing(sqlite3.connect(path, timeout=patience)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if "alembic_version" in tables:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -94,10 +96,10 @@ def config(connection: "Connection", scripts: Path = SCRIPTS) -> "Config":
     return result
 
 
-def _upgrade(path: Path, scripts: Path, head: str) -> None:
+def _upgrade(path: Path, scripts: Path, head: str, patience: float) -> None:
     """The work, for who has the sole use of the file."""
     create_private(path)
-    revision = stored_revision(path)
+    revision = stored_revision(path, patience)
     if revision == head:
         return
     from alembic import command
@@ -105,7 +107,7 @@ def _upgrade(path: Path, scripts: Path, head: str) -> None:
 
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": _PATIENCE, "isolation_level": None},
+        connect_args={"timeout": patience, "isolation_level": None},
         poolclass=NullPool,
     )
     # The driver's own transactions leave DDL outside: with ours a migration is all or nothing.

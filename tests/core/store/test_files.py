@@ -1,0 +1,126 @@
+"""Which file a DATABASE_URL names, and who may use it."""
+
+import asyncio
+import os
+import stat
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+
+from core.errors import StoreUnusable
+from core.store.database import Database
+from core.store.files import database_file
+from tests.core.store.making import opened, prompt, url_of
+
+HOLD = """
+import fcntl, os, sys
+lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.write(lock, str(os.getpid()).encode())
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_relative_and_absolute() -> None:
+    assert database_file("sqlite:///threadseek.db") == Path.cwd() / "threadseek.db"
+    assert database_file("sqlite:////srv/a b/t.db") == Path("/srv/a b/t.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://ann:s3cret@db/threadseek", "SQLite only"),
+        ("postgresql+asyncpg://ann:s3cret@db/threadseek", "SQLite only"),
+        ("mysql://ann:s3cret@db/threadseek", "not of a form"),
+        ("sqlite+aiosqlite:///t.db", "not of a form"),
+        ("sqlite://srv/t.db", "not of a form"),
+        ("sqlite:///t.db?mode=ro&key=s3cret", "not of a form"),
+        ("s3cret.db", "not a database URL"),
+        ("", "not a database URL"),
+        ("sqlite://", "outlive the process"),
+        ("sqlite:///:memory:", "outlive the process"),
+    ],
+)
+def test_other_urls_are_refused_with_what_to_do(url: str, says: str) -> None:
+    with pytest.raises(StoreUnusable, match=says) as refusal:
+        database_file(url)
+    assert "Set DATABASE_URL to a file: sqlite:///threadseek.db" in str(refusal.value)
+    assert "s3cret" not in str(refusal.value)
+
+
+def modes_in(directory: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+
+
+async def test_only_the_owner_reads_what_people_wrote(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        async with opened(tmp_path / "t.db") as store:
+            await store.turns.accept(prompt(1))
+            modes = await asyncio.to_thread(modes_in, tmp_path)
+    finally:
+        os.umask(previous)
+    names = {"t.db", "t.db-wal", "t.db-shm", "t.db.lock"}
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+async def test_a_second_process_is_refused_until_the_first_dies(path: Path) -> None:
+    lock = path.with_name("store.db.lock")
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-S", "-E", "-c", HOLD, str(lock)), stdin=PIPE, stdout=PIPE
+    )
+    try:
+        assert holder.stdout
+        assert await holder.stdout.readline() == b"held\n"
+        with pytest.raises(StoreUnusable, match=f"in use by process {holder.pid}: stop it"):
+            async with opened(path):
+                pass
+        async with Database.open(url_of(path), exclusive=False):
+            pass
+    finally:
+        holder.kill()
+        await holder.communicate()
+    async with opened(path) as store:
+        assert await store.turns.accept(prompt(1))
+
+
+async def test_a_second_database_in_one_process_is_refused(path: Path) -> None:
+    async with opened(path):
+        with pytest.raises(StoreUnusable, match=f"in use by process {os.getpid()}:"):
+            async with opened(path):
+                pass
+    async with opened(path) as store:
+        assert await store.turns.accept(prompt(1))
+
+
+async def test_the_shared_database_works_beside_the_exclusive_one(path: Path) -> None:
+    async with opened(path) as service, Database.open(url_of(path), exclusive=False) as chat:
+        beside = type(service.turns)(chat, service.clock)
+        assert await beside.accept(prompt(1))
+        assert not await service.turns.accept(prompt(1))
+        with pytest.raises(ValueError, match="sole use"):
+            await beside.take_over(["slack"])
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("missing/t.db", "no directory .*missing: create it"),
+        ("file/t.db", "no directory .*file: create it"),
+        ("directory", "is a directory"),
+        ("/proc/t.db", "can't be opened for writing: give this user write access"),
+    ],
+)
+async def test_a_place_where_no_file_can_be(
+    tmp_path: Path, place: str, says: str, exclusive: bool
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(StoreUnusable, match=says) as refusal:
+        async with Database.open(url_of(tmp_path / place), exclusive=exclusive):
+            pass
+    assert "DATABASE_URL to " in str(refusal.value)
