@@ -7,17 +7,15 @@ committed outlives a power cut; secure_delete, so that what is deleted is gone f
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import StoreUnusable
 from core.store.failures import busy, explained, is_busy
@@ -47,7 +45,6 @@ class Database:
         self.exclusive = exclusive
         self._writer = _engine(path, "BEGIN IMMEDIATE", _WRITER_WAITS, connections=1)
         self._reader = _engine(path, "BEGIN", _READER_WAITS, connections=_READERS)
-        self._threads = ThreadPoolExecutor(1 + _READERS, thread_name_prefix="store")
         self._writing = asyncio.Lock()
         self._reading = asyncio.Semaphore(_READERS)
         self._closed = False
@@ -75,7 +72,7 @@ class Database:
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
         await self._reading.acquire()
-        return await self._to_the_end(partial(self._look, fn, args), self._reading.release)
+        return await self._to_the_end(self._look(fn, args), self._reading.release)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
@@ -86,46 +83,51 @@ class Database:
         A caller that is cancelled leaves a transaction that has begun to end by itself.
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
-        deadline = time.monotonic() + patience
+        deadline = asyncio.get_running_loop().time() + patience
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(deadline):
                 await self._writing.acquire()
         except TimeoutError:
             raise busy(self.path) from None
-        transaction = partial(self._transact, fn, args, deadline)
-        return await self._to_the_end(transaction, self._writing.release)
+        return await self._to_the_end(self._transact(fn, args, deadline), self._writing.release)
 
-    async def _to_the_end(self, transaction: Callable[[], T], free: Callable[[], None]) -> T:
-        """Run it on a thread; it ends, and only then lets the next one in, come what may."""
+    async def _to_the_end(self, transaction: Coroutine[Any, Any, T], free: Callable[[], None]) -> T:
+        """Run it whole, and only then let the next one in, even if the caller is cancelled."""
         if self._closed:
+            transaction.close()
             free()
             raise StoreUnusable(f"The database {self.path} is closed: the process is stopping.")
-        running = asyncio.get_running_loop().run_in_executor(self._threads, transaction)
+        running = asyncio.ensure_future(transaction)
         running.add_done_callback(lambda _: free())
         return await asyncio.shield(running)
 
-    def _look(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
-        with explained(self.path), self._reader.begin() as connection:
-            return fn(connection, *args)
+    async def _look(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
+        with explained(self.path):
+            async with self._reader.begin() as connection:
+                return await connection.run_sync(lambda sync: fn(sync, *args))
 
-    def _transact(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts], deadline: float) -> T:
-        with explained(self.path), self._begin(deadline) as connection:
-            result = fn(connection, *args)
-            connection.commit()
-            return result
+    async def _transact(
+        self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts], deadline: float
+    ) -> T:
+        with explained(self.path):
+            async with aclosing(await self._begin(deadline)) as connection:
+                result = await connection.run_sync(lambda sync: fn(sync, *args))
+                await connection.commit()
+                return result
 
-    def _begin(self, deadline: float) -> Connection:
+    async def _begin(self, deadline: float) -> AsyncConnection:
         """A connection with SQLite's write lock, which another process may hold now."""
+        clock = asyncio.get_running_loop().time
         while True:
             connection = None
             try:
-                connection = self._writer.connect()
-                connection.begin()
+                connection = await self._writer.connect()
+                await connection.begin()
                 return connection
             except DBAPIError as error:
                 if connection:
-                    connection.close()
-                if not is_busy(error) or self._closed or time.monotonic() >= deadline:
+                    await connection.close()
+                if not is_busy(error) or self._closed or clock() >= deadline:
                     raise
 
     async def _close(self) -> None:
@@ -134,9 +136,8 @@ class Database:
         async with self._writing, AsyncExitStack() as readers:
             for _ in range(_READERS):
                 await readers.enter_async_context(self._reading)
-            self._reader.dispose()
-            self._writer.dispose()
-            self._threads.shutdown()
+            await self._reader.dispose()
+            await self._writer.dispose()
 
 
 def configure(engine: Engine, begin: str) -> None:
@@ -163,14 +164,14 @@ def configure(engine: Engine, begin: str) -> None:
         connection.exec_driver_sql(begin)
 
 
-def _engine(path: Path, begin: str, timeout: float, *, connections: int) -> Engine:
+def _engine(path: Path, begin: str, timeout: float, *, connections: int) -> AsyncEngine:
     """hide_parameters: an error must not carry what people wrote into a log."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": timeout, "isolation_level": None, "check_same_thread": False},
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        connect_args={"timeout": timeout, "isolation_level": None},
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,
     )
-    configure(engine, begin)
+    configure(engine.sync_engine, begin)
     return engine

@@ -50,22 +50,18 @@ async def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(store:
 
 
 async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-
-    def slow(conn: Connection) -> None:
-        inside.set()
-        assert go_on.wait(10)
-        inbox.accept(conn, prompt(1), 0.0)
-
-    writing = asyncio.ensure_future(store.database.write(slow))
-    await asyncio.to_thread(inside.wait, 10)
+    other = sqlite3.connect(store.database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.ensure_future(store.turns.accept(prompt(1)))
+    assert await store.turns.waiting(THREAD) == 0, "readers do not wait for the writer"
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
     second = asyncio.ensure_future(store.turns.accept(prompt(2)))
-    assert await store.turns.waiting(THREAD) == 0, "readers do not wait for the writer"
+    assert await store.turns.waiting(THREAD) == 0
     assert not second.done()
-    go_on.set()
+    other.execute("ROLLBACK")
+    other.close()
     assert await second
     assert await store.turns.waiting(THREAD) == 2
 
