@@ -29,6 +29,12 @@ _THOUGHT_ONLY = (
 _BROKEN = "DeepSeek can't be reached right now. Please try again in a moment."
 _REFUSED = "DeepSeek refused this request."
 _OPERATOR = "DeepSeek does not accept me at the moment; whoever runs me has to look at it."
+_CAUSES = {
+    _OPERATOR: "DeepSeek does not accept the request.",
+    _BROKEN: "DeepSeek can't be reached.",
+}
+"""What the operator is told in place of a sentence that would send them to themselves."""
+
 _SENTENCES: dict[Failure, str] = {
     Failure.TRANSPORT: _BROKEN,
     Failure.STALLED: "DeepSeek stopped sending. Please try again in a moment.",
@@ -75,15 +81,24 @@ def referenced(sentence: str, reference: str) -> str:
     return f"{sentence} (trace {reference})" if reference else sentence
 
 
-def apology(error: CompletionError, reference: str) -> str:
-    """The one sentence for a failed turn. reference: trace id of the API, or our own."""
-    return referenced(_SENTENCES[error.failure], error.trace_id or reference)
+def apology(error: CompletionError, reference: str, *, operator: bool = False) -> str:
+    """The one sentence for a failed turn. reference: trace id of the API, or our own.
+
+    operator: whoever reads it also runs the service, so it says what can be done.
+    """
+    sentence = _SENTENCES[error.failure]
+    fix = FIXES.get(error.failure)
+    if operator and fix:
+        sentence = f"{_CAUSES.get(sentence, sentence).rstrip('.')}: {fix}."
+    return referenced(sentence, error.trace_id or reference)
 
 
-def beneath(outcome: Outcome, error: CompletionError | None, reference: str) -> str:
+def beneath(
+    outcome: Outcome, error: CompletionError | None, reference: str, *, operator: bool = False
+) -> str:
     """The line under (or instead of) the text of an outcome; empty for a complete answer."""
     if error is not None:
-        sentence = apology(error, reference)
+        sentence = apology(error, reference, operator=operator)
         return f"_{sentence}_" if outcome.text.strip() else sentence
     match outcome.verdict:
         case Verdict.LENGTH:

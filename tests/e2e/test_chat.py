@@ -22,12 +22,14 @@ async def test_a_failure_is_one_clear_sentence_on_standard_error(
     code, out, err = await command(tmp_path, wrong, "chat", "say hello")
     assert code == 1
     assert out == ""
-    assert "DeepSeek does not accept me" in err.splitlines()[-1]
+    assert len(err.splitlines()) == 1
+    assert "check DEEPSEEK_API_KEY" in err
     assert "canary" not in err
     unreachable = {**settings, "DEEPSEEK_BASE_URL": "http://127.0.0.1:9"}
     code, out, err = await command(tmp_path, unreachable, "chat", "say hello")
     assert (code, out) == (1, "")
-    assert "can't be reached" in err.splitlines()[-1]
+    assert len(err.splitlines()) == 1
+    assert "can't be reached: check the network and DEEPSEEK_BASE_URL" in err
 
 
 async def test_a_cut_answer_is_printed_and_marked(

@@ -1,0 +1,158 @@
+"""The `threadseek` command."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from bots import logs, reference
+from bots.settings import SECRETS, Loaded, load
+from core.errors import ConfigurationError, ThreadseekError
+
+app = typer.Typer(
+    help="DeepSeek in Slack, in the browser and in the terminal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"threadseek {version('threadseek')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command()
+def run() -> None:
+    """Start every platform that has its tokens, and the playground."""
+    loaded = _settings()
+    _guarded(lambda: _serve(loaded))
+
+
+@app.command()
+def chat(
+    question: Annotated[
+        str | None, typer.Argument(help="Answer this once, on standard output.")
+    ] = None,
+    thread: Annotated[
+        str, typer.Option("--thread", "-t", help="Continue the stored conversation of this name.")
+    ] = "",
+) -> None:
+    """Talk in the terminal, or answer one question."""
+    loaded = _settings(quiet=True)
+    from bots.chat import conversation
+
+    raise typer.Exit(_guarded(lambda: conversation(loaded.settings, thread, question)))
+
+
+@app.command()
+def config(
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Write the generated documents instead.", hidden=True)
+    ] = False,
+) -> None:
+    """Show the configuration in force and where each value came from."""
+    if docs:
+        reference.write(Path())
+    else:
+        typer.echo(reference.in_force(_settings(quiet=True)))
+
+
+@app.command()
+def health() -> None:
+    """Exit 0 if the service on this machine is alive (for container health checks)."""
+    from bots.server import fetch_health
+
+    settings = _settings(quiet=True).settings
+    alive = asyncio.run(fetch_health(settings.http_host, settings.http_port, within=4.0))
+    typer.echo("alive" if alive else f"no answer on port {settings.http_port}", err=not alive)
+    raise typer.Exit(0 if alive else 1)
+
+
+def _settings(*, quiet: bool = False) -> Loaded:
+    """Configuration and logging. quiet: a person's terminal, so logs come only when asked for."""
+    try:
+        loaded = load()
+    except ConfigurationError as error:
+        _refuse("The configuration needs a change:", error)
+    settings = loaded.settings
+    values = [getattr(settings, name.lower()) for name in SECRETS]
+    secrets = [value.get_secret_value() for value in values if value]
+    silent = quiet and "LOG_LEVEL" not in loaded.origins
+    logs.configure("critical" if silent else settings.log_level, settings.log_format, secrets)
+    return loaded
+
+
+def _guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run it; whatever we expect to go wrong becomes sentences and exit code 1."""
+    try:
+        return asyncio.run(work())
+    except KeyboardInterrupt:
+        return 130
+    except ThreadseekError as error:
+        _refuse("Threadseek can't start:" if not sys.stdout.isatty() else "", error)
+
+
+def _refuse(title: str, error: ThreadseekError) -> NoReturn:
+    lines = error.problems if isinstance(error, ConfigurationError) else (str(error),)
+    if title:
+        typer.echo(title, err=True)
+    for line in lines:
+        typer.echo(f"  {line}" if title else line, err=True)
+    raise typer.Exit(1)
+
+
+async def _serve(loaded: Loaded) -> int:
+    from bots.wiring import service
+
+    say = _banner(loaded)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():  # the second signal means now; what is open goes on after a restart
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop)
+    async with service(loaded, say):
+        say("Ready. Ctrl-C stops.")
+        await stop.wait()
+        say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
+    return 0
+
+
+def _banner(loaded: Loaded) -> Callable[[str], None]:
+    """Where the first lines go: to a person as they are, to a log collector as events."""
+    if loaded.settings.log_format == "json":
+        import structlog
+
+        log = structlog.get_logger()
+        return lambda line: log.info("service", line=" ".join(line.split()))
+    typer.echo(f"Threadseek {version('threadseek')}")
+    typer.echo(f"Configuration  {reference.given(loaded)}")
+    for warning in loaded.warnings:
+        typer.echo(f"Warning        {warning}")
+    return lambda line: typer.echo(line)

@@ -1,0 +1,279 @@
+"""Settings -> a running service, as async context managers. The only place that joins parts."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from adapters.slack.app import SlackPlatform
+from adapters.web.app import WebPlatform
+from bots.offline import MODEL as OFFLINE_MODEL
+from bots.offline import OfflineServer
+from bots.server import Health, serve
+from bots.settings import Loaded, Settings
+from core.deepseek.client import DeepSeek, Options
+from core.delivery.pacing import Pacers
+from core.errors import ConfigurationError, DeliveryError, StoreError
+from core.ports import Completions, Threads
+from core.store.database import Database
+from core.store.sql import SqlHistory, SqlTurns
+from core.turns.answering import Means
+from core.turns.asking import Policy
+from core.turns.engine import Engine
+from core.turns.window import Room
+from core.types import ThreadKey
+
+log = structlog.get_logger()
+
+LEASE = 60.0
+"""Seconds that a worker holds a conversation without renewing."""
+
+_TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
+_ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
+_PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
+_PATIENCE = 10.0  # seconds that the start waits for a platform before it goes on without it
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The platform-neutral half of a service. source: what answers, for a person to read."""
+
+    database: Database
+    turns: SqlTurns
+    means: Means
+    source: str
+    offline: bool
+
+
+@asynccontextmanager
+async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerator[Core, None]:
+    """Store and API client. terminal: for one person's conversation beside a running service.
+
+    Raises: StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        opening = Database.open(settings.database_url, exclusive=not terminal)
+        database = await stack.enter_async_context(opening)
+        base_url, model = settings.deepseek_base_url, settings.deepseek_model
+        offline = settings.deepseek_api_key is None
+        source = f"{model} at {base_url}"
+        if offline:
+            server = await stack.enter_async_context(OfflineServer())
+            base_url, model = server.url, OFFLINE_MODEL
+            source = (
+                f"the built-in offline server at {base_url} (set DEEPSEEK_API_KEY for DeepSeek)"
+            )
+        client = DeepSeek(_client_options(settings, base_url, model))
+        completions = await stack.enter_async_context(client)
+        turns = SqlTurns(database, time.time)
+        means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
+        yield Core(database, turns, means, source, offline)
+
+
+def _client_options(settings: Settings, base_url: str, model: str) -> Options:
+    key = settings.deepseek_api_key
+    return Options(
+        base_url=base_url,
+        api_key=key.get_secret_value() if key else "",
+        model=model,
+        temperature=settings.deepseek_temperature,
+        max_tokens=settings.deepseek_max_tokens,
+        n=settings.deepseek_n,
+        response_format=settings.deepseek_response_format,
+        extra_body=settings.deepseek_extra_body,
+        stream=settings.deepseek_stream,
+        connect_timeout=settings.deepseek_connect_timeout,
+        idle_timeout=settings.deepseek_idle_timeout,
+        first_token_timeout=settings.deepseek_first_token_timeout,
+        progress_timeout=settings.deepseek_progress_timeout,
+        turn_timeout=settings.deepseek_turn_timeout,
+        concurrency=settings.deepseek_concurrency,
+    )
+
+
+def _means(
+    settings: Settings,
+    turns: SqlTurns,
+    history: SqlHistory,
+    completions: Completions,
+    *,
+    terminal: bool,
+) -> Means:
+    answer = settings.deepseek_max_tokens or _ANSWER_ROOM
+    return Means(
+        turns=turns,
+        history=history,
+        completions=completions,
+        pacers=Pacers(),
+        policy=Policy(
+            system_prompt=settings.system_prompt,
+            room=Room(context=settings.context_tokens, answer=answer),
+            json_object=settings.deepseek_response_format == "json_object",
+            seconds=settings.deepseek_turn_timeout,
+            operator=terminal,
+        ),
+        lease=_TERMINAL_LEASE if terminal else LEASE,
+        now=asyncio.get_running_loop().time,
+        chance=random.random,
+    )
+
+
+@asynccontextmanager
+async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[Engine]:
+    """A running engine; leaving interrupts the turns that run."""
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    engine = Engine(core.means, platforms, owner=owner)
+    running = asyncio.create_task(engine.run(), name="engine")
+    try:
+        yield engine
+    finally:
+        await engine.stop(grace=0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
+    """Everything that `threadseek run` runs; leaving it ends it gracefully.
+
+    say: takes the lines that a person reads at the start. Raises: StoreError, ConfigurationError.
+    """
+    settings = loaded.settings
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(core_of(settings))
+        say(f"Database       {core.database.path}")
+        say(f"Model          {core.source}")
+        health = Health()
+        health.part("database", lambda: _readable(core))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        )
+        platforms: dict[str, Threads] = {}
+        await core.turns.take_over(["web", "slack"])
+        engine = await stack.enter_async_context(engine_of(core, platforms))
+        web = _web(settings, core, engine)
+        slack = _slack(settings, engine, session)
+        routes = [*web.routes(), *(slack.routes() if slack else [])]
+        port = await stack.enter_async_context(
+            serve(settings.http_host, settings.http_port, routes, health)
+        )
+        platforms[web.name] = web
+        engine.wake()
+        say(f"Playground     {web.address(settings.http_host, port)}")
+        if slack:
+            await stack.enter_async_context(_connected(slack, platforms, engine, health, say))
+        else:
+            say(f"Slack          {_slack_off(settings)}")
+        say(f"Discord        {_discord_off(settings)}")
+        try:
+            yield
+        finally:
+            # While answers end, prompts still come in: committed, and answered after the restart.
+            health.part("engine", _stopping)
+            await engine.stop(settings.shutdown_grace)
+
+
+def _web(settings: Settings, core: Core, engine: Engine) -> WebPlatform:
+    reachable = settings.http_host not in _LOOPBACK
+    return WebPlatform(
+        engine.accept,
+        core.means.history,
+        about={"text": f"Answers come from {core.source}.", "offline": core.offline},
+        key=secrets.token_urlsafe(12) if reachable else "",
+    )
+
+
+async def _stopping() -> str:
+    return "stopping"
+
+
+async def _readable(core: Core) -> str:
+    try:
+        await core.turns.waiting(ThreadKey(""))
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _slack(
+    settings: Settings, engine: Engine, session: aiohttp.ClientSession
+) -> SlackPlatform | None:
+    bot, app = settings.slack_bot_token, settings.slack_app_token
+    secret = settings.slack_signing_secret
+    if bot is None or (app is None and secret is None):
+        return None
+    return SlackPlatform(
+        bot_token=bot.get_secret_value(),
+        app_token=app.get_secret_value() if app else "",
+        signing_secret=secret.get_secret_value() if secret else "",
+        api_url=settings.slack_api_url,
+        accept=engine.accept,
+        session=session,
+    )
+
+
+def _slack_off(settings: Settings) -> str:
+    if settings.slack_bot_token is None:
+        return "off: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/slack.md)"
+    return "off: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events)"
+
+
+def _discord_off(settings: Settings) -> str:
+    if settings.discord_bot_token is None:
+        return "off: not in this version"
+    return "off: not in this version, so DISCORD_BOT_TOKEN is not used"
+
+
+@asynccontextmanager
+async def _connected(
+    slack: SlackPlatform, platforms: dict[str, Threads], engine: Engine, health: Health, say: Say
+) -> AsyncIterator[None]:
+    """Slack, connected now or as soon as it can be reached; a refused token leaves the rest on."""
+    state = {"problem": "connecting"}
+
+    async def problem() -> str:
+        return state["problem"]
+
+    async def connect() -> None:
+        pause, longest = _PAUSES
+        while True:
+            try:
+                who = await slack.connect()
+            except ConfigurationError as refused:
+                state["problem"] = f"off: {refused}"
+                say(f"Slack          {state['problem']}")
+                return
+            except DeliveryError as error:
+                if state["problem"] == "connecting":
+                    say(f"Slack          not connected yet ({error}); trying again")
+                state["problem"] = str(error)
+                log.warning("slack.not_connected", reason=str(error), again_in=pause)
+                await asyncio.sleep(pause)
+                pause = min(longest, pause * 2)
+            else:
+                platforms[slack.name] = slack
+                engine.wake()
+                state["problem"] = ""
+                say(f"Slack          connected {who}")
+                return
+
+    health.part(slack.name, problem)
+    connecting = asyncio.create_task(connect(), name="slack")
+    try:
+        await asyncio.wait({connecting}, timeout=_PATIENCE)
+        yield
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        await slack.close()

@@ -1,0 +1,230 @@
+"""The life of one claimed turn: ask, commit, deliver, settle. Nothing of it outlives `run`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from core.delivery.pacing import Pacers
+from core.delivery.reply import Reply
+from core.delivery.writer import Writer
+from core.errors import LostClaim, PartGone, StoreError, Undeliverable
+from core.lifecycle import State
+from core.ports import Completions, Concludes, History, Thread, Turn, Turns
+from core.turns import metrics, notices
+from core.turns.answer import Frame
+from core.turns.asking import Asked, Asking, Policy
+from core.turns.status import StatusLine
+from core.types import Outcome, PartId, Verdict
+
+log = structlog.get_logger()
+
+_COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1)."""
+
+    turns: Turns
+    history: History
+    completions: Completions
+    pacers: Pacers
+    policy: Policy
+    lease: float
+    now: Callable[[], float]
+    chance: Callable[[], float]
+
+
+class _Journal:
+    """The store, as the writer sees it. A store that fails must not keep an answer from a person:
+    what it costs is that a crash just now could post a part again."""
+
+    def __init__(self, turns: Turns, turn: Turn) -> None:
+        self._turns = turns
+        self._turn = turn
+
+    async def announce(self, index: int) -> None:
+        await self._tolerant(self._turns.announce(self._turn, index))
+
+    async def posted(self, index: int, part: PartId) -> None:
+        await self._tolerant(self._turns.posted(self._turn, index, part))
+
+    async def _tolerant(self, write: Awaitable[None]) -> None:
+        try:
+            await write
+        except LostClaim:
+            raise
+        except StoreError as error:
+            log.error("part_not_recorded", turn=self._turn.id, error=str(error))
+
+
+class Answering:
+    """Carries one claimed turn to its end; `run` is called once."""
+
+    def __init__(self, turn: Turn, thread: Thread, means: Means) -> None:
+        self._turn = turn
+        self._thread = thread
+        self._means = means
+        self._reply = Reply(thread.limits, turn.parts)
+        self._status = StatusLine(thread, lambda: self._reply.begun)
+        self._writer = Writer(
+            thread,
+            self._reply,
+            means.pacers,
+            _Journal(means.turns, turn),
+            key=turn.prompt.identity,
+            now=means.now,
+            chance=means.chance,
+        )
+        self._asking = Asking(
+            turn,
+            thread,
+            self._reply,
+            self._writer,
+            self._status,
+            policy=means.policy,
+            turns=means.turns,
+            history=means.history,
+            completions=means.completions,
+            now=means.now,
+            chance=means.chance,
+        )
+        self._started = means.now()
+        self._asker: asyncio.Task[None] | None = None
+        self._committing = False
+        self._interrupted = False
+        self._outcome = Outcome(verdict=Verdict.ERROR)
+
+    def interrupt(self) -> None:
+        """Stop asking and say so under what is visible; the turn will be claimed again."""
+        if self._asker and not self._asker.done() and not self._committing:
+            self._interrupted = True
+            self._asker.cancel()
+            self._reply.finish(notices.INTERRUPTED)
+            self._writer.wake()
+
+    async def run(self) -> None:
+        """Until the outcome is visible and settled, or the turn is given back or given up.
+
+        Raises: StoreError when the store fails for good; the turn is then claimed again later.
+        """
+        turns, turn = self._means.turns, self._turn
+        try:
+            await self._work()
+            if self._interrupted:
+                await turns.release(turn)
+                log.info("turn_interrupted", turn=turn.id)
+                return
+            await turns.finish(turn, State.SETTLED)
+            self._log_end("turn_settled")
+            if isinstance(self._thread, Concludes):
+                await self._thread.concluded(self._outcome)
+        except* PartGone:
+            await turns.finish(turn, State.CANCELLED, "our message was deleted")
+            self._log_end("turn_cancelled", reason="our message was deleted")
+        except* Undeliverable as group:
+            reason = str(group.exceptions[0])
+            await turns.finish(turn, State.ABANDONED, reason)
+            self._log_end("turn_abandoned", reason=reason)
+        except* LostClaim:
+            log.warning("turn_lost_to_another_worker", turn=turn.id)
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(self._hold()),
+                group.create_task(self._status.run()),
+            ]
+            writer = group.create_task(self._writer.run())
+            self._asker = group.create_task(self._ask())
+            await asyncio.wait({writer})
+            for task in beside:
+                task.cancel()
+
+    async def _hold(self) -> None:
+        """Renew the lease for as long as the turn is worked on."""
+        while True:
+            await asyncio.sleep(self._means.lease / 3)
+            try:
+                await self._means.turns.renew(self._turn, self._means.lease)
+            except LostClaim:
+                raise
+            except StoreError as error:
+                log.error("lease_not_renewed", turn=self._turn.id, error=str(error))
+
+    async def _ask(self) -> None:
+        outcome = self._turn.outcome
+        if outcome is not None:  # committed in an earlier life: only its delivery is outstanding
+            frame = Frame(json=self._means.policy.json_object)
+            self._reply.add(frame.add(outcome.text) + frame.close())
+        else:
+            outcome = await self._answer()
+        self._outcome = outcome
+        self._reply.finish(outcome.notice)
+        self._writer.wake()
+
+    async def _answer(self) -> Outcome:
+        """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
+        try:
+            asked = await self._asking.run()
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("turn_failed", turn=self._turn.id)
+            sentence = notices.referenced(notices.INTERNAL, f"turn-{self._turn.id}")
+            conversation = await self._means.history.load(self._turn.prompt.thread)
+            failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
+            asked = Asked(failed, (), conversation.memory)
+        self._count(asked.outcome)
+        await self._commit(asked)
+        return asked.outcome
+
+    async def _commit(self, asked: Asked) -> None:
+        """Store the outcome before its last edit is sent.
+
+        While the store fails the answer is shown all the same, and storing it is tried again.
+        """
+        self._committing = True
+        for delay in (*_COMMIT_AGAIN, None):
+            try:
+                await self._means.turns.answer(
+                    self._turn, asked.outcome, asked.remember, asked.memory
+                )
+                return
+            except LostClaim:
+                raise
+            except StoreError as error:
+                if delay is None:
+                    raise
+                log.error("answer_not_stored_yet", turn=self._turn.id, error=str(error))
+                self._reply.finish(asked.outcome.notice)
+                self._writer.wake()
+                await asyncio.sleep(delay)
+
+    def _count(self, outcome: Outcome) -> None:
+        usage = outcome.usage
+        if usage:
+            metrics.TOKENS.labels("prompt").inc(usage.prompt_tokens)
+            metrics.TOKENS.labels("prompt_cached").inc(usage.cached_tokens)
+            metrics.TOKENS.labels("completion").inc(usage.completion_tokens)
+        log.info(
+            "turn_answered",
+            turn=self._turn.id,
+            verdict=outcome.verdict.value,
+            seconds=round(self._means.now() - self._started, 2),
+            model=outcome.model,
+            finish=outcome.finish_reason,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            cached_tokens=usage.cached_tokens if usage else None,
+            response=outcome.response_id,
+            trace=outcome.trace_id,
+        )
+
+    def _log_end(self, event: str, **facts: str) -> None:
+        seconds = self._means.now() - self._started
+        metrics.TURN_SECONDS.observe(seconds)
+        metrics.TURNS.labels(self._turn.prompt.platform, self._outcome.verdict.value).inc()
+        log.info(event, turn=self._turn.id, seconds=round(seconds, 2), **facts)

@@ -1,0 +1,291 @@
+"""From a prompt to an outcome: window, attempts, verdict, notice. Shows text as it comes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from core.delivery.reply import Reply
+from core.errors import CompletionError, DeliveryError, Failure
+from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
+from core.turns import metrics, notices, retrying
+from core.turns.answer import Answer, Frame
+from core.turns.retrying import Change
+from core.turns.status import REASONING, StatusLine
+from core.turns.window import (
+    Room,
+    Window,
+    build,
+    corrected,
+    entry_of,
+    flattened,
+    labelled,
+)
+from core.types import (
+    Chunk,
+    CompletionRequest,
+    Conversation,
+    Memory,
+    Message,
+    Outcome,
+    Remembered,
+    Role,
+    Verdict,
+)
+
+log = structlog.get_logger()
+
+_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
+_FORGOTTEN = (
+    Failure.MODERATED,
+    Failure.REFUSED,
+    Failure.TOO_LONG,
+    Failure.TOO_BIG,
+    Failure.SHAPE,
+)
+"""Failures that the same prompt would cause again in every later request of its thread."""
+
+
+class Wakes(Protocol):
+    """The writer, as the reader sees it."""
+
+    def wake(self) -> None:
+        """There is something new to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An outcome and what the conversation keeps of it."""
+
+    outcome: Outcome
+    remember: tuple[Remembered, ...]
+    memory: Memory
+
+
+@dataclass(slots=True)
+class _Try:
+    """What the next attempt will send."""
+
+    window: Window
+    messages: tuple[Message, ...]
+    max_tokens: int | None = None
+    made: frozenset[Change] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How prompts are answered. seconds: the whole turn, all attempts together.
+
+    operator: the people who ask also run the service, so they are told what can be done.
+    """
+
+    system_prompt: str
+    room: Room
+    json_object: bool = False
+    seconds: float = 600.0
+    operator: bool = False
+
+
+class Asking:
+    """Answers one prompt; `run` is called once."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        thread: Thread,
+        reply: Reply,
+        writer: Wakes,
+        status: StatusLine,
+        *,
+        policy: Policy,
+        turns: Turns,
+        history: History,
+        completions: Completions,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self._turn = turn
+        self._thread = thread
+        self._reply = reply
+        self._writer = writer
+        self._status = status
+        self._policy = policy
+        self._turns = turns
+        self._history = history
+        self._completions = completions
+        self._now = now
+        self._chance = chance
+        self._reference = f"turn-{turn.id}"
+
+    async def run(self) -> Asked:
+        """The outcome; its text has been given to the reply, its notice has not.
+
+        Raises: StoreError.
+        """
+        prompt = self._turn.prompt
+        if not prompt.text.strip():
+            return await self._said(notices.ONLY_FILES if prompt.files else notices.HELP)
+        conversation = await self._conversation()
+        (entry,), memory = labelled([entry_of(prompt)], conversation.memory)
+        conversation = replace(conversation, memory=memory)
+        window = build(self._policy.system_prompt, conversation, entry, self._policy.room)
+        if not window.fits:
+            room = self._policy.room.request
+            return await self._said(notices.too_long(window.estimate, room))
+        answer, error, attempt = await self._attempts(conversation, entry, window)
+        return self._conclude(answer, error, entry, attempt.window)
+
+    async def _said(self, text: str) -> Asked:
+        """An answer of our own: shown, but no part of the conversation with the model."""
+        conversation = await self._history.load(self._turn.prompt.thread)
+        self._show(text)
+        return Asked(Outcome(verdict=Verdict.COMPLETE, text=text), (), conversation.memory)
+
+    async def _conversation(self) -> Conversation:
+        """The stored conversation; a fresh one first takes in what the thread said before."""
+        key = self._turn.prompt.thread
+        conversation = await self._history.load(key)
+        if not (conversation.fresh and isinstance(self._thread, ReadsEarlier)):
+            return conversation
+        try:
+            earlier = await self._thread.earlier()
+        except DeliveryError as error:
+            log.warning("earlier_messages_unreadable", turn=self._turn.id, error=str(error))
+            return conversation
+        if not earlier:
+            return conversation
+        entries, memory = labelled(earlier, conversation.memory)
+        await self._history.adopt(self._turn, entries, memory)
+        return await self._history.load(key)
+
+    async def _attempts(
+        self, conversation: Conversation, entry: Remembered, window: Window
+    ) -> tuple[Answer, CompletionError | None, _Try]:
+        attempt = _Try(window, window.messages)
+        deadline = self._now() + self._policy.seconds
+        answer = Answer()
+        while True:
+            number = await self._turns.attempt(self._turn)
+            if number > retrying.MOST_ATTEMPTS:
+                return answer, None, attempt
+            answer = Answer()
+            error = await self._attempt(answer, attempt)
+            if error is None:
+                return answer, None, attempt
+            metrics.FAILURES.labels(error.failure.value).inc()
+            again = retrying.decide(
+                error,
+                attempt=number,
+                visible=self._reply.begun,
+                made=attempt.made,
+                chance=self._chance(),
+            )
+            if again is not None and self._now() + again.delay < deadline:
+                again = self._changed(attempt, again, error, conversation, entry)
+            self._report(error, number, again)
+            if again is None:
+                return answer, error, attempt
+            self._reply.restart()
+            await asyncio.sleep(again.delay)
+
+    async def _attempt(self, answer: Answer, attempt: _Try) -> CompletionError | None:
+        """One attempt, shown as it comes; the error that ended it, None for an answer."""
+        frame = Frame(json=self._policy.json_object)
+        request = CompletionRequest(messages=attempt.messages, max_tokens=attempt.max_tokens)
+        started = self._now()
+        try:
+            async with aclosing(self._completions.stream(request)) as chunks:
+                async for chunk in chunks:
+                    if answer.chunks == 0:
+                        metrics.FIRST_CHUNK.observe(self._now() - started)
+                    self._take(answer, frame, chunk)
+                    if chunk.done:
+                        break
+        except CompletionError as error:
+            self._show(frame.close())
+            return error
+        self._show(frame.close())
+        return answer.blank
+
+    def _take(self, answer: Answer, frame: Frame, chunk: Chunk) -> None:
+        if chunk.reasoning and not answer.text:
+            self._status.set(REASONING)
+        self._show(frame.add(answer.add(chunk)))
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._reply.add(text)
+            self._writer.wake()
+
+    def _changed(
+        self,
+        attempt: _Try,
+        again: retrying.Again,
+        error: CompletionError,
+        conversation: Conversation,
+        entry: Remembered,
+    ) -> retrying.Again | None:
+        """Prepare the next attempt; None when the change it needs can't be made."""
+        attempt.made |= {again.change} - {Change.NONE}
+        match again.change:
+            case Change.TRIM:
+                room = self._policy.room
+                if error.limit:
+                    room = replace(room, context=min(room.context, error.limit))
+                system = self._policy.system_prompt
+                attempt.window = build(system, conversation, entry, room, full=True)
+                attempt.messages = attempt.window.messages
+                return again if attempt.window.fits else None
+            case Change.CAP:
+                attempt.max_tokens = error.limit
+                return again if error.limit else None
+            case Change.RESHAPE:
+                attempt.messages = flattened(attempt.messages)
+        return again
+
+    def _report(self, error: CompletionError, number: int, again: retrying.Again | None) -> None:
+        """Tell the operator: what failed, whether it is tried again, what can be done."""
+        facts = {
+            "turn": self._turn.id,
+            "attempt": number,
+            "failure": error.failure.value,
+            "status": error.status,
+            "code": error.code,
+            "cause": error.message,
+            "trace": error.trace_id,
+        }
+        if again is not None:
+            log.warning("completion_failed_again_soon", seconds=round(again.delay, 2), **facts)
+        else:
+            fix = notices.FIXES.get(error.failure, "see the cause")
+            log.error("completion_failed", fix=fix, **facts)
+
+    def _conclude(
+        self, answer: Answer, error: CompletionError | None, entry: Remembered, window: Window
+    ) -> Asked:
+        outcome = answer.outcome(error)
+        memory = window.memory
+        notes = []
+        if answer.chunks == 0 and error is None:  # no attempt was left
+            sentence = notices.GIVEN_UP.format(attempts=retrying.MOST_ATTEMPTS)
+            outcome = replace(outcome, verdict=Verdict.ERROR)
+            notes.append(notices.referenced(sentence, self._reference))
+        else:
+            operator = self._policy.operator
+            notes.append(notices.beneath(outcome, error, self._reference, operator=operator))
+        remember: list[Remembered] = []
+        moderated = outcome.verdict is Verdict.FILTERED
+        if not moderated and not (error and error.failure in _FORGOTTEN):
+            remember.append(entry)
+        if outcome.verdict in _ANSWERS:
+            remember.append(Remembered(Role.ASSISTANT, outcome.text))
+            if memory.start and not memory.told:
+                memory = replace(memory, told=True)
+                notes.append(notices.LEFT_OUT)
+        if outcome.usage:
+            memory = corrected(memory, window.estimate, outcome.usage.prompt_tokens)
+        notice = " ".join(note for note in notes if note)
+        return Asked(replace(outcome, notice=notice), tuple(remember), memory)

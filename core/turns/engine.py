@@ -1,0 +1,117 @@
+"""The engine: accepts prompts, claims turns, answers many conversations side by side.
+
+Turns of one conversation run in order and one at a time, because the store hands out a
+conversation to one worker at a time; conversations do not wait for each other.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from core.errors import StoreError
+from core.ports import Threads, Turn
+from core.turns import metrics
+from core.turns.answering import Answering, Means
+from core.types import Prompt
+
+log = structlog.get_logger()
+
+_POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
+_FAREWELL = 5.0  # seconds that interrupted turns have to say so
+
+
+class Engine:
+    """One worker process's share of the turns.
+
+    platforms: by name; a platform that connects later is added to this very mapping, and its
+    turns are claimed from then on. owner: names this process in leases. concurrency: turns
+    answered at the same time.
+    """
+
+    def __init__(
+        self, means: Means, platforms: Mapping[str, Threads], *, owner: str, concurrency: int = 128
+    ) -> None:
+        self._means = means
+        self._platforms = platforms
+        self._owner = owner
+        self._slots = asyncio.Semaphore(concurrency)
+        self._wake = asyncio.Event()
+        self._running: dict[asyncio.Task[None], Answering] = {}
+        self._stopping = False
+
+    async def accept(self, prompt: Prompt) -> bool:
+        """Commit the prompt; only after this returns may the event be acknowledged.
+
+        False: it is known already, or a follow-up in a conversation the bot has no part in.
+        Raises: StoreError, after which the event must not be acknowledged.
+        """
+        new = await self._means.turns.accept(prompt)
+        if new:
+            metrics.ACCEPTED.labels(prompt.platform).inc()
+            log.info("prompt_accepted", platform=prompt.platform, characters=len(prompt.text))
+            self._wake.set()
+        return new
+
+    def wake(self) -> None:
+        """Look for turns now: a platform has connected."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and answer turns until `stop` is called."""
+        while not self._stopping:
+            await self._slots.acquire()
+            turn = None if self._stopping else await self._claim()
+            if turn is None:
+                self._slots.release()
+                await self._idle()
+            else:
+                self._start(turn)
+
+    async def stop(self, grace: float) -> None:
+        """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
+        self._stopping = True
+        self._wake.set()
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=grace)
+        for answering in self._running.values():
+            answering.interrupt()
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=_FAREWELL)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _claim(self) -> Turn | None:
+        self._wake.clear()
+        platforms = tuple(self._platforms)
+        if not platforms:
+            return None
+        try:
+            return await self._means.turns.claim(self._owner, platforms, self._means.lease)
+        except StoreError as error:
+            log.error("claim_failed", error=str(error))
+            return None
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(_POLL):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _start(self, turn: Turn) -> None:
+        thread = self._platforms[turn.prompt.platform].open(turn.prompt)
+        answering = Answering(turn, thread, self._means)
+        task = asyncio.create_task(answering.run(), name=f"turn-{turn.id}")
+        self._running[task] = answering
+        metrics.ACTIVE.inc()
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        metrics.ACTIVE.dec()
+        self._slots.release()
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("turn_left_for_later", task=task.get_name(), error=repr(error))
