@@ -68,9 +68,9 @@ async def test_the_body_may_be_form_or_json_and_the_token_must_not_be_in_json() 
         blocks = json.dumps([{"type": "section", "text": {"type": "mrkdwn", "text": "b"}}])
         async with session.post(url, data=args | {"blocks": blocks}) as answer:
             assert (await answer.json())["message"]["blocks"][0]["type"] == "section"
-        url = slack.api_url + "conversations.info"
+        url = slack.api_url + "conversations.history"
         async with session.post(url, json={"channel": GENERAL}, headers=bearer) as answer:
-            assert (await answer.json())["error"] == "missing_scope"
+            assert (await answer.json())["error"] == "invalid_arguments"
 
 
 async def test_scopes() -> None:
@@ -315,3 +315,22 @@ async def test_streams() -> None:
         assert sealed == "message_not_in_streaming_state"
         await client.chat_update(**message, markdown_text="repaired")
         assert slack.record.history(message["ts"])[-1].text == "repaired"
+
+
+def test_an_app_is_what_its_manifest_says() -> None:
+    app = App.from_manifest(
+        {
+            "features": {"agent_view": {}, "app_home": {"messages_tab_enabled": True}},
+            "oauth_config": {"scopes": {"bot": ["chat:write", "im:history"]}},
+            "settings": {"event_subscriptions": {"bot_events": ["message.im", "app_mention"]}},
+        },
+        distributed=True,
+    )
+    assert (app.agent_view, app.messages_tab, app.distributed) == (True, True, True)
+    assert [app.receives(e) for e in ("message.im", "app_mention", "message.mpim")] == [
+        True,
+        False,
+        False,
+    ]
+    bare = App.from_manifest({})
+    assert (bare.agent_view, bare.messages_tab, bare.scopes) == (False, False, frozenset())
