@@ -59,7 +59,7 @@ async def test_a_dead_address_is_not_dialled_for_ever(
 ) -> None:
     good = slack.sockets.address
     slack.sockets.address = "ws://127.0.0.1:9"
-    await slack.sockets.refresh()
+    await slack.sockets.close()
     await slack.wait_for(lambda: len(slack.record.called_with("apps.connections.open")) >= 2)
     slack.sockets.address = good
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)
@@ -109,7 +109,7 @@ async def test_dialling_somebody_who_never_answers_ends(
     hole = await asyncio.start_server(silent, "127.0.0.1", 0)
     good = slack.sockets.address
     slack.sockets.address = f"ws://127.0.0.1:{hole.sockets[0].getsockname()[1]}"
-    await slack.sockets.refresh()
+    await slack.sockets.close()
     await slack.wait_for(lambda: len(slack.record.called_with("apps.connections.open")) >= 2)
     slack.sockets.address = good
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)

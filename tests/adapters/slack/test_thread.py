@@ -57,6 +57,7 @@ async def test_an_answer_is_posted_into_the_thread_and_rewritten(
     slack: SlackServer, thread: SlackThread, root: str
 ) -> None:
     part = await thread.post("A *fence* <!channel> https://example.org", "1:0")
+    await thread.edit(part, "A **fence** <!here>")
     await thread.edit(part, "A **fence** keeps cows in.")
     assert slack.record.visible("general", root) == ["A **fence** keeps cows in."]
     states = [state.text for state in slack.record.history(part.split(":")[1])]
