@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, on the connection that core.store.migrate gives.
+"""What alembic runs: the migrations, on the connection and in the transaction that it is given.
 
 It configures no logging: that is the process's own affair.
 """
@@ -11,8 +11,6 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
-    # SQLite can; alembic assumes it can't because the driver's default transactions can't.
-    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()

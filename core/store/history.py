@@ -4,6 +4,7 @@ Plain functions over a connection, one transaction each.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from sqlalchemy import Connection, false, func, insert, select, update
 
@@ -81,14 +82,7 @@ def append(
     row = conn.execute(
         update(conversation)
         .where(holds(claimed))
-        .values(
-            start=memory.start,
-            ratio=memory.ratio,
-            told=memory.told,
-            speaker=memory.speaker,
-            several=memory.several,
-            fresh=false() if spoken else conversation.c.fresh,
-        )
+        .values(**asdict(memory), fresh=false() if spoken else conversation.c.fresh)
         .returning(conversation.c.id, end.label("end"))
     ).first()
     if row is None:
@@ -97,15 +91,8 @@ def append(
         conn.execute(
             insert(message),
             [
-                {
-                    "conversation_id": row.id,
-                    "position": position,
-                    "role": entry.role,
-                    "author": entry.author,
-                    "content": entry.content,
-                    "identity": entry.identity,
-                    "turn_id": turn_id,
-                }
+                asdict(entry)
+                | {"conversation_id": row.id, "position": position, "turn_id": turn_id}
                 for position, entry in enumerate(entries, row.end)
             ],
         )

@@ -3,26 +3,33 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import Connection, select
 
 from core.errors import LostClaim
 from core.lifecycle import State
 from core.ports import Posted, Turn
+from core.store.schema import turn
 from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
 from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
 
 Write = Callable[[Store, Turn], Awaitable[object]]
 
 WRITES: dict[str, Write] = {
-    "renew": lambda store, turn: store.turns.renew(turn, LEASE),
-    "attempt": lambda store, turn: store.turns.attempt(turn),
-    "announce": lambda store, turn: store.turns.announce(turn, 0),
-    "posted": lambda store, turn: store.turns.posted(turn, 0, PartId("late")),
-    "answer": lambda store, turn: store.say(turn),
-    "settle": lambda store, turn: store.turns.finish(turn, State.SETTLED),
-    "abandon": lambda store, turn: store.turns.finish(turn, State.ABANDONED, "gone"),
-    "release": lambda store, turn: store.turns.release(turn),
-    "adopt": lambda store, turn: store.history.adopt(turn, SPOKEN, Memory(start=9)),
+    "renew": lambda store, claim: store.turns.renew(claim, LEASE),
+    "attempt": lambda store, claim: store.turns.attempt(claim),
+    "announce": lambda store, claim: store.turns.announce(claim, 0),
+    "posted": lambda store, claim: store.turns.posted(claim, 0, PartId("late")),
+    "answer": lambda store, claim: store.say(claim),
+    "settle": lambda store, claim: store.turns.finish(claim, State.SETTLED),
+    "abandon": lambda store, claim: store.turns.finish(claim, State.ABANDONED, "gone"),
+    "release": lambda store, claim: store.turns.release(claim),
+    "adopt": lambda store, claim: store.history.adopt(claim, SPOKEN, Memory(start=9)),
 }
+
+
+def states(conn: Connection) -> list[State]:
+    """The stored states, by arrival."""
+    return [State(state) for state in conn.execute(select(turn.c.state)).scalars()]
 
 
 async def refused(store: Store, claimed: Turn) -> list[str]:
@@ -116,7 +123,9 @@ async def test_parts_are_announced_then_known(store: Store) -> None:
 async def test_a_released_turn_is_received_again_and_an_answered_one_stays(store: Store) -> None:
     await store.turns.accept(prompt(1))
     claimed = await store.claim()
+    assert await store.database.read(states) == [State.CLAIMED]
     await store.turns.release(claimed)
+    assert await store.database.read(states) == [State.RECEIVED]
     await store.turns.accept(prompt(0))
     earlier = await store.claim()
     assert earlier.prompt == prompt(0), "a released turn queues by the platform's order again"

@@ -57,6 +57,8 @@ async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store) -> No
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
+    with pytest.raises(StoreBusy):
+        await store.database.write(inbox.accept, prompt(3), 0.0, patience=0.05)
     second = asyncio.ensure_future(store.turns.accept(prompt(2)))
     assert await store.turns.waiting(THREAD) == 0
     assert not second.done()
