@@ -101,7 +101,7 @@ class Reading:
 
     def _events(self, events: list[Event], chunks: list[Chunk]) -> None:
         for event in events:
-            for chunk in decode(event, self._secret):
+            for chunk in [] if self.ended else decode(event, self._secret):
                 if not self.ended:
                     self._take(chunk, chunks)
 
