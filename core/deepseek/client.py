@@ -97,8 +97,6 @@ class DeepSeek(Completions):
                     yield chunk
             if reading.failure:
                 raise reading.failure
-            self._gate.widen()
-            _log.info("completion.done", **attempt.facts())
         except CompletionError as error:
             if error.failure is Failure.BUSY:
                 self._gate.shrink()
@@ -108,6 +106,9 @@ class DeepSeek(Completions):
             self._gate.leave()
             if response is not None:
                 self._let_go(response, reading.complete)
+            if reading.complete:
+                self._gate.widen()
+                _log.info("completion.done", **attempt.facts())
 
     async def _ask(self, body: bytes, attempt: "_Attempt") -> aiohttp.ClientResponse:
         """Send the request; a response with status 200. Raises: CompletionError."""

@@ -118,14 +118,17 @@ class Reading:
         if chunk.finish_reason:
             late = visible.finish()
             text, reasoning = text + late[0], reasoning + late[1]
-            self._finished.add(chunk.index)
         chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
-        failure = chunk.finish_reason and refusal(chunk.finish_reason)
+        if not chunk.finish_reason:
+            return
+        failure = refusal(chunk.finish_reason)
         if failure:
             self._flush(chunks)
             self._fail(failure)
+        else:
+            self._finished.add(chunk.index)
 
     def _stop(self, because: CompletionError, chunks: list[Chunk]) -> None:
         """End here: well when nothing is missing, for what goes wrong behind that is noise."""

@@ -177,7 +177,7 @@ async def test_no_more_attempts_at_once_than_allowed() -> None:
     assert most == 3
 
 
-async def test_a_429_halves_what_is_under_way() -> None:
+async def test_a_429_halves_what_is_under_way_and_answers_widen_it_again() -> None:
     sizes: list[int] = []
     under_way = 0
     refusing = True
@@ -201,3 +201,8 @@ async def test_a_429_halves_what_is_under_way() -> None:
         sizes.clear()
         await asyncio.gather(*(collect(client) for _ in range(8)))
         assert max(sizes) < 8
+        for _ in range(6):
+            await asyncio.gather(*(collect(client) for _ in range(8)))
+        sizes.clear()
+        await asyncio.gather(*(collect(client) for _ in range(8)))
+        assert max(sizes) == 8

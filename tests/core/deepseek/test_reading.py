@@ -154,6 +154,8 @@ def test_interleaved_choices_stay_apart() -> None:
     raw = b"".join(event(text, index=at % 2) for at, text in enumerate("a1b2c3"))
     raw += event("", "stop", 0) + event("<", "stop", 1) + DONE
     assert joined(run(raw, wanted=2))[0] == {0: ["abc", ""], 1: ["123<", ""]}
+    raw = event("a") + event("<think>b</think>c", index=1) + event("<thi", index=2) + DONE
+    assert joined(run(raw, wanted=3))[0] == {0: ["a", ""], 1: ["c", "b"], 2: ["<thi", ""]}
 
 
 def test_usage_behind_the_finish_is_kept() -> None:

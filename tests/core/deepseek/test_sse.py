@@ -30,6 +30,7 @@ def events(*pieces: bytes, max_line: int = 4096) -> list[Event]:
         (b'data: {"a":\ndata: 1}\n\n', [Event(b'{"a":\n1}')]),
         (b"data: {\ndata: \"a\": [\ndata: {}\ndata: ]}\n\n", [Event(b'{\n"a": [\n{}\n]}')]),
         (b"event: error\ndata: {}\n\ndata: {}\n\n", [Event(b"{}", "error"), Event(b"{}")]),
+        (b"event: error\r\ndata: [\r\ndata: ]\r\n\r\n", [Event(b"[\n]", "error")]),
         (b'data: {"a":1}', [Event(b'{"a":1}')]),
         (b'data: {"a', [Event(b'{"a')]),
         (b"data:\n\ndata\n\n", []),
