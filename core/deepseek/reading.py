@@ -113,12 +113,15 @@ class Reading:
             chunks.append(chunk)
             return
         self.moved += 1
-        visible = self._filters.setdefault(chunk.index, ThinkFilter())
+        visible = self._filters.get(chunk.index)
+        if visible is None:
+            visible = self._filters[chunk.index] = ThinkFilter()
         text, reasoning = visible.feed(chunk.text)
         if chunk.finish_reason:
             late = visible.finish()
             text, reasoning = text + late[0], reasoning + late[1]
-        chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
+        if reasoning or text != chunk.text:
+            chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
         if not chunk.finish_reason:
