@@ -1,6 +1,7 @@
 """The chat-completion API over HTTP: one attempt, its chunks, two clocks, one connection pool."""
 
 import asyncio
+import io
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -96,8 +97,6 @@ class DeepSeek(Completions):
                     yield chunk
             if reading.failure:
                 raise reading.failure
-            self._gate.widen()
-            _log.info("completion.done", **attempt.facts())
         except CompletionError as error:
             if error.failure is Failure.BUSY:
                 self._gate.shrink()
@@ -107,6 +106,9 @@ class DeepSeek(Completions):
             self._gate.leave()
             if response is not None:
                 self._let_go(response, reading.complete)
+            if reading.complete:
+                self._gate.widen()
+                _log.info("completion.done", **attempt.facts())
 
     async def _ask(self, body: bytes, attempt: "_Attempt") -> aiohttp.ClientResponse:
         """Send the request; a response with status 200. Raises: CompletionError."""
@@ -121,7 +123,7 @@ class DeepSeek(Completions):
             async with attempt.waiting():
                 response = await self._session.post(
                     self._url,
-                    data=body,
+                    data=io.BytesIO(body),  # written in pieces, without blocking the loop
                     headers=self._headers(),
                     timeout=attempt.timeout(),
                     allow_redirects=False,
@@ -134,7 +136,7 @@ class DeepSeek(Completions):
             failure = CompletionError(Failure.TRANSPORT, f"No connection within {limit:g} s.")
         except TimeoutError:
             failure = attempt.stalled()
-        except (aiohttp.InvalidURL, ValueError):
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError):
             message = "The request can't be sent. Check DEEPSEEK_BASE_URL and DEEPSEEK_API_KEY."
             failure = CompletionError(Failure.CONFIGURATION, message)
         except (aiohttp.ClientError, OSError) as error:
@@ -176,6 +178,8 @@ class DeepSeek(Completions):
             task = asyncio.get_running_loop().create_task(_drain(response))
             self._drains.add(task)
             task.add_done_callback(self._drains.discard)
+            # Not the task's own work: one that is cancelled before it began does nothing.
+            task.add_done_callback(lambda _: _close(response))
 
 
 class _Attempt:
@@ -265,15 +269,13 @@ class _Attempt:
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read to the end of the response; past the time, or on any trouble, close it."""
+    """Read to the end of the response, if it comes in time."""
     try:
         async with asyncio.timeout(DRAIN):
             while await response.content.readany():
                 pass
     except (TimeoutError, aiohttp.ClientError, OSError):
-        pass
-    finally:
-        _close(response)
+        pass  # the connection will not be used again
 
 
 def _close(response: aiohttp.ClientResponse) -> None:

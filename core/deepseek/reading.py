@@ -101,7 +101,7 @@ class Reading:
 
     def _events(self, events: list[Event], chunks: list[Chunk]) -> None:
         for event in events:
-            for chunk in decode(event, self._secret):
+            for chunk in [] if self.ended else decode(event, self._secret):
                 if not self.ended:
                     self._take(chunk, chunks)
 
@@ -113,19 +113,25 @@ class Reading:
             chunks.append(chunk)
             return
         self.moved += 1
-        visible = self._filters.setdefault(chunk.index, ThinkFilter())
+        visible = self._filters.get(chunk.index)
+        if visible is None:
+            visible = self._filters[chunk.index] = ThinkFilter()
         text, reasoning = visible.feed(chunk.text)
         if chunk.finish_reason:
             late = visible.finish()
             text, reasoning = text + late[0], reasoning + late[1]
-            self._finished.add(chunk.index)
-        chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
+        if reasoning or text != chunk.text:
+            chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
-        failure = chunk.finish_reason and refusal(chunk.finish_reason)
+        if not chunk.finish_reason:
+            return
+        failure = refusal(chunk.finish_reason)
         if failure:
             self._flush(chunks)
             self._fail(failure)
+        else:
+            self._finished.add(chunk.index)
 
     def _stop(self, because: CompletionError, chunks: list[Chunk]) -> None:
         """End here: well when nothing is missing, for what goes wrong behind that is noise."""

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from core.errors import CompletionError, Failure
-
 DONE = b"[DONE]"
 """The data of the event that ends a stream of the chat-completion API."""
 
@@ -35,8 +33,8 @@ class Event:
 class Decoder:
     """One stream's bytes in, events out; where the bytes were cut makes no difference.
 
-    max_line: bytes a line or an event's data may have; more raises CompletionError(SERVER), since
-    a server that never ends a line would otherwise fill the memory.
+    max_line: bytes a line or an event's data may have. A server that never ends a line would fill
+    the memory, so behind the first that is longer comes one event named `error`, and no other.
     """
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
@@ -44,12 +42,14 @@ class Decoder:
         self._tail = bytearray()
         self._after_cr = False
         self._first = True
+        self._broken = False
         self._name = ""
         self._pending: list[bytes] = []
         self._pending_size = 0
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete. Raises: CompletionError(SERVER)."""
+        """The events that these bytes complete."""
+        events: list[Event] = []
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
@@ -58,17 +58,16 @@ class Decoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         head, *rest = data.split(b"\n")
         self._tail += head
-        events: list[Event] = []
         if rest:
             lines = [bytes(self._tail), *rest[:-1]]
             self._tail = bytearray(rest[-1])
             for line in lines:
                 self._line(line, events)
-        self._check(len(self._tail))
+        self._check(len(self._tail), events)
         return events
 
     def finish(self) -> list[Event]:
-        """The events that the end of the stream completes. Raises: CompletionError(SERVER)."""
+        """The events that the end of the stream completes."""
         events: list[Event] = []
         if self._tail:
             self._line(bytes(self._tail), events)
@@ -77,7 +76,8 @@ class Decoder:
         return events
 
     def _line(self, line: bytes, events: list[Event]) -> None:
-        self._check(len(line))
+        if not self._check(len(line), events):
+            return
         if self._first:
             self._first = False
             line = line.removeprefix(_BOM)
@@ -101,7 +101,7 @@ class Decoder:
         else:
             self._pending.append(value)
             self._pending_size += len(value) + 1
-            self._check(self._pending_size)
+            self._check(self._pending_size, events)
 
     def _dispatch(self, events: list[Event]) -> None:
         data = b"\n".join(self._pending)
@@ -110,12 +110,16 @@ class Decoder:
         if data:
             events.append(Event(data, self._name))
 
-    def _check(self, size: int) -> None:
-        if size > self._max_line:
-            raise CompletionError(
-                Failure.SERVER,
-                f"The stream has a line of more than {self._max_line} bytes; it was closed.",
-            )
+    def _check(self, size: int, events: list[Event]) -> bool:
+        """Whether to go on; breaks off for good behind what is too long."""
+        if size > self._max_line and not self._broken:
+            self._broken = True
+            told = f"The stream has a line of more than {self._max_line} bytes."
+            events.append(Event(told.encode(), "error"))
+        if self._broken:
+            self._tail.clear()
+            self._pending.clear()
+        return not self._broken
 
 
 def _is_object(value: bytes) -> bool:

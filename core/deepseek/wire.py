@@ -7,7 +7,6 @@ taken only when it is what it should be: nothing that is missing, null or of ano
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -127,7 +126,7 @@ def _with_json_rule(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _chunks(found: dict[str, Any]) -> Iterable[Chunk]:
-    named = Chunk(response_id=_text(found.get("id")), model=_text(found.get("model")))
+    response_id, model = _text(found.get("id")), _text(found.get("model"))
     usage = _usage(found.get("usage"))
     choices = found.get("choices")
     for position, choice in enumerate(choices if isinstance(choices, list) else []):
@@ -143,8 +142,9 @@ def _chunks(found: dict[str, Any]) -> Iterable[Chunk]:
         reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
         finish = _text(choice.get("finish_reason")) or None
         if text or reasoning or finish:
-            yield replace(
-                named,
+            yield Chunk(
+                response_id=response_id,
+                model=model,
                 index=index,
                 text=text,
                 reasoning=reasoning,
@@ -153,7 +153,7 @@ def _chunks(found: dict[str, Any]) -> Iterable[Chunk]:
             )
             usage = None
     if usage:
-        yield replace(named, usage=usage)
+        yield Chunk(usage=usage, response_id=response_id, model=model)
 
 
 def _usage(found: Any) -> Usage | None:

@@ -199,7 +199,9 @@ def test_what_is_an_error_object() -> None:
             {"code": 1, "message": "x"},
         )
     ] == [True] * 5
-    assert [
-        is_error(found)
-        for found in ({"choices": [], "error": None}, {"usage": {}}, {"choices": [], "code": 0})
-    ] == [False] * 3
+    good: list[dict[str, Any]] = [
+        {"choices": [], "error": None},
+        {"usage": {}},
+        {"choices": [], "code": 0, "message": ""},
+    ]
+    assert [is_error(found) for found in good] == [False] * 3

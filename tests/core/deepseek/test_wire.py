@@ -1,4 +1,4 @@
-"""What is asked, and what is understood: only what is set goes out, nothing that comes in crashes."""
+"""What is asked, and what is understood: only what is set goes out, nothing crashes coming in."""
 
 import json
 from typing import Any

@@ -1,0 +1,152 @@
+"""The two clocks and the turn's own: what feeds them, what does not, the error when one ends."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from core.deepseek.client import DeepSeek
+from core.errors import Failure
+from tests.contract.deepseek.raw import (
+    HELLO,
+    STREAM,
+    ask,
+    chunked,
+    collect,
+    options,
+    saying,
+    serving,
+    text,
+    whole,
+)
+
+HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
+SLOW = {"first_token_timeout": 5.0, "progress_timeout": 5.0, "idle_timeout": 5.0}
+
+
+def event(finish: str | None = None, **delta: str) -> bytes:
+    found = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    return chunked(f"data: {json.dumps(found)}\n\n".encode())
+
+
+COMMENT = chunked(b": keep-alive\n\n")
+EMPTY = event(content="")
+
+
+def repeating(*first: bytes, again: bytes = b"", every: float = 0.02) -> Any:
+    """Say the first pieces, then the same again and again, or nothing."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in first:
+            writer.write(piece)
+        while True:
+            await asyncio.sleep(every)
+            writer.write(again)
+            await writer.drain()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "limits", "word"),
+    [
+        ((), b"", {"idle_timeout": 0.1}, "Not a byte"),
+        ((HEAD,), b"", {"idle_timeout": 0.1}, "Not a byte"),
+        ((HEAD, event(content="a")), b"", {"idle_timeout": 0.1}, "Not a byte"),
+        ((), b"", {"first_token_timeout": 0.1}, "No word"),
+        ((HEAD,), b"", {"first_token_timeout": 0.1}, "No word"),
+        ((HEAD,), COMMENT, {"first_token_timeout": 0.1}, "No word"),
+        ((HEAD,), EMPTY, {"first_token_timeout": 0.1}, "No word"),
+        ((HEAD, event(content="a")), b"", {"progress_timeout": 0.1}, "No word"),
+        ((HEAD, event(content="a")), COMMENT, {"progress_timeout": 0.1}, "No word"),
+        ((HEAD, event(content="a")), EMPTY, {"progress_timeout": 0.1}, "No word"),
+        ((HEAD, event(content="a")), b"nonsense\r\n", {"progress_timeout": 0.1}, "No word"),
+        ((HEAD, event(content="a")), event(content="b"), {"turn_timeout": 0.2}, "not finished"),
+        ((HEAD,), b"", {"turn_timeout": 0.1}, "not finished"),
+    ],
+)
+async def test_a_stall_ends_by_the_clock(
+    first: tuple[bytes, ...], again: bytes, limits: dict[str, float], word: str
+) -> None:
+    began = time.monotonic()
+    chunks, failure = await ask(repeating(*first, again=again), **{**SLOW, **limits})
+    assert time.monotonic() - began < 2
+    assert failure is not None
+    assert failure.failure is Failure.STALLED
+    assert word in failure.message
+    assert text(chunks)[:1] == ("a" if len(first) > 1 else "")
+
+
+async def test_what_was_held_back_comes_out_at_a_stall() -> None:
+    chunks, failure = await ask(
+        repeating(HEAD, event(content="<thi")), **{**SLOW, "progress_timeout": 0.1}
+    )
+    assert failure is not None
+    assert text(chunks) == "<thi"
+
+
+async def test_reasoning_feeds_the_progress_clock() -> None:
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            writer.write(event(reasoning_content="hm"))
+        writer.write(event(content="a", finish="stop") + b"0\r\n\r\n")
+
+    limits = {**SLOW, "first_token_timeout": 0.2, "progress_timeout": 0.2}
+    chunks, failure = await ask(think, **limits)
+    assert failure is None
+    assert text(chunks) == "a"
+
+
+async def test_comments_feed_the_idle_clock() -> None:
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            writer.write(COMMENT)
+        writer.write(event(content="a", finish="stop") + b"0\r\n\r\n")
+
+    _, failure = await ask(wait, **{**SLOW, "idle_timeout": 0.2})
+    assert failure is None
+
+
+async def test_a_slow_consumer_is_not_a_stall() -> None:
+    body = event(content="a"), event(content="b"), event(finish="stop") + b"0\r\n\r\n"
+    async with (
+        serving(saying(HEAD, *body)) as raw,
+        DeepSeek(options(raw, progress_timeout=0.1, first_token_timeout=0.1)) as client,
+    ):
+        async for _ in client.stream(HELLO):
+            await asyncio.sleep(0.15)
+
+
+async def test_a_whole_answer_may_be_silent_for_longer() -> None:
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        writer.write(whole(b'{"choices":[{"message":{"content":"a"}}]}'))
+
+    limits = {"idle_timeout": 0.1, "first_token_timeout": 0.1, "progress_timeout": 0.1}
+    chunks, failure = await ask(late, stream=False, **limits)
+    assert failure is None
+    assert text(chunks) == "a"
+    _, failure = await ask(late, stream=False, turn_timeout=0.1)
+    assert failure is not None
+    assert failure.failure is Failure.STALLED
+
+
+async def test_a_stream_that_stays_open_behind_its_finish_is_complete() -> None:
+    chunks, failure = await ask(repeating(HEAD, event(content="a", finish="stop")))
+    assert failure is None
+    assert chunks[-1].done
+
+
+async def test_nothing_listens_or_nothing_answers_the_connection() -> None:
+    async with serving(saying()) as raw:
+        pass
+    async with DeepSeek(options(raw)) as client:
+        _, failure = await collect(client)
+    assert failure is not None
+    assert failure.failure is Failure.TRANSPORT
