@@ -39,7 +39,6 @@ LEASE = 60.0
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
 _PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
-_PATIENCE = 10.0  # seconds that the start waits for a platform before it goes on without it
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 Say = Callable[[str], None]
@@ -241,6 +240,7 @@ async def _connected(
 ) -> AsyncIterator[None]:
     """Slack, connected now or as soon as it can be reached; a refused token leaves the rest on."""
     state = {"problem": "connecting"}
+    tried = asyncio.Event()
 
     async def problem() -> str:
         return state["problem"]
@@ -255,9 +255,10 @@ async def _connected(
                 say(f"Slack          {state['problem']}")
                 return
             except DeliveryError as error:
-                if state["problem"] == "connecting":
+                if not tried.is_set():
                     say(f"Slack          not connected yet ({error}); trying again")
                 state["problem"] = str(error)
+                tried.set()
                 log.warning("slack.not_connected", reason=str(error), again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(longest, pause * 2)
@@ -270,10 +271,12 @@ async def _connected(
 
     health.part(slack.name, problem)
     connecting = asyncio.create_task(connect(), name="slack")
+    first = asyncio.create_task(tried.wait())
     try:
-        await asyncio.wait({connecting}, timeout=_PATIENCE)
+        await asyncio.wait({connecting, first}, return_when=asyncio.FIRST_COMPLETED)
         yield
     finally:
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
+        for task in (connecting, first):
+            task.cancel()
+        await asyncio.gather(connecting, first, return_exceptions=True)
         await slack.close()

@@ -74,9 +74,9 @@ class Answering:
             self._reply,
             means.pacers,
             _Journal(means.turns, turn),
+            means.now,
             key=turn.prompt.identity,
-            now=means.now,
-            chance=means.chance,
+            random=means.chance,
         )
         self._asking = Asking(
             turn,

@@ -1,5 +1,7 @@
 """Questions about what a person saw in a Slack thread, moment by moment."""
 
+import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 
 from tests.emulators.slack import SlackServer
@@ -9,6 +11,13 @@ from tests.emulators.slack_workspace import BOT_USER
 def answers(slack: SlackServer, channel: str, root: str) -> list[str]:
     """The bot's messages in the thread as they stand, oldest first."""
     return slack.record.visible(channel, root)
+
+
+async def until(predicate: Callable[[], object], within: float = 10.0) -> None:
+    """Wait for something that happens outside of Slack."""
+    async with asyncio.timeout(within):
+        while not predicate():  # noqa: ASYNC110 - servers keep plain records
+            await asyncio.sleep(0.02)
 
 
 def calm(slack: SlackServer) -> None:
