@@ -106,13 +106,13 @@ class Splitter:
     def rest(self) -> tuple[str, str]:
         """The slice that is not sealed, and its carry."""
         self._take()
-        return self._open, self._carry
+        return self._open, self._given
 
     def _begin(self, carry: str) -> None:
         """Start a part at the beginning of what is open."""
         if carry and self._measure(with_fence_closed(carry)) > self._size // 2:
             carry = ""
-        self._carry = carry
+        self._carry = self._given = carry
         self._skip = 0
         self._headed = not carry
         self._mark = 0  # the part fits up to here
@@ -169,7 +169,9 @@ class Splitter:
     def _visible(self) -> int:
         """How much of what is open surely stays in this part."""
         if self._room is not None:
-            return self._best(self._room) or self._mark
+            # The character behind the mark may still join the one before it.
+            whole = _between_characters(self._open, self._mark - 1)
+            return self._best(self._room) or max(whole, self._seen)
         end = len(self._open)
         if self._size_at(end) <= self._size - self._size // 6:
             self._seen = end
@@ -207,9 +209,8 @@ class Splitter:
         """End the part at `end` and begin the next one."""
         body = self._body(end)
         seen = self._open[self._skip : end].strip()
-        self.sealed.append(
-            Part(with_fence_closed(body) if seen else "", self._open[:end], self._carry)
-        )
+        text = with_fence_closed(body) if seen else ""
+        self.sealed.append(Part(text, self._open[:end], self._given))
         self._open = self._open[end:]
         self._begin(_carry(body))
 
