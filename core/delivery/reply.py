@@ -74,6 +74,7 @@ class Reply:
 
     def finish(self, notice: str = "") -> None:
         """The answer is complete. notice: shown in a paragraph of its own beneath the text."""
+        self._settle()
         self.finished = True
         self._notice = clean(notice)
         self._conclude()
@@ -127,6 +128,7 @@ class Reply:
         """The platform refused the size: split what isn't settled at 3/4. False: small enough."""
         if self._size <= SMALLEST:
             return False
+        self._settle()
         self._size = max(SMALLEST, self._size * 3 // 4)
         settled = self._texts()[: self._settled]
         skip = self._settled - len(self._before)
@@ -204,7 +206,10 @@ class Reply:
                 return wait
             self._interim, self._stale = self._splitter.interim(), False
             self._settle()
-        return self._sealed_part() or self._open_part(now)
+        plan = self._sealed_part() or self._open_part(now)
+        if plan is None:
+            self._unseen = None  # nothing to see in it
+        return plan
 
     def _sealed_part(self) -> Delivery | None:
         """The next part whose final text is known."""

@@ -149,7 +149,7 @@ class Writer:
         return f"{self._key}:{index}"
 
     async def _resolve(self, index: int) -> None:
-        """Find out whether an uncertain post landed; without the ability, post with the same key."""
+        """Find out whether an uncertain post landed; else the same key has to do."""
         if not isinstance(self._thread, FindsPost):
             self._reply.found(index, None)
             return

@@ -1,4 +1,4 @@
-"""An event loop whose time jumps to the next timer: hours pass in milliseconds, the same each run."""
+"""An event loop whose time jumps to the next timer: hours pass in milliseconds, always alike."""
 
 import asyncio
 import selectors
