@@ -39,7 +39,7 @@ _CLOSING_QUOTED = re.compile(rf"(?P<outside>^(?![ \t]*+>))|{_CLOSING.pattern}", 
 _CLOSING_BEGUN = re.compile(r"[ \t>]*+(?P<run>`+|~+)[ \t]*\Z")
 _FENCE_BEGUN = re.compile(rf"{_LEAD}(?P<run>~{{1,2}}|`{{1,2}})\Z")
 
-_SPECIAL = re.compile(r"`++|\[|\\[\[\]\\`]|!(?=\[|\Z)|<++|\n(?=[ \t>]*\n)")
+_SPECIAL = re.compile(r"`++|\[|\\[\[\]\\`]|!(?=\[|\Z)|<++|\n(?:[ \t>]*+\n)++")
 _TICKS_OR_END = re.compile(r"`+|\n")
 _LABEL = r"(?:[^\[\]`~\n\\]|\\[^\n`]|~(?!~~)|(?<!`)`[^`\n\[\]]++`(?!`))*+"
 _DESTINATION = r"(?:<[^<>\s()`]++>|(?:[^\s()<>`]++|\([^\s()<>`]*+\))++)"
@@ -222,7 +222,9 @@ def _undecided_in_prose(text: str, block: Block, line: int) -> int:
         return begun.start("run")
     for kind, start, _ in _tokens(text, block.start, block.end, growing=True):
         if kind is _Kind.UNDECIDED:
-            return start
+            # Without the undecided end (a backtick, say) the line may look like a fence.
+            fence = _OPENING.match(text, line, start) if start > line else None
+            return fence.end("lead") if fence else start
     return len(text)
 
 

@@ -1,0 +1,243 @@
+"""The visible answer being written: a pure state machine that says what to post or edit next.
+
+The reader adds text, the writer asks what is due and reports what became of it. At most one call
+is under way; the text is bound when it starts; parts become final in order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.delivery.markup import Splitter
+from core.delivery.pacing import Kind
+from core.delivery.sanitise import clean
+from core.ports import Posted
+from core.types import Limits, PartId
+
+QUIET, PATIENCE = 0.04, 0.15
+"""Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
+SMALLEST = 200
+"""Units below which a part isn't made smaller."""
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One call: post the text as part `index` (part None), or edit the part to it."""
+
+    index: int
+    part: PartId | None
+    text: str
+    kind: Kind
+
+
+class Reply:
+    """One answer on its way into a thread. Times are seconds of one monotonic clock.
+
+    posted: what a former process announced or posted of this reply. Those messages are edited
+    instead of new ones being posted, at least once at the end, as their text is unknown.
+
+    begun: some text of this attempt was handed out. finished: no more text will come.
+    uncertain: indexes of parts whose post may have landed without our knowing the id.
+    """
+
+    def __init__(self, limits: Limits, posted: Sequence[Posted] = ()) -> None:
+        self.limits = limits
+        self.begun = False
+        self.finished = False
+        self.uncertain = {post.index for post in posted if post.id is None}
+        self._ids = {post.index: post.id for post in posted if post.id is not None}
+        self._shown: dict[int, str] = {}  # what is surely visible
+        self._settled = 0  # so many parts are shown for good
+        self._flying: Delivery | None = None
+        self._started = float("-inf")
+        self._size = limits.size
+        self._splitter = Splitter(limits.size, limits.measure)
+        self._before: list[str] = []  # texts of parts settled before the size was changed
+        self._final: list[str] = []  # all texts, once finished
+        self._notice = ""
+        self._interim = ""
+        self._stale = False  # text came that `_interim` doesn't know
+        self._heard = True
+        self._unseen: tuple[float, float] | None = None  # when unseen text first and last came
+
+    def add(self, text: str) -> None:
+        """More of the answer. The writer should be told."""
+        if text:
+            self._splitter.feed(clean(text))
+            self._heard, self._stale = False, True
+
+    def heard(self, now: float) -> None:
+        """Note that what was added came now (else: when the next question is asked)."""
+        if not self._heard:
+            self._heard = True
+            self._unseen = (self._unseen[0] if self._unseen else now, now)
+
+    def finish(self, notice: str = "") -> None:
+        """The answer is complete. notice: shown in a paragraph of its own beneath the text."""
+        self._settle()
+        self.finished = True
+        self._notice = clean(notice)
+        self._conclude()
+
+    def restart(self) -> None:
+        """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
+        if self.begun:
+            raise RuntimeError("a reply can't restart: some of its text was handed out already")
+        self._splitter = Splitter(self._size, self.limits.measure)
+        self._interim, self._stale = "", False
+        self._heard, self._unseen = True, None
+
+    def due(self, now: float) -> Delivery | None:
+        """The call to make now, its text bound; it is under way until reported."""
+        plan = self._plan(now)
+        if not isinstance(plan, Delivery):
+            return None
+        self.begun = True
+        self._flying, self._started, self._unseen = plan, now, None
+        return plan
+
+    def peek(self, now: float) -> Delivery | None:
+        """What `due` would say, without starting anything."""
+        plan = self._plan(now)
+        return plan if isinstance(plan, Delivery) else None
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until something may be due, 0.0 for now; None: not before something happens."""
+        plan = self._plan(now)
+        return 0.0 if isinstance(plan, Delivery) else plan
+
+    def delivered(self, delivery: Delivery, part: PartId, now: float) -> None:
+        """The call went through; `part` is the message that shows the text."""
+        self._flying = None
+        self._ids[delivery.index] = part
+        self._shown[delivery.index] = delivery.text
+        self.uncertain.discard(delivery.index)
+
+    def failed(self, delivery: Delivery, now: float) -> None:
+        """The call failed; what the message shows is unknown now. Newer text may be due."""
+        self._flying = None
+        self._shown.pop(delivery.index, None)
+
+    def found(self, index: int, part: PartId | None) -> None:
+        """An uncertain post was looked for: here it is, or (None) it never landed."""
+        self.uncertain.discard(index)
+        if part is not None:
+            self._ids[index] = part
+
+    def shrink(self) -> bool:
+        """The platform refused the size: split what isn't settled at 3/4. False: small enough."""
+        if self._size <= SMALLEST:
+            return False
+        self._settle()
+        self._size = max(SMALLEST, self._size * 3 // 4)
+        settled = self._texts()[: self._settled]
+        skip = self._settled - len(self._before)
+        sealed = self._splitter.sealed
+        while skip and sealed:
+            skip -= bool(sealed[0].text)
+            del sealed[0]
+        rest, carry = self._splitter.rest
+        source = "".join(part.source for part in sealed) + rest
+        carry = sealed[0].carry if sealed else carry
+        self._splitter = Splitter(self._size, self.limits.measure, carry)
+        self._splitter.feed(source)
+        self._before, self._stale = settled, True
+        if self.finished:
+            self._conclude()
+        return True
+
+    @property
+    def done(self) -> bool:
+        """Finished, and everything shown."""
+        self._settle()
+        return self.finished and self._flying is None and self._settled == len(self._final)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The final texts of all parts; of those that are sealed before the reply is finished."""
+        return tuple(self._texts())
+
+    @property
+    def leftover(self) -> tuple[PartId, ...]:
+        """Messages of a former process that the finished reply has no text for."""
+        if not self.finished:
+            return ()
+        return tuple(part for index, part in sorted(self._ids.items()) if index >= len(self._final))
+
+    def _conclude(self) -> None:
+        """Seal the last part and put the notice beneath it, or behind it where it doesn't fit."""
+        self._splitter.finish()
+        self._stale, self._final = False, []
+        final = self._texts()
+        if self._notice:
+            joined = final[-1].rstrip("\n") + f"\n\n{self._notice}" if final else self._notice
+            fits = self.limits.measure(joined) <= self._size
+            if len(final) > self._settled and fits:
+                final[-1] = joined
+            else:
+                final.append(self._notice)
+        self._final = final
+
+    def _texts(self) -> list[str]:
+        """The final texts that are known."""
+        if self._final:
+            return list(self._final)
+        return self._before + [part.text for part in self._splitter.sealed if part.text]
+
+    def _settle(self) -> None:
+        """Count the parts that show their final text."""
+        for text in self._texts()[self._settled :]:
+            if self._shown.get(self._settled) != text:
+                return
+            self._settled += 1
+
+    def _plan(self, now: float) -> Delivery | float | None:
+        """What is due now, or in how many seconds something may be; None: nothing foreseeable."""
+        self.heard(now)
+        if self._flying is not None:
+            return None
+        self._settle()
+        if delivery := self._sealed_part():
+            return delivery
+        if self.finished:
+            return None
+        if self._stale:
+            if (wait := max(self._debounce(now), self._gap(now))) > _ROUNDING:
+                return wait
+            self._interim, self._stale = self._splitter.interim(), False
+            self._settle()
+        plan = self._sealed_part() or self._open_part(now)
+        if plan is None:
+            self._unseen = None  # nothing to see in it
+        return plan
+
+    def _sealed_part(self) -> Delivery | None:
+        """The next part whose final text is known."""
+        texts = self._texts()
+        if self._settled == len(texts):
+            return None
+        index = self._settled
+        return Delivery(index, self._ids.get(index), texts[index], Kind.FINAL)
+
+    def _open_part(self, now: float) -> Delivery | float | None:
+        """The part that still grows."""
+        index, text = self._settled, self._interim
+        if not text or self._shown.get(index, "").rstrip() == text.rstrip():
+            return None
+        if (wait := self._gap(now)) > _ROUNDING:
+            return wait
+        part = self._ids.get(index)
+        return Delivery(index, part, text, Kind.FIRST if part is None else Kind.INTERIM)
+
+    def _debounce(self, now: float) -> float:
+        """Seconds for which new text waits for more."""
+        if self._unseen is None:
+            return 0.0
+        first, last = self._unseen
+        return min(last + QUIET, first + PATIENCE) - now
+
+    def _gap(self, now: float) -> float:
+        """Seconds until the growing message may be touched again."""
+        if self._settled not in self._ids:
+            return 0.0
+        return self._started + self.limits.gap - now

@@ -1,0 +1,228 @@
+"""Writes a reply into a thread: asks the pacers, makes the calls, survives their failures."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import structlog
+
+from core.delivery.pacing import Pacer, Pacers
+from core.delivery.reply import Delivery, Reply
+from core.errors import RateLimited, TooLarge, Undeliverable, Unreachable
+from core.ports import FindsPost, RemovesPart, Thread
+from core.types import PartId
+
+log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds: bounds of the pause after a call that didn't get through; it doubles, full jitter."""
+PATIENCE = 15 * 60.0
+"""Seconds for which the final text is tried before the reply is given up."""
+QUIESCENCE = 3.0
+"""Seconds after which a post whose answer was lost is visible to a search, if it landed."""
+
+_T = TypeVar("_T")
+
+
+class Journal(Protocol):
+    """The durable memory of what was posted."""
+
+    async def announce(self, index: int) -> None:
+        """The part `index` is about to be posted."""
+
+    async def posted(self, index: int, part: PartId) -> None:
+        """The part `index` was posted as `part`."""
+
+
+class Writer:
+    """Shows one reply in one thread. The reader adds to the reply and calls `wake`.
+
+    key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
+    now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
+    """
+
+    def __init__(
+        self,
+        thread: Thread,
+        reply: Reply,
+        pacers: Pacers,
+        journal: Journal,
+        now: Callable[[], float],
+        *,
+        key: str,
+        random: Callable[[], float],
+        quiescence: float = QUIESCENCE,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._thread = thread
+        self._reply = reply
+        self._pacers = pacers
+        self._journal = journal
+        self._now = now
+        self._key = key
+        self._random = random
+        self._quiescence = quiescence
+        self._patience = patience
+        self._woken = asyncio.Event()
+        self._idle = False
+        self._failures = 0
+        self._deadline: float | None = None
+        self._announced = set(reply.uncertain)
+        self._lost_at = now()  # when a post's answer was lost last
+
+    def wake(self) -> None:
+        """The reply has more text or is finished. Never blocks."""
+        self._reply.heard(self._now())
+        if self._idle or self._reply.finished:
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Write until the finished reply is shown and nothing else is.
+
+        A call that never returns would hang this for ever: the adapter's own timeouts have to turn
+        it into Unreachable. Cancelling leaves at most one call whose outcome is unknown.
+        Raises: PartGone, Undeliverable (also when the final text was tried for `patience`
+        seconds), and whatever the journal raises.
+        """
+        while not self._reply.done:
+            self._check_patience()
+            now = self._now()
+            delivery = self._reply.peek(now)
+            if delivery is None:
+                await self._sleep(self._reply.wait(now))
+            elif delivery.part is None and delivery.index in self._reply.uncertain:
+                await self._resolve(delivery.index)
+            else:
+                await self._write(delivery, self._pacer(delivery))
+        await self._clear_away()
+
+    def _pacer(self, delivery: Delivery) -> Pacer:
+        """Who decides about this call."""
+        limits = self._reply.limits
+        return self._pacers.of(limits.post if delivery.part is None else limits.edit)
+
+    async def _write(self, wanted: Delivery, pacer: Pacer) -> None:
+        """Make one call if it is granted, else wait."""
+        now = self._now()
+        if (delay := pacer.grant(wanted.kind, now)) > 0:
+            await self._sleep(delay)
+            return
+        delivery = self._reply.due(now)
+        if delivery is None:
+            return
+        try:
+            part = await self._call(delivery)
+        except RateLimited as error:
+            self._reply.failed(delivery, self._now())
+            pacer.refused(error.retry_after, self._now())
+            log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
+        except Unreachable:
+            self._reply.failed(delivery, self._now())
+            if delivery.part is None:
+                self._lost_at = self._now()
+                self._reply.uncertain.add(delivery.index)
+            await self._pause("delivery.unreachable", part=delivery.index)
+        except TooLarge as error:
+            self._reply.failed(delivery, self._now())
+            log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
+            if not self._reply.shrink():
+                raise Undeliverable("the platform refuses even small parts as too large") from error
+        else:
+            self._reply.delivered(delivery, part, self._now())
+            pacer.succeeded()
+            self._failures = 0
+
+    async def _call(self, delivery: Delivery) -> PartId:
+        """The call itself; a post is announced before and kept after."""
+        if delivery.part is not None:
+            await self._thread.edit(delivery.part, delivery.text)
+            return delivery.part
+        if delivery.index not in self._announced:
+            await self._journal.announce(delivery.index)
+            self._announced.add(delivery.index)
+        part = await self._thread.post(delivery.text, self._post_key(delivery.index))
+        await self._journal.posted(delivery.index, part)
+        return part
+
+    def _post_key(self, index: int) -> str:
+        """The key under which part `index` is posted, however often that is tried."""
+        return f"{self._key}:{index}"
+
+    async def _resolve(self, index: int) -> None:
+        """Find out whether an uncertain post landed; else the same key has to do."""
+        if not isinstance(self._thread, FindsPost):
+            self._reply.found(index, None)
+            return
+        quiet = self._lost_at + self._quiescence - self._now()
+        if quiet > 0:
+            await asyncio.sleep(quiet)
+        tried, part = await self._attempt(self._thread.find(self._post_key(index)))
+        if not tried:
+            return
+        if part is not None:
+            await self._journal.posted(index, part)
+        self._reply.found(index, part)
+
+    async def _clear_away(self) -> None:
+        """Remove what a former process posted beyond the final parts, where that can be done.
+
+        The answer is shown by now, so what can't be removed in time is only logged.
+        """
+        if not isinstance(self._thread, RemovesPart):
+            return
+        try:
+            while self._reply.uncertain:
+                self._check_patience()
+                await self._resolve(min(self._reply.uncertain))
+            for part in self._reply.leftover:
+                while not (await self._attempt(self._thread.remove(part)))[0]:
+                    self._check_patience()
+        except Undeliverable:
+            log.warning("delivery.leftover_stays", parts=len(self._reply.leftover))
+
+    async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
+        """A call beside the reply's own; (False, None) after a pause when it should be repeated."""
+        try:
+            result = await call
+        except RateLimited as error:
+            await asyncio.sleep(max(error.retry_after, FIRST_PAUSE))
+        except Unreachable:
+            await self._pause("delivery.unreachable", part=None)
+        else:
+            self._failures = 0
+            return True, result
+        return False, None
+
+    async def _pause(self, event: str, part: int | None) -> None:
+        """Wait after a call that didn't get through, longer each time, with full jitter."""
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 16))
+        self._failures += 1
+        pause = longest * self._random()
+        log.warning(event, part=part, failures=self._failures, pause=round(pause, 3))
+        await asyncio.sleep(pause)
+
+    def _check_patience(self) -> None:
+        """Give up on a finished reply that can't be shown for too long."""
+        if not self._reply.finished:
+            return
+        if self._deadline is None:
+            self._deadline = self._now() + self._patience
+        elif self._now() >= self._deadline:
+            raise Undeliverable(
+                f"the platform couldn't be reached for {self._patience / 60:g} minutes; "
+                "the answer is stored, but not shown completely"
+            )
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait so long (None: until woken). The end of the reply's text ends the wait."""
+        if seconds is not None and self._deadline is not None:
+            seconds = min(seconds, max(0.0, self._deadline - self._now()))
+        self._idle = seconds is None
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._idle = False

@@ -1,0 +1,191 @@
+"""Parts are bounded, keep their fences, give back the text and don't depend on its arrival."""
+
+import re
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from core.delivery.markup import Part, Splitter, closed, with_fence_closed
+from core.delivery.sanitise import blocks, sanitise
+from tests.core.delivery.markdown import documents
+
+
+def measure(text: str) -> int:
+    return len(sanitise(text).encode("utf-16-le")) // 2
+
+
+def split(text: str, size: int) -> list[Part]:
+    splitter = Splitter(size, measure)
+    splitter.feed(text)
+    splitter.finish()
+    return splitter.sealed
+
+
+def fence_is_open(text: str) -> bool:
+    last = list(blocks(text))[-1:]
+    return bool(last) and not last[0].closed
+
+
+def long(documents_: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(documents_, max_size=6).map("".join)
+
+
+@given(long(documents), st.sampled_from([60, 97, 200]))
+@settings(max_examples=150, deadline=None)
+def test_parts_are_bounded_closed_and_complete(text: str, size: int) -> None:
+    parts = split(text, size)
+    assert "".join(part.source for part in parts) == text
+    for part in parts:
+        assert measure(part.text) <= size
+        assert not fence_is_open(part.text)
+        assert part.text or not part.source.strip() or set(part.source.strip()) <= {*"`~> "}
+
+
+@given(long(documents), st.lists(st.integers(1, 40), min_size=1), st.sampled_from([60, 97, 200]))
+@settings(max_examples=100, deadline=None)
+def test_parts_do_not_depend_on_the_arrival(text: str, steps: list[int], size: int) -> None:
+    splitter = Splitter(size, measure)
+    at = 0
+    before: list[Part] = []
+    for step in steps * (len(text) // sum(steps) + 1):
+        splitter.feed(text[at : at + step])
+        at += step
+        splitter.interim()
+        assert splitter.sealed[: len(before)] == before
+        before = list(splitter.sealed)
+    splitter.finish()
+    assert splitter.sealed == split(text, size)
+
+
+def without_closing(text: str) -> str:
+    return text[: text.rfind("\n") + 1] if re.search(r"\n[ >]*(`{3,}|~{3,})$", text) else text
+
+
+@given(documents, st.sampled_from([97, 400]))
+@example("a\n\n```py\nx = 1\n```\nb", 97)
+@example("| a | b |\n|---|---|\n| 1 | 2 |\nend", 97)
+@settings(max_examples=30, deadline=None)
+def test_nothing_shown_ever_changes_or_moves(text: str, size: int) -> None:
+    splitter = Splitter(size, measure)
+    shown: dict[int, list[str]] = {}
+    for sign in text:
+        splitter.feed(sign)
+        interim = splitter.interim()
+        assert measure(interim) <= size
+        assert not fence_is_open(interim)
+        shown.setdefault(len(splitter.sealed), []).append(interim)
+    splitter.finish()
+    for index, states in shown.items():
+        final = splitter.sealed[index].text if index < len(splitter.sealed) else ""
+        for earlier, later in pairwise([*states, final]):
+            kept = sanitise(without_closing(earlier)).rstrip("\n")
+            assert sanitise(later).startswith(kept)
+
+
+@pytest.mark.parametrize(
+    ("growing", "shown"),
+    [
+        ("text ``", "text "),
+        ("text\n```py", "text\n"),
+        ("text\n```py\nx = 1", "text\n```py\nx = 1\n```"),
+        ("text\n```py\nx = 1\n``", "text\n```py\nx = 1\n```"),
+        ("- a\n  ~~~~\n  x\n", "- a\n  ~~~~\n  x\n  ~~~~"),
+        ("> ```\n> x", "> ```\n> x\n> ```"),
+        ("see [the docs](https://a", "see "),
+        ("see [1] and more", "see [1] and more"),
+        ("hello @chan", "hello "),
+        ("hello <!chan", "hello "),
+        ("a\n| h | i |\n|---|", "a\n"),
+        ("a\n| h | i |\n|---|---|\n| 1 ", "a\n| h | i |\n|---|---|\n"),
+    ],
+)
+def test_intermediate_states(growing: str, shown: str) -> None:
+    assert closed(growing) == shown
+
+
+def test_a_part_ends_where_it_reads_best() -> None:
+    words = "word " * 17
+    assert split(f"{words}one.\n\ntwo\nthree four five six seven", 100)[0].source == (
+        f"{words}one.\n\n"
+    )
+    assert split(f"{words}one.\ntwo. three four five six seven", 100)[0].source == f"{words}one.\n"
+    assert split(f"{words}one. two three four five six seven", 100)[0].source == f"{words}one. "
+    assert 95 <= len(split("x" * 250, 100)[0].source) <= 100
+
+
+def test_what_fits_is_one_part() -> None:
+    text = "First.\n\n" + "x" * 92
+    assert [part.text for part in split(text, 100)] == [text]
+    assert len(split(text + "x", 100)) == 2
+
+
+def test_a_fence_is_reopened_with_its_language() -> None:
+    code = "".join(f"line {number}\n" for number in range(40))
+    parts = split(f"Look:\n````python title=x\n{code}````\nDone.", 100)
+    assert all(part.text.startswith("````python\n") for part in parts[1:-1])
+    inside = [re.sub(r"````.*\n?|Look:\n|Done\.", "", part.text) for part in parts]
+    assert "".join(inside) == code
+    assert parts[-1].text.endswith("Done.")
+
+
+def test_a_fence_that_closes_at_once_is_not_reopened() -> None:
+    splitter = Splitter(100, measure, carry="```py\n")
+    splitter.feed("```\nafter")
+    assert splitter.interim() == "after"
+    splitter.finish()
+    assert [part.text for part in splitter.sealed] == ["after"]
+
+
+def test_a_quoted_fence_ends_with_its_quotation() -> None:
+    splitter = Splitter(100, measure, carry="> ```\n")
+    splitter.feed("after\nthis")
+    assert splitter.interim() == "after\nthis"
+
+
+def test_a_table_repeats_its_header() -> None:
+    head = "| n | square |\n|---|---|\n"
+    rows = "".join(f"| {n} | {n * n} |\n" for n in range(60))
+    parts = split(f"{head}{rows}\nDone.", 150)
+    assert len(parts) > 5
+    assert all(part.text.startswith(head) for part in parts[:-1])
+    assert "".join(part.text.removeprefix(head) for part in parts) == f"{rows}\nDone."
+
+
+def test_characters_stay_whole() -> None:
+    astronaut = "🧑‍🚀"
+    assert all(part.text.strip(astronaut) == "" for part in split(astronaut * 80, 60))
+    accents = split("e\u0301" * 200, 97)
+    assert all(part.text.startswith("e") for part in accents)
+
+
+def seconds_to_split(text: str) -> float:
+    began = time.process_time()
+    parts = split(text, 11_500)
+    assert "".join(part.source for part in parts) == text
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 100_000,
+        "```py\n" + "value = 1\n" * 10_000 + "```\n",
+        "| a | b |\n|---|---|\n" + "| some | words |\n" * 6_000,
+    ],
+    ids=["line", "code", "table"],
+)
+def test_a_hundred_kilobytes_are_split_at_once(text: str) -> None:
+    assert seconds_to_split(text) < 2.0
+
+
+@pytest.mark.parametrize("unit", ["```\n", "[a](https://b.example) ", "\n", "`", "> ```\n", "<"])
+def test_odd_texts_take_linear_time(unit: str) -> None:
+    assert seconds_to_split(unit * (25_000 // len(unit))) < 1.5
+
+
+def test_closing_keeps_what_is_closed() -> None:
+    assert with_fence_closed("```\nx\n```") == "```\nx\n```"
+    assert with_fence_closed("plain") == "plain"

@@ -1,0 +1,99 @@
+"""The budget is kept in every minute, finals come first, and a refusal is believed."""
+
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.delivery.pacing import Kind, Pacer, Pacers
+from core.types import Allowance
+
+SLACK = Allowance("edit", 10, 50 / 60)
+
+
+def drain(pacer: Pacer, kind: Kind, now: float) -> int:
+    granted = 0
+    while pacer.grant(kind, now) == 0.0:
+        granted += 1
+    return granted
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Kind), st.floats(0, 3)), max_size=300),
+    st.sampled_from([SLACK, Allowance("a", 1, 1.0), Allowance("b", 3.5, 0.25)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_minute_has_more_than_the_budget(
+    asked: list[tuple[Kind, float]], allowance: Allowance
+) -> None:
+    pacer, now, granted = Pacer(allowance), 0.0, list[float]()
+    for kind, pause in asked:
+        now += pause
+        if pacer.grant(kind, now) == 0.0:
+            granted.append(now)
+    for index, begin in enumerate(granted):
+        count = bisect_left(granted, begin + 60) - index
+        assert count <= allowance.burst + 60 * allowance.rate
+
+
+def test_a_minute_at_full_tilt() -> None:
+    pacer = Pacer(SLACK)
+    assert sum(drain(pacer, Kind.FINAL, step / 10) for step in range(600)) == 59
+
+
+def test_what_matters_more_finds_tokens() -> None:
+    pacer = Pacer(SLACK)
+    assert drain(pacer, Kind.INTERIM, 0.0) == 8
+    assert drain(pacer, Kind.FIRST, 0.0) == 1
+    assert drain(pacer, Kind.FINAL, 0.0) == 1
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_after_the_wait_it_is_granted(kind: Kind) -> None:
+    pacer, now = Pacer(SLACK), 1e6
+    for _ in range(50):
+        while wait := pacer.grant(kind, now):
+            assert 0 < wait < 4
+            now += wait
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_burst_of_one_starves_nobody(kind: Kind) -> None:
+    pacer = Pacer(Allowance("one", 1, 1.0))
+    assert pacer.grant(kind, 0.0) == 0.0
+    assert pacer.grant(kind, 0.0) == pytest.approx(1.0)
+    assert pacer.grant(kind, 1.0) == 0.0
+
+
+def test_a_refusal_blocks_empties_and_lowers() -> None:
+    pacer = Pacer(SLACK)
+    pacer.refused(30, now=0.0)
+    assert (pacer.rate, pacer.burst) == (SLACK.rate * 0.75, 6.0)
+    assert pacer.grant(Kind.FINAL, 10.0) == pytest.approx(20.0)
+    assert pacer.grant(Kind.FINAL, 30.0) == pytest.approx(1 / pacer.rate)
+    assert pacer.grant(Kind.FINAL, 30.0 + 1 / pacer.rate) == 0.0
+
+
+def test_an_earlier_end_does_not_shorten_a_block() -> None:
+    pacer = Pacer(SLACK)
+    pacer.refused(30, now=0.0)
+    pacer.refused(1, now=1.0)
+    assert pacer.grant(Kind.FINAL, 10.0) == pytest.approx(20.0)
+
+
+def test_lowered_numbers_have_a_floor_and_come_back() -> None:
+    pacer = Pacer(SLACK)
+    for _ in range(50):
+        pacer.refused(0, now=0.0)
+    assert pacer.rate == pytest.approx(SLACK.rate / 10)
+    assert pacer.burst == 1.0
+    for _ in range(100):
+        pacer.succeeded()
+    assert (pacer.rate, pacer.burst) == (SLACK.rate, SLACK.burst)
+
+
+def test_an_allowance_is_shared_by_its_key() -> None:
+    pacers = Pacers()
+    assert pacers.of(SLACK) is pacers.of(Allowance("edit", 10, 50 / 60))
+    assert pacers.of(SLACK) is not pacers.of(Allowance("post", 10, 50 / 60))
