@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ async def answered(slack: SlackServer, root: str, within: float = 15) -> list[st
     channel = slack.workspace.channel("general").id
     await slack.wait_for(lambda: answers(slack, channel, root), within)
     return answers(slack, channel, root)
+
+
+def said(slack: SlackServer, channel: str, root: str, text: str, messages: int = 1) -> bool:
+    """Whether the thread has so many messages of the bot, and one of them holds the text."""
+    shown = answers(slack, channel, root)
+    return len(shown) == messages and text in "".join(shown)
 
 
 async def test_ten_thousand_mentions_and_a_prompt_that_is_far_too_long(
@@ -216,15 +223,13 @@ async def test_the_end_of_an_answer_is_explained_under_it(
         channel = slack.workspace.channel("general").id
         for name, (reply, notice) in cases.items():
             root = roots[name]
-            await slack.wait_for(
-                lambda r=root, n=notice: n in "".join(answers(slack, channel, r)), 30
-            )
+            await slack.wait_for(partial(said, slack, channel, root, notice), 30)
             (shown,) = answers(slack, channel, root)
             text = "".join(reply.pieces or ())
             assert shown.startswith(text)
             assert len(shown.removeprefix(text).strip().splitlines()) == 1
             slack.workspace.say("alice", "general", "and now?", thread_ts=root)
-            await slack.wait_for(lambda r=root: len(answers(slack, channel, r)) == 2, 20)
+            await slack.wait_for(partial(said, slack, channel, root, notice, 2), 20)
     for call in api.calls:
         if call.last.endswith("and now?"):
             messages = call.body["messages"]
