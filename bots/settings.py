@@ -269,7 +269,7 @@ def _problem(detail: Any) -> str:
     name = str(detail["loc"][0]).upper()
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    message = message.replace("input should", "must").replace("must be a valid", "must be a")
+    message = message.replace("input should", "must").replace("a valid ", "of the type ")
     about = Settings.model_fields[name.lower()].description
     return f"{name}: {message}. ({about})"
 

@@ -243,7 +243,7 @@ async def _connected(
     tried = asyncio.Event()
 
     async def problem() -> str:
-        return state["problem"]
+        return state["problem"] or slack.problem()
 
     async def connect() -> None:
         pause, longest = _PAUSES

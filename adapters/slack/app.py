@@ -105,6 +105,12 @@ class SlackPlatform:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def problem(self) -> str:
+        """What keeps events from coming in now; empty when nothing does."""
+        if not self._serving:
+            return "not connected"
+        return "" if self._socket is None or self._socket.up else "the socket is down; redialling"
+
     def routes(self) -> list[web.RouteDef]:
         """POST /slack/events for the application that listens; none with Socket Mode."""
         return self._http.routes() if self._http else []

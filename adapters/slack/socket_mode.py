@@ -93,12 +93,16 @@ class _Handler(AsyncSocketModeHandler):
 
 
 class Socket:
-    """One connection, replaced by the SDK when Slack refreshes it or it dies, and watched here."""
+    """One connection, replaced by the SDK when Slack refreshes it or it dies, and watched here.
+
+    up: whether it was connected when last looked at, at most a ping ago.
+    """
 
     def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float = PING) -> None:
         self._handler = _Handler(app, app_token, ask, ping)
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
+        self.up = False
 
     async def open(self, url: str) -> None:
         """Connect to the first address. Raises: Unreachable."""
@@ -109,6 +113,7 @@ class Socket:
             await client.limit_dialling()
             async with asyncio.timeout(CONNECT * self._ping):
                 await self._handler.connect_async()  # type: ignore[no-untyped-call]
+            self.up = True
         except BaseException as error:
             await self.close()
             if not isinstance(error, TimeoutError):
@@ -140,12 +145,12 @@ class Socket:
         An address is good for one connection, for a short time; when dialling fails, the SDK dials
         the same one again (slack_sdk 3.47 socket_mode/aiohttp, connect). Without one it asks.
         """
-        client, was = self._handler.client, False
+        client = self._handler.client
         while True:
             await asyncio.sleep(self._ping)
             connected = await client.is_connected()
             if not connected:
                 client.wss_uri = None
-            if connected != was:
+            if connected != self.up:
                 log.info("slack.socket_up") if connected else log.warning("slack.socket_down")
-            was = connected
+            self.up = connected

@@ -133,8 +133,7 @@ class WebPlatform:
             new = await self._accept(prompt)
         except StoreError as error:
             return web.json_response({"error": str(error)}, status=503)
-        if new:
-            self._rooms.say(thread, f"you-{mark}", "user", text)
+        self._rooms.say(thread, f"you-{mark}", "user", text)
         return web.json_response({"accepted": new}, status=202)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

@@ -133,15 +133,13 @@ class Answering:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(self._hold()),
-                group.create_task(self._status.run()),
-            ]
+            holding = group.create_task(self._hold())
+            group.create_task(self._status.run())
             writer = group.create_task(self._writer.run())
             self._asker = group.create_task(self._ask())
             await asyncio.wait({writer})
-            for task in beside:
-                task.cancel()
+            self._status.end()
+            holding.cancel()
 
     async def _hold(self) -> None:
         """Renew the lease for as long as the turn is worked on."""

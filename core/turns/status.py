@@ -18,6 +18,7 @@ class StatusLine:
         self._thread = thread
         self._begun = begun
         self._text = THINKING
+        self._over = False
         self._changed = asyncio.Event()
 
     def set(self, text: str) -> None:
@@ -26,11 +27,16 @@ class StatusLine:
             self._text = text
             self._changed.set()
 
+    def end(self) -> None:
+        """The turn is over: nothing more is shown."""
+        self._over = True
+        self._changed.set()
+
     async def run(self) -> None:
-        """Show and refresh the line until words are on their way, or until cancelled."""
+        """Show and refresh the line until words are on their way or the turn is over."""
         if not isinstance(self._thread, ShowsStatus):
             return
-        while not self._begun():
+        while not (self._begun() or self._over):
             self._changed.clear()
             await self._thread.status(self._text)
             if self._begun():  # the call may have landed after the post that would have ended it

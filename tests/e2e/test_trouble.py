@@ -111,6 +111,31 @@ async def test_slack_away_at_the_start_comes_back(
         await slack.wait_for(lambda: answers(slack, channel, root), 15)
 
 
+async def test_slack_away_for_a_while_is_seen_and_what_was_asked_is_answered(
+    tmp_path: Path, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    channel = slack.workspace.channel("general").id
+
+    async def becomes(session: aiohttp.ClientSession, wanted: int) -> None:
+        status = 0
+        async with asyncio.timeout(20):
+            while status != wanted:
+                async with session.get("/readyz") as answer:
+                    status = answer.status
+                await asyncio.sleep(0.1)
+
+    async with running(tmp_path, settings) as service:
+        async with aiohttp.ClientSession(service.address) as session:
+            await becomes(session, 200)
+            await slack.go_away()
+            root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
+            await becomes(session, 503)
+            await slack.come_back()
+            await becomes(session, 200)
+        slack.deliverer.again(slack.deliverer.of(root)[0].event_id)
+        await slack.wait_for(lambda: answers(slack, channel, root), 15)
+
+
 async def test_http_events_without_a_secret_are_never_served(
     tmp_path: Path, slack: SlackServer, settings: dict[str, str]
 ) -> None:

@@ -179,6 +179,17 @@ def test_failures_before_the_first_word(
     assert run(main()).verdict is verdict
 
 
+def test_words_that_nobody_saw_are_dropped_with_their_attempt() -> None:
+    async def main() -> None:
+        broken = [0.5, Chunk(text="lost "), CompletionError(Failure.TRUNCATED)]
+        bench = Bench(broken, words("fine"))
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+        assert bench.platform.screen().visible == ["fine"]
+
+    run(main())
+
+
 def test_nothing_is_tried_again_once_a_word_is_visible() -> None:
     async def main() -> None:
         broken = [*words("half an ", "answer")[:4], 1.0, CompletionError(Failure.TRUNCATED)]
@@ -335,13 +346,15 @@ def test_undeliverable_stops_the_stream_and_frees_the_thread() -> None:
 
 def test_a_full_disk_at_the_end_delays_the_commit_and_not_the_answer() -> None:
     async def main() -> None:
-        bench = Bench(LONG)
+        bench = Bench([*LONG[:-2], Chunk(finish_reason="length"), Chunk(done=True)])
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
             await asyncio.sleep(5)
             bench.database.broken = StoreUnusable("full")
             await asyncio.sleep(8)
-            assert bench.platform.screen().visible == [LONG_TEXT]
+            (shown,) = bench.platform.screen().visible
+            assert shown.startswith(LONG_TEXT.rstrip())
+            assert "length limit" in shown
             with pytest.raises(StoreUnusable):
                 await engine.accept(prompt("more", 2))
             bench.database.broken = None
@@ -376,6 +389,36 @@ def test_json_is_framed_for_people_and_bare_in_the_store() -> None:
             await engine.accept(prompt("again", 2))
         assert bench.platform.screen().visible[0] == '```json\n{"a": 1}\n```'
         assert ("assistant", '{"a": 1}') in (await bench.sent())[1]
+
+    run(main())
+
+
+def test_a_turn_longer_than_its_lease_is_answered_once() -> None:
+    async def main() -> None:
+        bench = Bench([*words(*(f"w{number} " for number in range(40)), pause=5.0)])
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+        assert now() > 3 * 60
+        assert len(bench.api.requests) == 1
+        assert len(bench.platform.screen().visible) == 1
+
+    run(main())
+
+
+def test_a_status_that_lands_after_the_first_words_is_taken_away() -> None:
+    async def main() -> None:
+        bench = Bench(words("quick ", "answer", pause=0.3))
+        screen = bench.platform.screen()
+
+        async def slow(text: str) -> None:
+            await asyncio.sleep(1.0)
+            screen.statuses.append((now(), text))
+
+        screen.status = slow  # type: ignore[method-assign]
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5)
+        assert [text for _, text in screen.statuses] == ["is thinking…", ""]
 
     run(main())
 
