@@ -2,15 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
-from core.errors import CompletionError, Failure, PartGone, StoreUnusable, Undeliverable
-from core.types import Chunk, Outcome, Verdict
+from core.errors import PartGone, StoreUnusable, Undeliverable
+from core.types import Chunk
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import POLICY, Bench, named, prompt, with_json
+from tests.fakes.platform import Bench, prompt
 from tests.fakes.thread import Fault
 
 LONG = words(*(f"w{number} " for number in range(100)))
@@ -145,174 +144,6 @@ def test_a_graceful_stop_lets_answers_end_and_then_says_so() -> None:
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("failures", "verdict", "asked"),
-    [
-        ([Failure.SERVER], Verdict.COMPLETE, 2),
-        ([Failure.TRANSPORT, Failure.BUSY], Verdict.COMPLETE, 3),
-        ([Failure.SERVER] * 3, Verdict.ERROR, 3),
-        ([Failure.CREDENTIALS], Verdict.ERROR, 1),
-        ([Failure.MODERATED], Verdict.FILTERED, 1),
-        ([Failure.SHAPE], Verdict.COMPLETE, 2),
-        ([Failure.SHAPE] * 2, Verdict.ERROR, 2),
-        ([Failure.EMPTY] * 2, Verdict.EMPTY, 2),
-        ([Failure.MAX_TOKENS], Verdict.COMPLETE, 2),
-    ],
-)
-def test_failures_before_the_first_word(
-    failures: list[Failure], verdict: Verdict, asked: int
-) -> None:
-    async def main() -> Outcome:
-        scripts = [[CompletionError(failure, trace_id="t-1", limit=50)] for failure in failures]
-        bench = Bench(*scripts, words("fine"))
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-        assert len(bench.api.requests) == asked
-        (shown,) = bench.platform.screen().visible
-        (outcome,) = bench.platform.screen().outcomes
-        assert shown == (outcome.text or outcome.notice)
-        assert ("(trace t-1)" in shown) is (verdict is not Verdict.COMPLETE)
-        if failures == [Failure.MAX_TOKENS]:
-            assert bench.api.requests[1].max_tokens == 50
-        return outcome
-
-    assert run(main()).verdict is verdict
-
-
-def test_words_that_nobody_saw_are_dropped_with_their_attempt() -> None:
-    async def main() -> None:
-        broken = [0.5, Chunk(text="lost "), CompletionError(Failure.TRUNCATED)]
-        bench = Bench(broken, words("fine"))
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-        assert bench.platform.screen().visible == ["fine"]
-
-    run(main())
-
-
-def test_nothing_is_tried_again_once_a_word_is_visible() -> None:
-    async def main() -> None:
-        broken = [*words("half an ", "answer")[:4], 1.0, CompletionError(Failure.TRUNCATED)]
-        bench = Bench(broken, words("yes"))
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-            await asyncio.sleep(10)
-            await engine.accept(prompt("go on", 2))
-        first, second = bench.platform.screen().visible
-        assert first.startswith("half an answer\n\n_")
-        assert "broke off" in first
-        assert second == "yes"
-        _, request = await bench.sent()
-        assert request == [("system", "Be kind."), ("user", "hi\n\ngo on")], "not stored as ours"
-
-    run(main())
-
-
-def test_a_refused_prompt_is_forgotten_and_a_failed_one_is_not() -> None:
-    async def main() -> None:
-        bench = Bench(
-            [CompletionError(Failure.MODERATED)],
-            [CompletionError(Failure.CREDENTIALS)],
-            words("yes"),
-        )
-        async with bench.process() as engine:
-            for number, text in enumerate(["bad", "good", "now"], 1):
-                await engine.accept(prompt(text, number))
-                await asyncio.sleep(10)
-        assert (await bench.sent())[-1] == [("system", "Be kind."), ("user", "good\n\nnow")]
-
-    run(main())
-
-
-def test_too_long_for_the_model_is_trimmed_once_and_said_once() -> None:
-    async def main() -> None:
-        too_long = [CompletionError(Failure.TOO_LONG, limit=4_000)]
-        bench = Bench(*[words("y" * 200)] * 20, too_long, words("short"), words("shorter"))
-        async with bench.process() as engine:
-            for number in range(22):
-                await engine.accept(prompt("x" * 200, number))
-                await asyncio.sleep(10)
-        sizes = [len(request.messages) for request in bench.api.requests]
-        assert sizes[20] == 42
-        assert sizes[21] < 30
-        *_, told, after = bench.platform.screen().visible
-        assert told.startswith("short\n\n_")
-        assert "beginning" in told
-        assert after == "shorter", "the person is told once"
-
-    run(main())
-
-
-def test_a_long_conversation_is_trimmed_in_big_steps_and_said_once() -> None:
-    async def main() -> None:
-        policy = replace(POLICY, room=replace(POLICY.room, context=2_000))
-        bench = Bench(words("y" * 400), policy=policy)
-        async with bench.process() as engine:
-            for number in range(30):
-                await engine.accept(prompt("x" * 400, number))
-                await asyncio.sleep(20)
-        told = [text for text in bench.platform.screen().visible if "beginning" in text]
-        assert len(told) == 1
-        sizes = [len(request.messages) for request in bench.api.requests]
-        drops = [a - b for a, b in pairwise(sizes) if b < a]
-        assert len(drops) >= 2
-        assert min(drops) >= 2
-
-    run(main())
-
-
-def test_help_and_attachments_need_no_model_and_enter_no_history() -> None:
-    async def main() -> None:
-        bench = Bench(words("yes"))
-        async with bench.process() as engine:
-            await engine.accept(prompt(" \n"))
-            await engine.accept(prompt("", 2, files=("a.pdf",)))
-            await engine.accept(prompt("look", 3, files=("b.png",)))
-        shown = bench.platform.screen().visible
-        assert "Mention me" in shown[0]
-        assert "attachments" in shown[1]
-        (request,) = await bench.sent()
-        assert request == [
-            ("system", "Be kind."),
-            ("user", "look\n\n[Attached, but not readable for you: b.png]"),
-        ]
-
-    run(main())
-
-
-def test_what_was_said_before_is_read_once_with_its_speakers() -> None:
-    async def main() -> None:
-        bench = Bench(words("noon"), words("sure"))
-        screen = bench.platform.screen()
-        screen.before = [named("U1", "lunch?", "i1"), named("U2", "when?", "i2")]
-        async with bench.process() as engine:
-            await engine.accept(prompt("well?", 3, author="U1"))
-            await asyncio.sleep(10)
-            screen.before = [named("U9", "never asked for", "i9")]
-            await engine.accept(prompt("sure?", 4, author="U2"))
-        first, second = await bench.sent()
-        assert first[1] == ("user", "lunch?\n\nU2: when?\n\nU1: well?")
-        assert second == [*first, ("assistant", "noon"), ("user", "U2: sure?")]
-
-    run(main())
-
-
-def test_thinking_is_shown_as_a_status_and_never_as_text() -> None:
-    async def main() -> None:
-        script = [5.0, Chunk(reasoning="hm"), 70.0, *words("42")]
-        bench = Bench(script)
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-        screen = bench.platform.screen()
-        assert screen.visible == ["42"]
-        lines = [text for _, text in screen.statuses]
-        assert lines[0] == "is thinking…"
-        assert lines.count("is reasoning…") == 2, "refreshed, since platforms forget it"
-        assert screen.outcomes[0].reasoning == "hm"
-
-    run(main())
-
-
 def test_our_message_deleted_is_a_wish_to_stop() -> None:
     async def main() -> None:
         bench = Bench(LONG, words("next"))
@@ -364,35 +195,6 @@ def test_a_full_disk_at_the_end_delays_the_commit_and_not_the_answer() -> None:
     run(main())
 
 
-def test_a_bug_of_ours_is_a_visible_apology_and_the_thread_goes_on() -> None:
-    async def main() -> None:
-        bench = Bench([RuntimeError("a bug")], words("fine"))
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-            await asyncio.sleep(5)
-            await engine.accept(prompt("again", 2))
-        first, second = bench.platform.screen().visible
-        assert "went wrong on my side" in first
-        assert "turn-1" in first
-        assert "a bug" not in first
-        assert second == "fine"
-
-    run(main())
-
-
-def test_json_is_framed_for_people_and_bare_in_the_store() -> None:
-    async def main() -> None:
-        bench = Bench(words('{"a":', " 1}"), words("[]"), policy=with_json(POLICY))
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-            await asyncio.sleep(5)
-            await engine.accept(prompt("again", 2))
-        assert bench.platform.screen().visible[0] == '```json\n{"a": 1}\n```'
-        assert ("assistant", '{"a": 1}') in (await bench.sent())[1]
-
-    run(main())
-
-
 def test_a_turn_longer_than_its_lease_is_answered_once() -> None:
     async def main() -> None:
         bench = Bench([*words(*(f"w{number} " for number in range(40)), pause=5.0)])
@@ -401,24 +203,6 @@ def test_a_turn_longer_than_its_lease_is_answered_once() -> None:
         assert now() > 3 * 60
         assert len(bench.api.requests) == 1
         assert len(bench.platform.screen().visible) == 1
-
-    run(main())
-
-
-def test_a_status_that_lands_after_the_first_words_is_taken_away() -> None:
-    async def main() -> None:
-        bench = Bench(words("quick ", "answer", pause=0.3))
-        screen = bench.platform.screen()
-
-        async def slow(text: str) -> None:
-            await asyncio.sleep(1.0)
-            screen.statuses.append((now(), text))
-
-        screen.status = slow  # type: ignore[method-assign]
-        async with bench.process() as engine:
-            await engine.accept(prompt("hi"))
-            await asyncio.sleep(5)
-        assert [text for _, text in screen.statuses] == ["is thinking…", ""]
 
     run(main())
 
