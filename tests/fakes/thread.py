@@ -145,11 +145,17 @@ class FakeThread:
 
 
 class AbleThread(FakeThread):
-    """A thread that can find its posts and remove them, too."""
+    """A thread that can find its posts and remove them, too.
+
+    lag: seconds until a post that landed can be found.
+    """
+
+    lag = 2.0
 
     async def find(self, key: str) -> PartId | None:
         await asyncio.sleep(self._latency())
-        return self.keys.get(key)
+        part = self.keys.get(key)
+        return part if part and now() >= self.states[part][0][0] + self.lag else None
 
     async def remove(self, part: PartId) -> None:
         await asyncio.sleep(self._latency())

@@ -49,6 +49,12 @@ def test_what_matters_more_finds_tokens() -> None:
     assert drain(pacer, Kind.FINAL, 0.0) == 1
 
 
+def test_idle_hours_do_not_add_up() -> None:
+    pacer = Pacer(SLACK)
+    assert drain(pacer, Kind.FINAL, 0.0) == 10
+    assert drain(pacer, Kind.FINAL, 7200.0) == 10
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_after_the_wait_it_is_granted(kind: Kind) -> None:
     pacer, now = Pacer(SLACK), 1e6

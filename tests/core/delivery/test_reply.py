@@ -219,6 +219,23 @@ def test_shrinking_keeps_every_character(text: str, settled: int) -> None:
     assert reply.texts[-1].endswith("Notice.")
 
 
+def test_shrinking_reopens_what_was_open() -> None:
+    reply = Reply(limits(size=400))
+    reply.add("```py\n" + "value = 1\n" * 100 + "```\n")
+    reply.finish()
+    show(reply, 0.0)
+    reply.shrink()
+    assert all(text.startswith("```py\n") for text in reply.texts)
+    assert "".join(reply.texts).count("value = 1\n") == 100
+
+
+def test_control_characters_never_leave() -> None:
+    reply = Reply(limits())
+    reply.add("a\x00b\ud800")
+    reply.finish("c\x07")
+    assert reply.texts == ("ab\ufffd\n\nc",)
+
+
 def test_shrinking_ends() -> None:
     reply = Reply(limits(size=400))
     assert reply.shrink()
