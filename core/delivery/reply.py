@@ -34,7 +34,8 @@ class Reply:
     """One answer on its way into a thread. Times are seconds of one monotonic clock.
 
     posted: what a former process announced or posted of this reply. Those messages are edited
-    instead of new ones being posted, at least once at the end, as their text is unknown.
+    instead of new ones being posted, but only to their final text: nobody who has read the
+    beginning of an answer sees it begin again.
 
     begun: some text of this attempt was handed out. finished: no more text will come.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
@@ -46,6 +47,7 @@ class Reply:
         self.finished = False
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
+        self._inherited = frozenset(post.index for post in posted)
         self._shown: dict[int, str] = {}  # what is surely visible
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
@@ -223,6 +225,8 @@ class Reply:
         """The part that still grows."""
         index, text = self._settled, self._interim
         if not text or self._shown.get(index, "").rstrip() == text.rstrip():
+            return None
+        if index in self._inherited and index in self._ids:
             return None
         if (wait := self._gap(now)) > _ROUNDING:
             return wait

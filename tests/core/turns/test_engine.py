@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -90,7 +91,11 @@ def test_a_process_that_dies_is_continued_in_the_same_message(seconds: float) ->
         await bench.killed_after(seconds, prompt("hi"))
         async with bench.process():
             await asyncio.sleep(60)
-        assert bench.platform.screen().visible == [LONG_TEXT]
+        screen = bench.platform.screen()
+        assert screen.visible == [LONG_TEXT]
+        for states in screen.states.values():
+            texts = [text for _, text in states]
+            assert all(b.startswith(a.rstrip()) for a, b in pairwise(texts)), "nothing went back"
         assert len(bench.api.requests) <= 2
         assert len((await bench.history.load(prompt("").thread)).messages) == 2
 

@@ -1,0 +1,66 @@
+"""One reply and its writer against a thread in memory."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+from core.delivery.pacing import Pacers
+from core.delivery.reply import Reply
+from core.delivery.writer import Writer
+from core.ports import Posted
+from core.types import PartId
+from tests.fakes.clock import now
+from tests.fakes.thread import FakeThread
+
+
+class Record:
+    """A journal that remembers what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, str | None]] = []
+
+    async def announce(self, index: int) -> None:
+        self.entries.append((index, None))
+
+    async def posted(self, index: int, part: PartId) -> None:
+        self.entries.append((index, part))
+
+
+class Session:
+    """One reply, its writer and everything around it. Make it inside a running loop."""
+
+    def __init__(
+        self,
+        thread: FakeThread,
+        posted: tuple[Posted, ...] = (),
+        pacers: Pacers | None = None,
+        patience: float = 900.0,
+    ) -> None:
+        self.thread = thread
+        self.journal = Record()
+        self.reply = Reply(thread.limits, posted)
+        self.writer = Writer(
+            thread,
+            self.reply,
+            pacers or Pacers(),
+            self.journal,
+            now,
+            key="turn",
+            random=random.Random(1).random,
+            patience=patience,
+        )
+
+    async def stream(self, pieces: Iterable[str], pause: float = 0.0, notice: str = "") -> None:
+        """Write while the pieces arrive, `pause` seconds apart, until everything is shown."""
+
+        async def read() -> None:
+            for piece in pieces:
+                await asyncio.sleep(pause)
+                self.reply.add(piece)
+                self.writer.wake()
+            self.reply.finish(notice)
+            self.writer.wake()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read())
+            group.create_task(self.writer.run())
