@@ -73,8 +73,9 @@ def closed(text: str) -> str:
 class Splitter:
     """A growing text as parts of at most `size` units.
 
-    measure: units of a part's text as it will be sent; adding one character should add less than
-    ten. carry: what the first part begins with (see `Part.carry`).
+    measure: units of a part's text as it will be sent; where a character counts for more than
+    six units, parts come out smaller than they could. carry: what the first part begins with
+    (see `Part.carry`).
     """
 
     def __init__(self, size: int, measure: Callable[[str], int], carry: str = "") -> None:
@@ -152,7 +153,7 @@ class Splitter:
         self._take()
         while True:
             self._head(final)
-            mark = self._mark + max(1, self._size // 40, (self._size - self._measured) // 4)
+            mark = self._mark + max(1, self._size // 40, (self._size - self._measured) // 6)
             if mark > len(self._open):
                 if not final or self._size_at(len(self._open)) <= self._size:
                     return
@@ -180,7 +181,8 @@ class Splitter:
     def _cut(self) -> int:
         """Where to end a part that doesn't fit beyond the last mark. At least one character."""
         room = max(0, self._mark - self._size // 6) if self._room is None else self._room
-        cut = self._best(room) or _between_characters(self._open, self._mark)
+        mark = self._mark or min(len(self._open), max(1, self._size // 6))
+        cut = self._best(room) or _between_characters(self._open, mark)
         cut = max(cut, self._skip + 1, 1)
         while cut > self._skip + 1 and self._size_at(cut) > self._size:
             cut = max(self._skip + 1, _between_characters(self._open, cut * 3 // 4))

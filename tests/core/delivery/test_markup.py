@@ -136,6 +136,17 @@ def test_a_part_that_turns_out_too_large_is_cut_further() -> None:
     assert len(splitter.sealed) < 40
 
 
+@pytest.mark.parametrize("units", [2, 5, 12])
+def test_characters_may_count_for_several_units(units: int) -> None:
+    splitter = Splitter(100, lambda text: len(text) * units)
+    for _ in range(600):
+        splitter.feed("&")
+        assert len(splitter.interim()) * units <= 100
+    splitter.finish()
+    assert all(len(part.text) * units <= 100 for part in splitter.sealed)
+    assert len(splitter.sealed) <= 600 * units / 100 * 1.6
+
+
 def test_what_fits_is_one_part() -> None:
     text = "First.\n\n" + "x" * 92
     assert [part.text for part in split(text, 100)] == [text]

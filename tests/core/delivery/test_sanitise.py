@@ -106,6 +106,13 @@ def test_what_is_decided_keeps_its_look(text: str) -> None:
         assert final.startswith(sanitise(text[:safe]))
 
 
+def test_a_fence_that_a_backtick_would_undo_is_held_back() -> None:
+    text = "a ``` b\n```*c[`f`](https://d.example)"
+    assert undecided(text[:15]) == 8
+    assert undecided(text[:14]) == 8
+    assert undecided(text) == len(text)
+
+
 def test_hold_back_is_bounded() -> None:
     text = "[" + "x" * 3 * REACH
     assert len(text) - undecided(text) == 0
