@@ -57,7 +57,7 @@ class _Journal:
         except LostClaim:
             raise
         except StoreError as error:
-            log.error("part_not_recorded", turn=self._turn.id, error=str(error))
+            log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
 
 
 class Answering:
@@ -115,21 +115,21 @@ class Answering:
             await self._work()
             if self._interrupted:
                 await turns.release(turn)
-                log.info("turn_interrupted", turn=turn.id)
+                log.info("turn.interrupted", turn=turn.id)
                 return
             await turns.finish(turn, State.SETTLED)
-            self._log_end("turn_settled")
+            self._log_end("turn.settled")
             if isinstance(self._thread, Concludes):
                 await self._thread.concluded(self._outcome)
         except* PartGone:
             await turns.finish(turn, State.CANCELLED, "our message was deleted")
-            self._log_end("turn_cancelled", reason="our message was deleted")
+            self._log_end("turn.cancelled", reason="our message was deleted")
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
             await turns.finish(turn, State.ABANDONED, reason)
-            self._log_end("turn_abandoned", reason=reason)
+            self._log_end("turn.abandoned", reason=reason)
         except* LostClaim:
-            log.warning("turn_lost_to_another_worker", turn=turn.id)
+            log.warning("turn.lost", turn=turn.id)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -150,7 +150,7 @@ class Answering:
             except LostClaim:
                 raise
             except StoreError as error:
-                log.error("lease_not_renewed", turn=self._turn.id, error=str(error))
+                log.error("turn.lease_not_renewed", turn=self._turn.id, error=str(error))
 
     async def _ask(self) -> None:
         outcome = self._turn.outcome
@@ -170,7 +170,7 @@ class Answering:
         except StoreError:
             raise
         except Exception:
-            log.exception("turn_failed", turn=self._turn.id)
+            log.exception("turn.broken", turn=self._turn.id)
             sentence = notices.referenced(notices.INTERNAL, f"turn-{self._turn.id}")
             conversation = await self._means.history.load(self._turn.prompt.thread)
             failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
@@ -196,7 +196,7 @@ class Answering:
             except StoreError as error:
                 if delay is None:
                     raise
-                log.error("answer_not_stored_yet", turn=self._turn.id, error=str(error))
+                log.error("turn.not_stored_yet", turn=self._turn.id, error=str(error))
                 self._reply.finish(asked.outcome.notice)
                 self._writer.wake()
                 await asyncio.sleep(delay)
@@ -208,7 +208,7 @@ class Answering:
             metrics.TOKENS.labels("prompt_cached").inc(usage.cached_tokens)
             metrics.TOKENS.labels("completion").inc(usage.completion_tokens)
         log.info(
-            "turn_answered",
+            "turn.answered",
             turn=self._turn.id,
             verdict=outcome.verdict.value,
             seconds=round(self._means.now() - self._started, 2),

@@ -153,7 +153,7 @@ class Asking:
         try:
             earlier = await self._thread.earlier()
         except DeliveryError as error:
-            log.warning("earlier_messages_unreadable", turn=self._turn.id, error=str(error))
+            log.warning("thread.earlier_unreadable", turn=self._turn.id, error=str(error))
             return conversation
         if not earlier:
             return conversation
@@ -258,10 +258,10 @@ class Asking:
             "trace": error.trace_id,
         }
         if again is not None:
-            log.warning("completion_failed_again_soon", seconds=round(again.delay, 2), **facts)
+            log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
         else:
             fix = notices.FIXES.get(error.failure, "see the cause")
-            log.error("completion_failed", fix=fix, **facts)
+            log.error("turn.failed", fix=fix, **facts)
 
     def _conclude(
         self, answer: Answer, error: CompletionError | None, entry: Remembered, window: Window

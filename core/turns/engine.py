@@ -49,7 +49,7 @@ class Engine:
         new = await self._means.turns.accept(prompt)
         if new:
             metrics.ACCEPTED.labels(prompt.platform).inc()
-            log.info("prompt_accepted", platform=prompt.platform, characters=len(prompt.text))
+            log.info("prompt.accepted", platform=prompt.platform, characters=len(prompt.text))
             self._wake.set()
         return new
 
@@ -90,7 +90,7 @@ class Engine:
         try:
             return await self._means.turns.claim(self._owner, platforms, self._means.lease)
         except StoreError as error:
-            log.error("claim_failed", error=str(error))
+            log.error("engine.claim_failed", error=str(error))
             return None
 
     async def _idle(self) -> None:
@@ -114,4 +114,4 @@ class Engine:
         self._slots.release()
         self._wake.set()
         if not task.cancelled() and (error := task.exception()):
-            log.error("turn_left_for_later", task=task.get_name(), error=repr(error))
+            log.error("turn.left_for_later", task=task.get_name(), error=repr(error))

@@ -242,7 +242,7 @@ async def test_removed_from_the_channel_while_answering_stops_the_answer(
         await service.end()
     refused_calls = [call for call in slack.record.calls[:calls] if call.error == "not_in_channel"]
     assert len(refused_calls) == 1
-    assert "turn_abandoned" in service.err
+    assert "turn.abandoned" in service.err
 
 
 async def test_the_api_down_is_retried_and_then_said(
