@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check docs lock clean
+.PHONY: help setup run test check simulate docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ check: .venv/.dev ## format, lint, strict types, import contracts, migrations wi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/migrations tests/house
+
+simulate: .venv/.dev ## play N schedules of faults from seed FIRST (N=1000 FIRST=0)
+	$(BIN)/python -m tests.simulation.schedule $(or $(N),1000) $(or $(FIRST),0)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs

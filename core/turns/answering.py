@@ -9,7 +9,7 @@ import structlog
 from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
-from core.errors import LostClaim, PartGone, StoreError, Undeliverable
+from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable
 from core.lifecycle import State
 from core.ports import Completions, Concludes, History, Thread, Turn, Turns
 from core.turns import metrics, notices
@@ -38,26 +38,36 @@ class Means:
 
 
 class _Journal:
-    """The store, as the writer sees it. A store that fails must not keep an answer from a person:
-    what it costs is that a crash just now could post a part again."""
+    """The store, as the writer sees it.
+
+    A store that is busy is waited for. One that fails must not keep an answer from a person: what
+    that costs is that a crash just then could post a part again.
+    """
 
     def __init__(self, turns: Turns, turn: Turn) -> None:
         self._turns = turns
         self._turn = turn
 
     async def announce(self, index: int) -> None:
-        await self._tolerant(self._turns.announce(self._turn, index))
+        """The part is about to be posted."""
+        await self._tolerant(lambda: self._turns.announce(self._turn, index))
 
     async def posted(self, index: int, part: PartId) -> None:
-        await self._tolerant(self._turns.posted(self._turn, index, part))
+        """The part was posted."""
+        await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
 
-    async def _tolerant(self, write: Awaitable[None]) -> None:
-        try:
-            await write
-        except LostClaim:
-            raise
-        except StoreError as error:
-            log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
+    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> None:
+        for delay in (*_COMMIT_AGAIN, None):
+            try:
+                await write()
+                return
+            except LostClaim:
+                raise
+            except StoreError as error:
+                log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
+                if delay is None or not isinstance(error, StoreBusy):
+                    return
+                await asyncio.sleep(delay)
 
 
 class Answering:

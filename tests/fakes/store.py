@@ -47,6 +47,11 @@ class InlineDatabase(Database):
         with self._engine.begin() as connection:
             return fn(connection, *args)
 
+    def now(self, fn: Callable[[Connection], T]) -> T:
+        """Run it outside of any loop, whatever is broken: for looking at what is stored."""
+        with self._engine.begin() as connection:
+            return fn(connection)
+
     def close(self) -> None:
         """Let go of the memory."""
         self._engine.dispose()
