@@ -66,8 +66,11 @@ class ReadsEarlier(Protocol):
 class FindsPost(Protocol):
     """Can find a post whose reply was lost."""
 
-    async def find(self, key: str) -> PartId | None:
-        """The message posted with this key, None when there is none. Raises: DeliveryError."""
+    async def find(self, key: str) -> Sequence[PartId]:
+        """The messages posted with this key, oldest first: one, when all went well.
+
+        Raises: DeliveryError.
+        """
 
 
 @runtime_checkable

@@ -142,14 +142,15 @@ class SlackThread:
                 newest.append(entry)
         return tuple(newest)
 
-    async def find(self, key: str) -> PartId | None:
-        """The message posted with this key, by its metadata."""
+    async def find(self, key: str) -> Sequence[PartId]:
+        """The messages posted with this key, by their metadata."""
         identity = post_id(self._identity, key)
+        found = []
         async for message in self._replies(oldest=self._at.ts, include_all_metadata=True):
             ours = message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
             if ours and _posted_as(message) == identity:
-                return part_id(self._at.channel, str(message["ts"]))
-        return None
+                found.append(part_id(self._at.channel, str(message["ts"])))
+        return found
 
     async def _replies(self, **bounds: Any) -> AsyncIterator[Mapping[str, Any]]:
         """The thread's messages between `oldest` and `latest`, oldest first."""

@@ -39,6 +39,7 @@ class Reply:
 
     begun: some text of this attempt was handed out. finished: no more text will come.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
+    inherited: indexes of parts that a former process announced or posted.
     """
 
     def __init__(self, limits: Limits, posted: Sequence[Posted] = ()) -> None:
@@ -47,7 +48,7 @@ class Reply:
         self.finished = False
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
-        self._inherited = frozenset(post.index for post in posted)
+        self.inherited = frozenset(post.index for post in posted)
         self._shown: dict[int, str] = {}  # what is surely visible
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
@@ -75,7 +76,12 @@ class Reply:
             self._unseen = (self._unseen[0] if self._unseen else now, now)
 
     def finish(self, notice: str = "") -> None:
-        """The answer is complete. notice: shown in a paragraph of its own beneath the text."""
+        """The answer is complete; saying so again changes nothing.
+
+        notice: shown in a paragraph of its own beneath the text.
+        """
+        if self.finished:
+            return
         self._settle()
         self.finished = True
         self._notice = clean(notice)
@@ -125,6 +131,15 @@ class Reply:
         self.uncertain.discard(index)
         if part is not None:
             self._ids[index] = part
+
+    def recheck(self) -> None:
+        """What the messages show is in doubt: every part of the finished reply is due again."""
+        self._shown.clear()
+        self._settled = 0
+
+    def message(self, index: int) -> PartId | None:
+        """The message that shows a part of the finished reply; None when it has no such part."""
+        return self._ids.get(index) if index < len(self._final) else None
 
     def shrink(self) -> bool:
         """The platform refused the size: split what isn't settled at 3/4. False: small enough."""
@@ -226,7 +241,7 @@ class Reply:
         index, text = self._settled, self._interim
         if not text or self._shown.get(index, "").rstrip() == text.rstrip():
             return None
-        if index in self._inherited and index in self._ids:
+        if index in self.inherited and index in self._ids:
             return None
         if (wait := self._gap(now)) > _ROUNDING:
             return wait

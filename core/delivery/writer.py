@@ -19,7 +19,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 PATIENCE = 15 * 60.0
 """Seconds for which the final text is tried before the reply is given up."""
 QUIESCENCE = 3.0
-"""Seconds after which a post whose answer was lost is visible to a search, if it landed."""
+"""Seconds after which a post whose answer was lost is nearly always visible, if it landed."""
+SETTLING = 20.0
+"""Seconds after which a call that was cut off (by a time-out, or with the process that made it)
+surely takes no effect any more."""
 
 _T = TypeVar("_T")
 
@@ -69,6 +72,8 @@ class Writer:
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
         self._lost_at = now()  # when a post's answer was lost last
+        self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
+        self._doubt = now() if reply.inherited else None  # when a call was cut off last
 
     def wake(self) -> None:
         """The reply has more text or is finished. Never blocks."""
@@ -81,9 +86,21 @@ class Writer:
 
         A call that never returns would hang this for ever: the adapter's own timeouts have to turn
         it into Unreachable. Cancelling leaves at most one call whose outcome is unknown.
+        When a call was cut off on the way, what it carried may still land on top of the final
+        text: then everything is made sure of once more when that can't happen any longer.
         Raises: PartGone, Undeliverable (also when the final text was tried for `patience`
         seconds), and whatever the journal raises.
         """
+        await self._show()
+        while self._doubt is not None:
+            await asyncio.sleep(max(0.0, self._doubt + SETTLING - self._now()))
+            self._doubt = None
+            await self._remove_twins()
+            self._reply.recheck()
+            await self._show()
+
+    async def _show(self) -> None:
+        """Write until the finished reply is shown and nothing of a former process is left."""
         while not self._reply.done:
             self._check_patience()
             now = self._now()
@@ -118,8 +135,10 @@ class Writer:
             log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
         except Unreachable:
             self._reply.failed(delivery, self._now())
+            self._doubt = self._now()
             if delivery.part is None:
-                self._lost_at = self._now()
+                self._lost_at = self._doubt
+                self._ambiguous.add(delivery.index)
                 self._reply.uncertain.add(delivery.index)
             await self._pause("delivery.unreachable", part=delivery.index)
         except TooLarge as error:
@@ -156,9 +175,10 @@ class Writer:
         quiet = self._lost_at + self._quiescence - self._now()
         if quiet > 0:
             await asyncio.sleep(quiet)
-        tried, part = await self._attempt(self._thread.find(self._post_key(index)))
+        tried, found = await self._attempt(self._thread.find(self._post_key(index)))
         if not tried:
             return
+        part = found[0] if found else None
         if part is not None:
             await self._journal.posted(index, part)
         self._reply.found(index, part)
@@ -179,6 +199,19 @@ class Writer:
                     self._check_patience()
         except Undeliverable:
             log.warning("delivery.leftover_stays", parts=len(self._reply.leftover))
+
+    async def _remove_twins(self) -> None:
+        """Remove posts that were taken for lost and landed late, where that can be done."""
+        if not (isinstance(self._thread, FindsPost) and isinstance(self._thread, RemovesPart)):
+            return
+        for index in sorted(self._ambiguous):
+            found = None
+            while found is None:
+                _, found = await self._attempt(self._thread.find(self._post_key(index)))
+            for part in found:
+                removed = part == self._reply.message(index)
+                while not removed:
+                    removed, _ = await self._attempt(self._thread.remove(part))
 
     async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
         """A call beside the reply's own; (False, None) after a pause when it should be repeated."""

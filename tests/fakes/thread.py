@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import DeliveryError, PartGone, RateLimited, TooLarge
@@ -86,7 +86,7 @@ class FakeThread:
         self._busy: set[str] = set()
         self.calls: list[Call] = []
         self.states: dict[PartId, list[tuple[float, str]]] = {}
-        self.keys: dict[str, PartId] = {}
+        self.made: dict[PartId, str] = {}
         self.gone: set[PartId] = set()
 
     @property
@@ -103,7 +103,7 @@ class FakeThread:
 
         def land() -> None:
             self.states[part] = [(now(), text)]
-            self.keys.setdefault(key, part)
+            self.made[part] = key
 
         await self._call("post", key, None, text, land)
         return part
@@ -152,10 +152,9 @@ class AbleThread(FakeThread):
 
     lag = 2.0
 
-    async def find(self, key: str) -> PartId | None:
+    async def find(self, key: str) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
-        part = self.keys.get(key)
-        return part if part and now() >= self.states[part][0][0] + self.lag else None
+        return [part for part, made in self.made.items() if made == key and part not in self.gone]
 
     async def remove(self, part: PartId) -> None:
         await asyncio.sleep(self._latency())

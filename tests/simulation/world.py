@@ -61,9 +61,12 @@ class Weather:
     api: float = 0.15
     store: float = 0.03
     unacknowledged: float = 0.15
+    late: float = 0.5  # of the calls that a crash or a lost connection cut off
 
 
-CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0)
+CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
+LATEST = 12.0
+"""Seconds after which a call that was cut off can still take effect."""
 
 
 @dataclass(slots=True)
@@ -113,6 +116,11 @@ class World:
             return False
         self.hits[what] += 1
         return True
+
+    def later(self, land: Callable[[], None]) -> None:
+        """A call was cut off on its way: it may take effect all the same, at some later time."""
+        if self.happens("late"):
+            asyncio.get_running_loop().call_later(self.rng.uniform(0.5, LATEST), land)
 
     def process(self) -> "Process":
         """A new process on what the last one left."""
@@ -180,10 +188,10 @@ class SimThread:
 
         await self._call("edit", land)
 
-    async def find(self, key: str) -> PartId | None:
+    async def find(self, key: str) -> Sequence[PartId]:
         found = [p for p, m in self._world.messages.items() if m.key == key and not m.gone]
         await self._call("find", lambda: None)
-        return found[0] if found else None
+        return found
 
     async def remove(self, part: PartId) -> None:
         def land() -> None:
@@ -202,11 +210,16 @@ class SimThread:
     async def _call(self, name: str, land: Callable[[], None]) -> None:
         world = self._world
         await world.passes(f"before {name}", self._life)
-        await asyncio.sleep(world.rng.uniform(0.02, 0.4))
-        await world.passes(f"during {name}", self._life)
+        try:
+            await asyncio.sleep(world.rng.uniform(0.02, 0.4))
+            await world.passes(f"during {name}", self._life)
+        except (Dead, asyncio.CancelledError):
+            world.later(land)
+            raise
         if world.happens("refused"):
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
         if world.happens("lost_before"):
+            world.later(land)
             raise Unreachable("lost before")
         land()
         await world.passes(f"behind {name}", self._life)

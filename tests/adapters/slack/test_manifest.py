@@ -116,7 +116,7 @@ async def test_the_manifest_is_enough_in_every_kind_of_conversation(
             await thread.status("is thinking…")
             part = await thread.post("three", "1:0")
             await thread.edit(part, "four")
-            assert await thread.find("1:0") == part
+            assert await thread.find("1:0") == [part]
             assert slack.record.visible(channel, root) == ["four"]
             await thread.remove(part)
             say("alice", channel, "five", thread_ts=root)

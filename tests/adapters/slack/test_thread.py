@@ -93,9 +93,8 @@ async def test_a_post_whose_answer_was_lost_is_found(
     with pytest.raises(Unreachable):
         await thread.post("one", "1:0")
     assert len(slack.record.called_with("chat.postMessage")) == 1, "a library sent it again"
-    found = await thread.find("1:0")
-    assert found is not None
-    assert await thread.find("1:1") is None
+    (found,) = await thread.find("1:0")
+    assert not await thread.find("1:1")
     await thread.edit(found, "one and a half")
     assert slack.record.visible("general", root) == ["one and a half"]
 
@@ -106,7 +105,7 @@ async def test_a_strangers_copy_of_our_metadata_is_not_our_post(
     part = await thread.post("one", "1:0")
     ts = part.split(":")[1]
     slack.workspace.posts[ts] = replace(slack.workspace.posts[ts], user="U0ALICE000")
-    assert await thread.find("1:0") is None
+    assert not await thread.find("1:0")
 
 
 async def test_what_was_deleted_is_gone(slack: SlackServer, thread: SlackThread, root: str) -> None:

@@ -162,6 +162,16 @@ def test_a_failed_attempt_can_be_dropped_while_nothing_was_shown() -> None:
         reply.restart()
 
 
+def test_finishing_twice_is_finishing_once() -> None:
+    reply = Reply(limits())
+    reply.add("text")
+    reply.finish("_note_")
+    shown = show_all(reply, 0.0)
+    reply.finish("_note_")
+    assert reply.done
+    assert [delivery.text for delivery in shown] == ["text\n\n_note_"]
+
+
 def test_a_former_process_s_messages_are_edited() -> None:
     old = [Posted(index, PartId(f"old{index}")) for index in range(3)]
     reply = Reply(limits(size=300), old)

@@ -143,7 +143,7 @@ def test_without_a_search_the_same_key_is_posted_again() -> None:
 
     run(main())
     assert thread.visible == ["text"]
-    assert [call.name for call in thread.calls] == ["post"] * 3
+    assert [call.name for call in thread.calls] == ["post"] * 3 + ["edit"]
 
 
 @pytest.mark.parametrize("there", [True, False])
