@@ -22,7 +22,7 @@ def test_an_edit_that_lands_after_the_final_text_is_put_right() -> None:
     thread = AbleThread(faults=(None, LOST))
 
     async def main() -> None:
-        asyncio.get_running_loop().call_later(15.0, lands, thread, "m0", "a")
+        asyncio.get_running_loop().call_later(12.0, lands, thread, "m0", "a")
         await Session(thread).stream(["a ", "b ", "c"], pause=1.5)
 
     run(main())
