@@ -42,6 +42,7 @@ class Writer:
 
     key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
     now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
+    settling: everything is shown; only what was cut off on the way is being waited out.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Writer:
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
+        self.settling = False
 
     def wake(self) -> None:
         """The reply has more text or is finished. Never blocks."""
@@ -93,7 +95,9 @@ class Writer:
         """
         await self._show()
         while self._doubt is not None:
+            self.settling = True
             await asyncio.sleep(max(0.0, self._doubt + SETTLING - self._now()))
+            self.settling = False
             self._doubt = None
             await self._remove_twins()
             self._reply.recheck()

@@ -107,6 +107,11 @@ class Answering:
         self._interrupted = False
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
+    @property
+    def settling(self) -> bool:
+        """Everything is committed and shown; another process can settle it as well."""
+        return self._writer.settling
+
     def interrupt(self) -> None:
         """Stop asking and say so under what is visible; the turn will be claimed again."""
         if self._asker and not self._asker.done() and not self._committing:

@@ -18,6 +18,7 @@ from core.types import Prompt
 log = structlog.get_logger()
 
 _POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
+_LOOK = 0.5  # seconds between two looks at what still runs while stopping
 _FAREWELL = 5.0  # seconds that interrupted turns have to say so
 
 
@@ -72,8 +73,12 @@ class Engine:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
         self._stopping = True
         self._wake.set()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=grace)
+        end = self._means.now() + grace
+        while self._running and (left := end - self._means.now()) > 0:
+            for task, answering in self._running.items():
+                if answering.settling:
+                    task.cancel()
+            await asyncio.wait(set(self._running), timeout=min(left, _LOOK))
         for answering in self._running.values():
             answering.interrupt()
         if self._running:

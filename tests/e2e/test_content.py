@@ -167,9 +167,12 @@ async def test_all_parameters_are_sent_and_all_candidates_are_stored(
         "top_p": 0.9,
     }
     with sqlite3.connect(tmp_path / "threadseek.db") as connection:
-        row = connection.execute("SELECT text, candidates, reasoning, verdict FROM turn").fetchone()
+        row = connection.execute(
+            "SELECT answer, candidates, reasoning, verdict FROM turn"
+        ).fetchone()
         outcome = dict(zip(("answer", "candidates", "reasoning", "verdict"), row, strict=True))
     assert len(json.loads(outcome["candidates"])) == 3
+    assert outcome["answer"] == "one answer"
     assert "hm" in outcome["reasoning"]
 
 

@@ -200,6 +200,23 @@ def test_a_full_disk_at_the_end_delays_the_commit_and_not_the_answer() -> None:
     run(main())
 
 
+def test_a_stop_does_not_wait_for_an_answer_to_settle() -> None:
+    async def main() -> None:
+        bench = Bench(LONG)
+        await bench.killed_after(4.0, prompt("hi"))
+        async with bench.process(grace=20.0):
+            await asyncio.sleep(11.0)
+            assert bench.platform.screen().visible == [LONG_TEXT]
+            stopping = now()
+        assert now() - stopping < 2.0
+        async with bench.process():
+            await asyncio.sleep(30.0)
+        assert bench.platform.screen().visible == [LONG_TEXT]
+        assert len(bench.api.requests) == 2
+
+    run(main())
+
+
 def test_a_turn_longer_than_its_lease_is_answered_once() -> None:
     async def main() -> None:
         bench = Bench([*words(*(f"w{number} " for number in range(40)), pause=5.0)])
