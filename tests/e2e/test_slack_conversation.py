@@ -123,7 +123,8 @@ async def test_direct_messages_and_suggested_prompts(
         expected = ["Question 1 was: hello there"]
         await slack.wait_for(lambda: answers(slack, channel, root) == expected, 10)
         slack.workspace.say("bob", channel, "again", thread_ts=root)
-        await slack.wait_for(lambda: len(answers(slack, channel, root)) == 2, 10)
+        await last_answer(slack, channel, root, "Question 2 was: again")
+    assert len(answers(slack, channel, root)) == 2
     calm(slack)
 
 

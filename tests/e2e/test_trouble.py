@@ -109,6 +109,7 @@ async def test_slack_away_at_the_start_comes_back(
         await service.printed("Slack          connected as")
         root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
         await slack.wait_for(lambda: answers(slack, channel, root), 15)
+    assert len(answers(slack, channel, root)) == 1
 
 
 async def test_slack_away_for_a_while_is_seen_and_what_was_asked_is_answered(
@@ -134,6 +135,7 @@ async def test_slack_away_for_a_while_is_seen_and_what_was_asked_is_answered(
             await becomes(session, 200)
         slack.deliverer.again(slack.deliverer.of(root)[0].event_id)
         await slack.wait_for(lambda: answers(slack, channel, root), 15)
+    assert len(answers(slack, channel, root)) == 1
 
 
 async def test_http_events_without_a_secret_are_never_served(

@@ -121,6 +121,7 @@ async def test_failing_suggestions_trouble_nobody(
     await slack.wait_for(lambda: slack.record.called_with("assistant.threads.setSuggestedPrompts"))
     slack.workspace.say("alice", slack.workspace.direct("alice"), "hello")
     await slack.wait_for(lambda: inbox.taken)
+    assert [prompt.text for prompt in inbox.taken] == ["hello"]
 
 
 async def test_who_we_are_is_asked_once(

@@ -52,6 +52,7 @@ async def test_slack_goes_away_for_a_while(
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)
     slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
     await slack.wait_for(lambda: inbox.taken)
+    assert [prompt.text for prompt in inbox.taken] == ["back?"]
 
 
 async def test_a_dead_address_is_not_dialled_for_ever(
@@ -65,6 +66,7 @@ async def test_a_dead_address_is_not_dialled_for_ever(
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)
     slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
     await slack.wait_for(lambda: inbox.taken)
+    assert [prompt.text for prompt in inbox.taken] == ["back?"]
 
 
 async def test_closing_finishes_what_is_in_work_and_leaves_no_task(
@@ -115,6 +117,7 @@ async def test_dialling_somebody_who_never_answers_ends(
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)
     slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
     await slack.wait_for(lambda: inbox.taken)
+    assert [prompt.text for prompt in inbox.taken] == ["back?"]
     hole.close()
     await hole.wait_closed()
 

@@ -119,8 +119,11 @@ async def test_a_slow_consumer_is_not_a_stall() -> None:
         serving(saying(HEAD, *body)) as raw,
         DeepSeek(options(raw, progress_timeout=0.1, first_token_timeout=0.1)) as client,
     ):
-        async for _ in client.stream(HELLO):
+        text = ""
+        async for chunk in client.stream(HELLO):
+            text += chunk.text
             await asyncio.sleep(0.15)
+    assert text == "ab"
 
 
 async def test_a_whole_answer_may_be_silent_for_longer() -> None:

@@ -70,7 +70,7 @@ async def test_closing_the_stream_closes_the_connection() -> None:
     async with serving(endless) as raw, DeepSeek(options(raw)) as client:
         async with aclosing(client.stream(HELLO)) as stream:
             await anext(stream)
-        await asyncio.wait_for(raw.gone.wait(), 0.5)
+        assert await asyncio.wait_for(raw.gone.wait(), 0.5)
 
 
 @pytest.mark.parametrize("silent", [False, True])
