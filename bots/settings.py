@@ -238,7 +238,7 @@ def _gather(
     values: dict[str, str] = {}
     origins: dict[str, str] = {}
     try:
-        from_file = dotenv_values(dotenv) if dotenv.is_file() else {}
+        from_file = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{dotenv}: can't be read ({error}): make it a readable UTF-8 text file")
         from_file = {}

@@ -132,3 +132,11 @@ def test_slips_of_the_pen_are_pointed_out() -> None:
     (warning,) = loaded(DEEPSEEK_APIKEY="x", UNRELATED="y").warnings
     assert "DEEPSEEK_APIKEY" in warning
     assert "did you mean DEEPSEEK_API_KEY?" in warning
+
+
+def test_a_value_in_the_file_is_taken_as_it_stands(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("DEEPSEEK_API_KEY=sk-${HOME}-x\n")
+    key = loaded(dotenv, HOME="/root").settings.deepseek_api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-${HOME}-x"
