@@ -118,6 +118,8 @@ def test_hold_back_is_bounded() -> None:
     assert len(text) - undecided(text) == 0
     assert undecided("see [the docs](https://a.exa") == 4
     assert undecided("mail @her") == 5
+    assert undecided("a `b`") == 2  # another backtick would undo it
+    assert undecided("a `b` ") == 6
     assert undecided("```p") == 0
 
 
