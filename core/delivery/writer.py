@@ -236,7 +236,7 @@ class Writer:
         self._failures += 1
         pause = longest * self._random()
         log.warning(event, part=part, failures=self._failures, pause=round(pause, 3))
-        await asyncio.sleep(pause)
+        await self._sleep(pause)
 
     def _check_patience(self) -> None:
         """Give up on a finished reply that can't be shown for too long."""

@@ -63,3 +63,16 @@ def test_nothing_is_sent_again_when_nothing_was_cut_off() -> None:
 
     run(main())
     assert [call.name for call in thread.calls] == ["post", "edit"]
+
+
+def test_the_end_of_the_text_ends_the_pause_after_an_outage() -> None:
+    thread = AbleThread(faults=(None, *[LOST] * 8))
+
+    async def main() -> None:
+        session = Session(thread)
+        await session.stream([f"w{number} " for number in range(45)], pause=1.0)
+
+    run(main())
+    whole = "".join(f"w{number} " for number in range(45))
+    first = next(at for at, text in thread.states[PartId("m0")] if text == whole)
+    assert first < 46.0
