@@ -1,0 +1,1 @@
+"""Discord: gateway events and interactions in, messages rewritten in place out."""
