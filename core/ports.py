@@ -128,6 +128,15 @@ class Turn:
     outcome: Outcome | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A conversation as its newest turn left it. address, sequence: as in that turn's prompt."""
+
+    thread: ThreadKey
+    address: str
+    sequence: str
+
+
 class Turns(Protocol):
     """The durable inbox and the life of its turns. Every method is one transaction.
 
@@ -167,6 +176,12 @@ class Turns(Protocol):
     async def waiting(self, thread: ThreadKey) -> int:
         """How many turns of this conversation are open, the one being answered included."""
 
+    async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
+        """The conversations with a turn received since then, newest first, `limit` at most.
+
+        since: seconds since the epoch, by our clock. For reading back what was missed while away.
+        """
+
 
 class History(Protocol):
     """The stored conversations."""
@@ -176,3 +191,9 @@ class History(Protocol):
 
     async def adopt(self, turn: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
         """Store what was said before the bot came: once, before the first turn's own messages."""
+
+    async def restart(self, thread: ThreadKey) -> bool | None:
+        """Start afresh: nothing said so far is sent to the model again.
+
+        None: there is no such conversation. False: a turn of it is open, so nothing was changed.
+        """

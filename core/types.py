@@ -39,6 +39,8 @@ class Prompt:
     address: what the adapter needs to answer here, opaque to everyone else. Stored.
     files: names of attachments, which the model does not see.
     follow_up: not addressed to the bot by name; counts only in a conversation it already has.
+    late: found too long after it was asked, by reading the platform's history back: gets one
+        line instead of an answer.
     """
 
     platform: str
@@ -51,6 +53,7 @@ class Prompt:
     address: str
     files: tuple[str, ...] = ()
     follow_up: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

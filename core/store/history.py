@@ -6,9 +6,10 @@ Plain functions over a connection, one transaction each.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, false, func, insert, select, update
+from sqlalchemy import Connection, Label, false, func, insert, select, update
 
 from core.ports import Turn
+from core.store.inbox import waiting
 from core.store.leases import holds, lost
 from core.store.schema import conversation, message, turn
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
@@ -73,17 +74,12 @@ def append(
 
     Raises LostClaim.
     """
-    end = (
-        select(func.coalesce(func.max(message.c.position) + 1, 0))
-        .where(message.c.conversation_id == conversation.c.id)
-        .scalar_subquery()
-    )
     spoken = bool(entries) or turn_id is not None
     row = conn.execute(
         update(conversation)
         .where(holds(claimed))
         .values(**asdict(memory), fresh=false() if spoken else conversation.c.fresh)
-        .returning(conversation.c.id, end.label("end"))
+        .returning(conversation.c.id, _end())
     ).first()
     if row is None:
         raise lost(conn, claimed)
@@ -96,3 +92,32 @@ def append(
                 for position, entry in enumerate(entries, row.end)
             ],
         )
+
+
+def restart(conn: Connection, thread: ThreadKey) -> bool | None:
+    """Send nothing said so far to the model again; what is stored stays, and so does the ratio.
+
+    None: there is no such conversation. False: a turn of it is open, so nothing was changed:
+    its answer will be stored with the memory that it was asked with.
+    """
+    here = conversation.c.thread == thread
+    # Locked first, so that no turn is claimed between the look and the change.
+    row = conn.execute(select(conversation.c.ratio, _end()).where(here).with_for_update()).first()
+    if row is None:
+        return None
+    if waiting(conn, thread):
+        return False
+    # told: whoever starts afresh knows that the beginning is left out.
+    memory = Memory(start=row.end, ratio=row.ratio, told=True)
+    conn.execute(update(conversation).where(here).values(**asdict(memory), fresh=false()))
+    return True
+
+
+def _end() -> Label[int]:
+    """The position after the last message of a conversation, as `end`."""
+    return (
+        select(func.coalesce(func.max(message.c.position) + 1, 0))
+        .where(message.c.conversation_id == conversation.c.id)
+        .scalar_subquery()
+        .label("end")
+    )

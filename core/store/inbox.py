@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from core.lifecycle import State
-from core.ports import Posted, Turn
+from core.ports import Posted, Recent, Turn
 from core.store.outcomes import outcome_of
 from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
@@ -53,6 +53,7 @@ def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
         "address": prompt.address,
         "files": prompt.files,
         "follow_up": prompt.follow_up,
+        "late": prompt.late,
         "asked_at": prompt.asked_at,
         "state": State.RECEIVED,
         "received_at": now,
@@ -142,6 +143,52 @@ def waiting(conn: Connection, thread: ThreadKey) -> int:
     return conn.execute(statement).scalar_one()
 
 
+def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
+    """The conversations of a platform with a turn received at `since` or later, newest first."""
+    return tuple(
+        Recent(ThreadKey(row.thread), row.address, row.sequence)
+        for row in conn.execute(recent_turns(platform, since, limit))
+    )
+
+
+def recent_turns(platform: str, since: float, limit: int) -> Select[tuple[str, str, str]]:
+    """Thread, address and sequence of the newest turn of each; one read of two indexes.
+
+    The conversations are found by the age of their turns; the newest turn, which may be older
+    than `since`, by the order within each.
+    """
+    # Materialized: else SQLite walks every turn in the order of the conversations to group them.
+    found = (
+        select(turn.c.conversation_id, turn.c.received_at)
+        .where(turn.c.received_at >= since)
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    lately = (
+        select(found.c.conversation_id, func.max(found.c.received_at).label("at"))
+        .group_by(found.c.conversation_id)
+        .subquery("lately")
+    )
+    other = turn.alias("other")
+    newest = (
+        select(other.c.id)
+        .where(other.c.conversation_id == conversation.c.id)
+        .order_by(other.c.sequence.desc(), other.c.id.desc())
+        .limit(1)
+        .correlate(conversation)
+        .scalar_subquery()
+    )
+    return (
+        select(conversation.c.thread, turn.c.address, turn.c.sequence)
+        .select_from(lately)
+        .join(conversation, conversation.c.id == lately.c.conversation_id)
+        .join(turn, turn.c.id == newest)
+        .where(conversation.c.platform == platform)
+        .order_by(lately.c.at.desc(), conversation.c.id.desc())
+        .limit(limit)
+    )
+
+
 def _free(now: float) -> ColumnElement[bool]:
     """No live lease."""
     return or_(conversation.c.owner.is_(None), conversation.c.lease_until < now)
@@ -162,6 +209,7 @@ def _turn(
         address=row.address,
         files=tuple(row.files),
         follow_up=row.follow_up,
+        late=row.late,
     )
     return Turn(
         id=row.id,

@@ -23,12 +23,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0001"
+REVISION = "0002"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -113,6 +114,7 @@ turn = Table(
     Column("address", Words, nullable=False),
     Column("files", WordList, nullable=False),
     Column("follow_up", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False, server_default=false()),
     Column("asked_at", Double, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
@@ -138,11 +140,14 @@ turn = Table(
 )
 
 _open = turn.c.settled_at.is_(None)
+# settled_at, always NULL here, makes this index hold all that looking for open turns reads: so it
+# costs less than ix_turn_in_order, and SQLite does not walk the settled turns of a conversation.
 Index(
     "ix_turn_open_in_order",
     turn.c.conversation_id,
     turn.c.sequence,
     turn.c.id,
+    turn.c.settled_at,
     sqlite_where=_open,
     postgresql_where=_open,
 )
@@ -153,6 +158,9 @@ Index(
     sqlite_where=_open,
     postgresql_where=_open,
 )
+# Over every turn: who talked to us lately, and where each of these conversations has come to.
+Index("ix_turn_in_order", turn.c.conversation_id, turn.c.sequence, turn.c.id)
+Index("ix_turn_by_age", turn.c.received_at, turn.c.conversation_id)
 
 # The platform messages of a reply. part_id NULL: about to be posted, or its id was lost.
 part = Table(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from core.lifecycle import State
-from core.ports import Turn
+from core.ports import Recent, Turn
 from core.store import claims, history, inbox, leases
 from core.store.database import Database
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
@@ -63,6 +63,10 @@ class SqlTurns:
         """How many turns of this conversation are open, the one being answered included."""
         return await self._database.read(inbox.waiting, thread)
 
+    async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
+        """The conversations with a turn received since then, newest first, `limit` at most."""
+        return await self._database.read(inbox.recent, platform, since, limit)
+
     async def take_over(self, platforms: Sequence[str]) -> int:
         """At the start of a service: free what a process that died held; returns how many.
 
@@ -86,3 +90,7 @@ class SqlHistory:
     async def adopt(self, turn: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
         """Store what was said before the bot came: once, before the first turn's own messages."""
         await self._database.write(history.adopt, turn, earlier, memory)
+
+    async def restart(self, thread: ThreadKey) -> bool | None:
+        """Start afresh. None: no such conversation; False: a turn is open, nothing was changed."""
+        return await self._database.write(history.restart, thread)

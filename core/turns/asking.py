@@ -126,6 +126,8 @@ class Asking:
         Raises: StoreError.
         """
         prompt = self._turn.prompt
+        if prompt.late:
+            return await self._said(notices.LATE)
         if not prompt.text.strip():
             return await self._said(notices.ONLY_FILES if prompt.files else notices.HELP)
         conversation = await self._conversation()

@@ -14,6 +14,7 @@ HELP = (
 ONLY_FILES = (
     "I can't open attachments, only read text. Paste the part that matters and I'll look at it."
 )
+LATE = "I was away when this was asked. Ask me again if it still matters."
 INTERRUPTED = "_I am being restarted; this answer goes on as soon as I am back._"
 LEFT_OUT = "_This conversation has grown long: I no longer see its beginning._"
 GIVEN_UP = "I was interrupted {attempts} times while answering this and stopped trying."

@@ -24,3 +24,7 @@ class FixedHistory:
     async def adopt(self, turn: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
         """Add earlier messages."""
         self._threads[turn.prompt.thread] = tuple(earlier)
+
+    async def restart(self, thread: ThreadKey) -> bool | None:
+        """Forget what is stored."""
+        return None if self._threads.pop(thread, None) is None else True

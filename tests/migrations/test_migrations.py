@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import logging
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -23,9 +24,11 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from core.errors import StoreBusy, StoreUnusable
+from core.lifecycle import State
 from core.store.database import Database
 from core.store.migrate import SCRIPTS, config, migrate, migrate_file, stored_revision
 from core.store.schema import REVISION, metadata, turn
+from tests.core.store.making import SPOKEN, opened
 
 NEXT = '''"""Something that comes after."""
 
@@ -69,6 +72,21 @@ def scripts_with_next(directory: Path, then: str = "") -> Path:
     script = NEXT.format(revision=REVISION, then=then)
     (scripts / "versions" / "next.py").write_text(script)
     return scripts
+
+
+def make_first(path: Path) -> None:
+    """A file as the first version made it."""
+    migrate_file(path, locked=False, head="0001")
+
+
+def put_turn(path: Path) -> None:
+    """An open turn of the first conversation, as the first version wrote it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO turn (conversation_id, identity, sequence, author, text, address, files,"
+            " follow_up, asked_at, state, attempts, reason, received_at)"
+            " VALUES (1, 'i1', 's1', 'Ann', 'hello', '{}', '[]', 0, 1.0, 'received', 0, '', 1.0)"
+        )
 
 
 def put_conversation(path: Path, *, count: int = 1) -> None:
@@ -120,12 +138,27 @@ def definitions(path: Path) -> dict[str, set[str]]:
         rows = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
         ).fetchall()
-    return {name: {line.strip(" ,\t") for line in sql.split("\n")} for name, sql in rows}
+    # What a table was made with has a line each, a column that came later only its comma.
+    return {
+        name: {line.strip(" ,\t") for line in re.split(r"\n|, (?=\w+ [A-Z]+ DEFAULT)", sql)}
+        for name, sql in rows
+    }
 
 
 def test_the_revision_in_the_code_is_the_newest_script(path: Path) -> None:
     with connected(path) as connection:
         assert ScriptDirectory.from_config(config(connection)).get_heads() == [REVISION]
+
+
+def test_one_step_down_is_the_first_version_again(path: Path, tmp_path: Path) -> None:
+    migrate(url_of(path))
+    put_conversation(path)
+    with connected(path) as connection:
+        command.downgrade(config(connection), "0001")
+    first = tmp_path / "first.db"
+    make_first(first)
+    assert definitions(path) == definitions(first)
+    assert contents(path) == (1, 1)
 
 
 def test_down_to_nothing_and_up_again(path: Path) -> None:
@@ -142,26 +175,46 @@ def test_down_to_nothing_and_up_again(path: Path) -> None:
 def test_an_older_file_is_backed_up_and_upgraded_with_all_it_holds(
     path: Path, tmp_path: Path
 ) -> None:
-    migrate(url_of(path))
+    make_first(path)
     put_conversation(path, count=3)
+    migrate(url_of(path))
+    first = path.with_name("t.db.0001.backup")
+    assert stored_revision(path) == REVISION
+    assert stored_revision(first) == "0001"
     migrate_file(path, locked=False, scripts=scripts_with_next(tmp_path), head="next")
-    backup = path.with_name(f"t.db.{REVISION}.backup")
+    second = path.with_name(f"t.db.{REVISION}.backup")
     assert stored_revision(path) == "next"
-    assert stored_revision(backup) == REVISION
-    assert contents(path) == contents(backup) == (3, 1)
-    assert backup.stat().st_mode & 0o777 == 0o600
+    assert stored_revision(second) == REVISION
+    assert contents(path) == contents(first) == contents(second) == (3, 1)
+    assert {backup.stat().st_mode & 0o777 for backup in (first, second)} == {0o600}
+
+
+async def test_a_service_goes_on_with_what_the_first_version_left_open(path: Path) -> None:
+    make_first(path)
+    put_conversation(path)
+    put_turn(path)
+    async with opened(path) as store:
+        claimed = await store.claim()
+        assert (claimed.prompt.identity, claimed.prompt.late) == ("i1", False)
+        await store.say(claimed)
+        await store.turns.finish(claimed, State.SETTLED)
+        kept = await store.history.load(claimed.prompt.thread)
+        assert [entry.content for entry in kept.messages] == [
+            "hello",
+            *(entry.content for entry in SPOKEN),
+        ]
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
-    migrate(url_of(path))
+    make_first(path)
     put_conversation(path)
+    before = definitions(path)
     scripts = scripts_with_next(tmp_path, then='op.execute("SELECT 1 FROM nowhere")')
     with pytest.raises(StoreUnusable, match="nowhere"):
         migrate_file(path, locked=False, scripts=scripts, head="next")
-    assert stored_revision(path) == REVISION
+    assert stored_revision(path) == "0001", "not even the step before the one that failed"
     assert contents(path) == (1, 1)
-    with connected(path) as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert definitions(path) == before
 
 
 def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
@@ -210,24 +263,28 @@ def test_many_migrate_at_once(path: Path) -> None:
 def test_a_file_in_use_is_not_migrated_but_a_current_one_needs_no_lock(
     path: Path, tmp_path: Path
 ) -> None:
-    migrate(url_of(path))
-    scripts = scripts_with_next(tmp_path)
-    with path.with_name("t.db.lock").open("r+") as lock:
+    make_first(path)
+    current = tmp_path / "current.db"
+    migrate(url_of(current))
+    with (
+        path.with_name("t.db.lock").open("r+") as lock,
+        current.with_name("current.db.lock").open("r+") as other,
+    ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        migrate(url_of(path))
+        fcntl.flock(other, fcntl.LOCK_EX)
+        migrate(url_of(current))
         with pytest.raises(StoreUnusable, match="in use by process"):
-            migrate_file(path, locked=False, scripts=scripts, head="next", patience=0.1)
-    assert stored_revision(path) == REVISION
+            migrate_file(path, locked=False, patience=0.1)
+    assert stored_revision(path) == "0001"
 
 
-def test_a_locked_file_is_busy(path: Path, tmp_path: Path) -> None:
-    migrate(url_of(path))
-    scripts = scripts_with_next(tmp_path)
+def test_a_locked_file_is_busy(path: Path) -> None:
+    make_first(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusy, match="stayed locked"):
-            migrate_file(path, locked=False, scripts=scripts, head="next", patience=0.1)
-    assert stored_revision(path) == REVISION
+            migrate_file(path, locked=False, patience=0.1)
+    assert stored_revision(path) == "0001"
 
 
 def test_alembic_leaves_logging_alone(path: Path) -> None:
@@ -258,4 +315,7 @@ def test_the_schema_fits_postgresql_too() -> None:
     tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     indexes = [str(CreateIndex(index).compile(dialect=dialect)) for index in turn.indexes]
     assert any('sequence TEXT COLLATE "C"' in table for table in tables)
-    assert ["WHERE settled_at IS NULL" in index for index in indexes] == [True, True]
+    assert (
+        sorted("WHERE settled_at IS NULL" in index for index in indexes) == [False] * 2 + [True] * 2
+    )
+    assert any("late BOOLEAN DEFAULT false NOT NULL" in table for table in tables)

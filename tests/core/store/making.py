@@ -4,9 +4,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Connection, Select, insert, text
+from sqlalchemy.dialects import sqlite
+
+from core.lifecycle import State
 from core.ports import History, Turn, Turns
 from core.store.database import Database
+from core.store.schema import conversation, turn
 from core.store.sql import SqlHistory, SqlTurns
 from core.types import Memory, Outcome, Prompt, Remembered, Role, ThreadKey, Usage, Verdict
 
@@ -91,3 +97,41 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncGenerator[Store
         _turns: Turns = store.turns
         _history: History = store.history
         yield store
+
+
+def settle_many(conn: Connection, count: int) -> None:
+    """Turns long settled, ten to a conversation; turn n was received n seconds after the epoch."""
+    conn.execute(
+        insert(conversation),
+        [
+            {"id": 1 + n, "platform": "slack", "thread": f"old {n}", "created_at": 1.0}
+            for n in range(count // 10)
+        ],
+    )
+    asked = prompt(0)
+    conn.execute(
+        insert(turn),
+        [
+            {
+                "conversation_id": 1 + n // 10,
+                "identity": f"old {n}",
+                "sequence": f"{n:06}",
+                "author": asked.author,
+                "text": asked.text,
+                "address": asked.address,
+                "files": [],
+                "follow_up": False,
+                "asked_at": 1.0,
+                "state": State.CANCELLED,
+                "received_at": float(n),
+                "settled_at": float(n),
+            }
+            for n in range(count)
+        ],
+    )
+
+
+def plan_of(conn: Connection, query: Select[Any]) -> list[str]:
+    """What SQLite does for the query, step by step."""
+    sql = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return [row.detail for row in conn.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]

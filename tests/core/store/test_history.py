@@ -95,6 +95,64 @@ async def test_adopting_ends_freshness_and_sets_the_memory(store: Store) -> None
     )
 
 
+async def test_a_restart_leaves_nothing_to_send_and_goes_on_behind_it(store: Store) -> None:
+    memory = Memory(ratio=1.25, speaker="Ann", several=True)
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.turns.answer(claimed, COMPLETE, SPOKEN, memory)
+    await store.turns.finish(claimed, State.SETTLED)
+    assert await store.history.restart(THREAD) is True
+    afresh = Memory(start=2, ratio=1.25, told=True)
+    assert await store.history.load(THREAD) == Conversation(THREAD, (), afresh, fresh=False)
+    assert await store.history.restart(THREAD) is True, "once more is no harm"
+    await store.turns.accept(prompt(2))
+    claimed = await store.claim()
+    await store.turns.answer(claimed, COMPLETE, (user(2),), afresh)
+    assert (await store.history.load(THREAD)).messages == (user(2),)
+
+    def positions(conn: Connection) -> list[int]:
+        return list(conn.execute(text("SELECT position FROM message ORDER BY 1")).scalars())
+
+    assert await store.database.read(positions) == [0, 1, 2], "what was said stays stored"
+
+
+async def test_a_restart_before_a_word_was_said_keeps_the_thread_before_unread(
+    store: Store,
+) -> None:
+    await store.turns.accept(prompt(1))
+    await store.turns.finish(await store.claim(), State.CANCELLED)
+    assert (await store.history.load(THREAD)).fresh
+    assert await store.history.restart(THREAD) is True
+    afresh = Conversation(THREAD, memory=Memory(told=True), fresh=False)
+    assert await store.history.load(THREAD) == afresh
+
+
+async def test_no_restart_without_a_conversation_or_under_an_answer(store: Store) -> None:
+    assert await store.history.restart(THREAD) is None
+    await answer(store, 1, *SPOKEN)
+    before = await store.history.load(THREAD)
+    await store.turns.accept(prompt(2))
+    assert await store.history.restart(THREAD) is False, "received"
+    claimed = await store.claim()
+    assert await store.history.restart(THREAD) is False, "claimed"
+    assert await store.history.load(THREAD) == before
+    await store.turns.answer(claimed, COMPLETE, (), before.memory)
+    assert await store.history.restart(THREAD) is False, "answered"
+    assert await store.history.load(THREAD) == before
+    await store.turns.accept(prompt(1, "other"))
+    await store.turns.finish(claimed, State.SETTLED)
+    assert await store.history.restart(THREAD) is True, "another conversation's turn is no matter"
+
+
+async def test_a_restart_is_of_one_conversation(store: Store) -> None:
+    await answer(store, 1, *SPOKEN)
+    before = await store.history.load(THREAD)
+    await store.turns.accept(prompt(1, "other"))
+    await store.turns.finish(await store.claim(), State.CANCELLED)
+    assert await store.history.restart(ThreadKey("other")) is True
+    assert await store.history.load(THREAD) == before
+
+
 async def test_a_window_is_one_clustered_range(store: Store) -> None:
     def plan(conn: Connection) -> list[str]:
         query = (

@@ -7,19 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, event, insert, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, event
 
 from core.lifecycle import State
 from core.ports import Posted
 from core.store import inbox
-from core.store.schema import conversation, turn
 from core.types import Memory, PartId, ThreadKey
-from tests.core.store.making import FULL, HERE, LEASE, SPOKEN, THREAD, Store, opened, prompt
+from tests.core.store.making import (
+    FULL,
+    HERE,
+    LEASE,
+    SPOKEN,
+    THREAD,
+    Store,
+    opened,
+    plan_of,
+    prompt,
+    settle_many,
+)
 
 
 async def test_a_prompt_comes_out_as_it_went_in(store: Store) -> None:
-    asked = prompt(1, text="Ünïcode 🙂\nline", files=("a.pdf", "b.png"))
+    asked = prompt(1, text="Ünïcode 🙂\nline", files=("a.pdf", "b.png"), late=True)
     assert await store.turns.accept(asked)
     claimed = await store.claim()
     assert claimed.prompt == asked
@@ -65,7 +74,7 @@ async def test_a_follow_up_needs_a_conversation(store: Store) -> None:
     assert not await store.turns.accept(prompt(1, follow_up=True))
     assert await store.free_turn() is None
     assert await store.turns.accept(prompt(2))
-    assert await store.turns.accept(prompt(3, follow_up=True))
+    assert await store.turns.accept(prompt(3, follow_up=True, late=True))
     assert not await store.turns.accept(prompt(3, follow_up=True))
     assert await store.turns.waiting(THREAD) == 2
 
@@ -183,13 +192,13 @@ async def test_everything_is_there_after_a_crash_at_each_step(path: Path) -> Non
 
 
 async def test_work_is_found_by_index_among_ten_thousand_settled_turns(store: Store) -> None:
-    await store.database.write(_settle_many, 10_000)
+    await store.database.write(settle_many, 10_000)
     await store.turns.accept(prompt(1))
-    age = await store.database.read(_plan, inbox.free_conversation(["slack", "web"], 5.0))
-    head = await store.database.read(_plan, inbox.head_turn(1))
+    age = await store.database.read(plan_of, inbox.free_conversation(["slack", "web"], 5.0))
+    head = await store.database.read(plan_of, inbox.head_turn(1))
     assert "ix_turn_open_by_age" in age[0]
     assert "conversation USING INTEGER PRIMARY KEY" in age[1]
-    assert "SEARCH turn USING INDEX ix_turn_open_in_order" in head[0]
+    assert "SEARCH turn USING COVERING INDEX ix_turn_open_in_order" in head[0]
     assert len(age) == 2, f"sorting or scanning: {age}"
     assert len(head) == 1, f"sorting or scanning: {head}"
     assert (await store.claim()).prompt == prompt(1)
@@ -211,40 +220,3 @@ async def test_few_statements_a_transaction(store: Store) -> None:
     await store.turns.accept(prompt(1))
     assert await store.database.write(counting(inbox.accept), prompt(2), 0.0)
     assert len(statements) == 1, statements
-
-
-def _settle_many(conn: Connection, count: int) -> None:
-    conn.execute(
-        insert(conversation),
-        [
-            {"id": 1 + n, "platform": "slack", "thread": f"old {n}", "created_at": 1.0}
-            for n in range(count // 10)
-        ],
-    )
-    asked = prompt(0)
-    conn.execute(
-        insert(turn),
-        [
-            {
-                "conversation_id": 1 + n // 10,
-                "identity": f"old {n}",
-                "sequence": f"{n:06}",
-                "author": asked.author,
-                "text": asked.text,
-                "address": asked.address,
-                "files": [],
-                "follow_up": False,
-                "asked_at": 1.0,
-                "state": State.CANCELLED,
-                "received_at": 1.0,
-                "settled_at": 2.0,
-            }
-            for n in range(count)
-        ],
-    )
-
-
-def _plan(conn: Connection, query: Select[Any]) -> list[str]:
-    """What SQLite does for the query, step by step."""
-    sql = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
-    return [row.detail for row in conn.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]

@@ -41,6 +41,7 @@ class Talk:
 
     turns: dict[int, Known] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    fresh: bool = True
     fence: int = 0
     held_until: float | None = None
 
@@ -50,7 +51,7 @@ class Talk:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """claims holds every claim ever made, the stale ones too."""
+    """claims: every claim ever made, the stale ones too. memories: what each found, by fence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +61,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = 1000.0
         self.talks = {thread: Talk() for thread in THREADS}
         self.claims: list[Turn] = []
+        self.memories: dict[tuple[str, int], Memory] = {}
 
     def run(self, fn: Callable[..., Any], *args: Any) -> Any:
         with ENGINE.begin() as conn:
@@ -113,6 +115,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert (claimed.outcome is not None) == (head.state is State.ANSWERED)
         assert claimed.fence == talk.fence
         self.claims.append(claimed)
+        kept = self.run(history.load, claimed.prompt.thread)
+        self.memories[claimed.prompt.thread, claimed.fence] = kept.memory
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -133,9 +137,11 @@ class StoreMachine(RuleBasedStateMachine):
         entry = Remembered(Role.ASSISTANT, f"{known.number} by {claim.fence}")
         outcome = Outcome(verdict=Verdict.COMPLETE, text=entry.content)
         allowed = holds and known.state in (State.CLAIMED, State.ANSWERED)
-        self.expect(allowed, claims.answer, claim, outcome, [entry], Memory(), self.now)
+        memory = self.memories[claim.prompt.thread, claim.fence]
+        self.expect(allowed, claims.answer, claim, outcome, [entry], memory, self.now)
         if allowed and known.state is State.CLAIMED:
             known.state = State.ANSWERED
+            talk.fresh = False
             talk.said.append(entry.content)
 
     @precondition(lambda self: self.claims)
@@ -172,6 +178,14 @@ class StoreMachine(RuleBasedStateMachine):
         if holds:
             talk.held_until = self.now + LEASE
 
+    @rule(thread=st.sampled_from(THREADS))
+    def restart(self, thread: str) -> None:
+        talk = self.talks[thread]
+        done = (talk.head() is None) if talk.turns else None
+        assert self.run(history.restart, ThreadKey(thread)) is done
+        if done:
+            talk.said, talk.fresh = [], False
+
     @rule()
     def stop_answering(self) -> None:
         """A worker is paused, or dead, past its lease."""
@@ -192,7 +206,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(inbox.waiting, ThreadKey(thread)) == still_open
             kept = self.run(history.load, ThreadKey(thread))
             assert [entry.content for entry in kept.messages] == talk.said
-            assert kept.fresh == (not talk.said)
+            assert kept.fresh == talk.fresh
 
 
 TestStore = StoreMachine.TestCase

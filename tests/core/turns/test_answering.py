@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from core.errors import CompletionError, Failure
+from core.turns import notices
 from core.types import Chunk, Outcome, Verdict
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -147,6 +148,46 @@ def test_help_and_attachments_need_no_model_and_enter_no_history() -> None:
             ("system", "Be kind."),
             ("user", "look\n\n[Attached, but not readable for you: b.png]"),
         ]
+
+    run(main())
+
+
+@pytest.mark.parametrize("text", ["old question", ""])
+@pytest.mark.parametrize("follow_up", [False, True])
+def test_a_late_prompt_gets_one_line_and_enters_no_history(text: str, follow_up: bool) -> None:
+    async def main() -> None:
+        bench = Bench(words("yes"))
+        async with bench.process() as engine:
+            await engine.accept(prompt("first"))
+            await asyncio.sleep(10)
+            assert await engine.accept(prompt(text, 2, late=True, follow_up=follow_up))
+            await asyncio.sleep(10)
+            await engine.accept(prompt("now", 3))
+        _, line, answer = bench.platform.screen().visible
+        assert line == notices.LATE
+        assert answer == "yes"
+        first, second = await bench.sent()
+        assert second == [*first, ("assistant", "yes"), ("user", "now")]
+
+    run(main())
+
+
+def test_after_a_restart_a_prompt_is_sent_alone_and_nobody_is_told_of_a_beginning() -> None:
+    async def main() -> None:
+        bench = Bench(words("yes"))
+        screen = bench.platform.screen()
+        screen.before = [named("U1", "lunch?", "i1"), named("U2", "when?", "i2")]
+        async with bench.process() as engine:
+            await engine.accept(prompt("well?", 3, author="U1"))
+            await asyncio.sleep(30)
+            assert await bench.history.restart(prompt("").thread)
+            await engine.accept(prompt("afresh", 4, author="U2"))
+            await asyncio.sleep(30)
+            await engine.accept(prompt("and?", 5, author="U2"))
+        _, second, third = await bench.sent()
+        assert second == [("system", "Be kind."), ("user", "afresh")]
+        assert third == [*second, ("assistant", "yes"), ("user", "and?")]
+        assert screen.visible == ["yes"] * 3
 
     run(main())
 
