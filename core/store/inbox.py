@@ -131,7 +131,12 @@ def claim(
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
     """How many turns of the conversation are open."""
-    statement = (
+    return conn.execute(open_turns(thread)).scalar_one()
+
+
+def open_turns(thread: ThreadKey) -> Select[int]:
+    """The number of open turns of the conversation, as a query."""
+    return (
         select(func.count())
         .select_from(turn)
         .where(
@@ -140,7 +145,6 @@ def waiting(conn: Connection, thread: ThreadKey) -> int:
             == select(conversation.c.id).where(conversation.c.thread == thread).scalar_subquery(),
         )
     )
-    return conn.execute(statement).scalar_one()
 
 
 def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
@@ -151,7 +155,7 @@ def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[R
     )
 
 
-def recent_turns(platform: str, since: float, limit: int) -> Select[tuple[str, str, str]]:
+def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, str]:
     """Thread, address and sequence of the newest turn of each; one read of two indexes.
 
     The conversations are found by the age of their turns; the newest turn, which may be older

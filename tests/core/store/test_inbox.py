@@ -196,9 +196,11 @@ async def test_work_is_found_by_index_among_ten_thousand_settled_turns(store: St
     await store.turns.accept(prompt(1))
     age = await store.database.read(plan_of, inbox.free_conversation(["slack", "web"], 5.0))
     head = await store.database.read(plan_of, inbox.head_turn(1))
+    count = await store.database.read(plan_of, inbox.open_turns(THREAD))
     assert "ix_turn_open_by_age" in age[0]
     assert "conversation USING INTEGER PRIMARY KEY" in age[1]
     assert "SEARCH turn USING COVERING INDEX ix_turn_open_in_order" in head[0]
+    assert "SEARCH turn USING COVERING INDEX ix_turn_open_in_order" in count[0]
     assert len(age) == 2, f"sorting or scanning: {age}"
     assert len(head) == 1, f"sorting or scanning: {head}"
     assert (await store.claim()).prompt == prompt(1)
