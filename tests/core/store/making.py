@@ -131,7 +131,7 @@ def settle_many(conn: Connection, count: int) -> None:
     )
 
 
-def plan_of(conn: Connection, query: Select[Any]) -> list[str]:
+def plan_of(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[str]:
     """What SQLite does for the query, step by step."""
     sql = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     return [row.detail for row in conn.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
