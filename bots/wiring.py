@@ -6,13 +6,15 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import structlog
 
+from adapters.discord.app import DiscordPlatform
 from adapters.slack.app import SlackPlatform
 from adapters.web.app import WebPlatform
 from bots.offline import MODEL as OFFLINE_MODEL
@@ -22,14 +24,14 @@ from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.pacing import Pacers
 from core.errors import ConfigurationError, DeliveryError, StoreError
-from core.ports import Completions, Threads
+from core.ports import Completions, Recent, Threads
 from core.store.database import Database
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Means
 from core.turns.asking import Policy
 from core.turns.engine import Engine
 from core.turns.window import Room
-from core.types import ThreadKey
+from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
 
@@ -41,7 +43,27 @@ _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS
 _PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
+_CONVERSATIONS = 500  # that are looked at when what was missed is read back
+
 Say = Callable[[str], None]
+
+
+class Platform(Threads, Protocol):
+    """A platform that is connected to, and may be away for a while."""
+
+    name: str
+
+    async def connect(self) -> str:
+        """Let events in; returns who we are there, and lines that an operator should read.
+
+        Raises: ConfigurationError when it is refused, DeliveryError when it may work later.
+        """
+
+    async def close(self) -> None:
+        """Let nothing more in. Threads keep working."""
+
+    def problem(self) -> str:
+        """What keeps events from coming in now; empty when nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +181,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         )
         platforms: dict[str, Threads] = {}
-        await core.turns.take_over(["web", "slack"])
+        await core.turns.take_over(["web", "slack", "discord"])
         engine = await stack.enter_async_context(engine_of(core, platforms))
         web = _web(settings, core, engine)
         slack = _slack(settings, engine, session)
@@ -170,11 +192,17 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         platforms[web.name] = web
         engine.wake()
         say(f"Playground     {web.address(settings.http_host, port)}")
-        if slack:
-            await stack.enter_async_context(_connected(slack, platforms, engine, health, say))
-        else:
-            say(f"Slack          {_slack_off(settings)}")
-        say(f"Discord        {_discord_off(settings)}")
+        discord = _discord(settings, core, engine, session)
+        for label, platform, off in (
+            ("Slack", slack, _slack_off(settings)),
+            ("Discord", discord, "off: set DISCORD_BOT_TOKEN (docs/discord.md)"),
+        ):
+            tell = _labelled(label, say)
+            if platform:
+                connected = _connected(platform, platforms, engine, health, tell)
+                await stack.enter_async_context(connected)
+            else:
+                tell(off)
         try:
             yield
         finally:
@@ -228,49 +256,90 @@ def _slack_off(settings: Settings) -> str:
     return "off: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events)"
 
 
-def _discord_off(settings: Settings) -> str:
-    if settings.discord_bot_token is None:
-        return "off: not in this version"
-    return "off: not in this version, so DISCORD_BOT_TOKEN is not used"
+class _Intake:
+    """What Discord asks of engine and store."""
+
+    def __init__(self, core: Core, engine: Engine) -> None:
+        self._core = core
+        self._engine = engine
+
+    async def accept(self, prompt: Prompt) -> bool:
+        """Commit a prompt."""
+        return await self._engine.accept(prompt)
+
+    async def restart(self, thread: ThreadKey) -> bool | None:
+        """Begin a conversation afresh."""
+        return await self._core.means.history.restart(thread)
+
+    async def recent(self, since: float) -> Sequence[Recent]:
+        """The conversations of late."""
+        return await self._core.turns.recent("discord", since, _CONVERSATIONS)
+
+
+def _discord(
+    settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
+) -> DiscordPlatform | None:
+    token = settings.discord_bot_token
+    if token is None:
+        return None
+    return DiscordPlatform(
+        bot_token=token.get_secret_value(),
+        intake=_Intake(core, engine),
+        session=session,
+        api_url=settings.discord_api_url,
+        gateway_url=settings.discord_gateway_url,
+    )
+
+
+def _labelled(label: str, say: Say) -> Say:
+    """Says each line behind the platform's name."""
+
+    def tell(text: str) -> None:
+        first, *more = text.splitlines()
+        say(f"{label:15}{first}")
+        for line in more:
+            say(f"{'':15}{line}")
+
+    return tell
 
 
 @asynccontextmanager
 async def _connected(
-    slack: SlackPlatform, platforms: dict[str, Threads], engine: Engine, health: Health, say: Say
+    platform: Platform, platforms: dict[str, Threads], engine: Engine, health: Health, say: Say
 ) -> AsyncIterator[None]:
-    """Slack, connected now or as soon as it can be reached; a refused token leaves the rest on."""
+    """A platform, connected now or as soon as it can be; a refused token leaves the rest on."""
     state = {"problem": "connecting"}
     tried = asyncio.Event()
 
     async def problem() -> str:
-        return state["problem"] or slack.problem()
+        return state["problem"] or platform.problem()
 
     async def connect() -> None:
         pause, longest = _PAUSES
         while True:
             try:
-                who = await slack.connect()
+                who = await platform.connect()
             except ConfigurationError as refused:
                 state["problem"] = f"off: {refused}"
-                say(f"Slack          {state['problem']}")
+                say(state["problem"])
                 return
             except DeliveryError as error:
                 if not tried.is_set():
-                    say(f"Slack          not connected yet ({error}); trying again")
+                    say(f"not connected yet ({error}); trying again")
                 state["problem"] = str(error)
                 tried.set()
-                log.warning("slack.not_connected", reason=str(error), again_in=pause)
+                log.warning(f"{platform.name}.not_connected", reason=str(error), again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(longest, pause * 2)
             else:
-                platforms[slack.name] = slack
+                platforms[platform.name] = platform
                 engine.wake()
                 state["problem"] = ""
-                say(f"Slack          connected {who}")
+                say(f"connected {who}")
                 return
 
-    health.part(slack.name, problem)
-    connecting = asyncio.create_task(connect(), name="slack")
+    health.part(platform.name, problem)
+    connecting = asyncio.create_task(connect(), name=platform.name)
     first = asyncio.create_task(tried.wait())
     try:
         await asyncio.wait({connecting, first}, return_when=asyncio.FIRST_COMPLETED)
@@ -279,4 +348,4 @@ async def _connected(
         for task in (connecting, first):
             task.cancel()
         await asyncio.gather(connecting, first, return_exceptions=True)
-        await slack.close()
+        await platform.close()

@@ -1,0 +1,166 @@
+"""The calls made to Discord's REST API: the table of them, and the one way to make them.
+
+discord.py could make them too, but it holds a call that takes the last token of a bucket until
+the bucket is full again, and sends the old text then (2.7.1 http.py, measured). Here a call is
+made at once or not at all, so that the newest text is always the one that is sent.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+from adapters.discord.limits import Buckets
+from adapters.discord.refusals import UNAUTHORIZED, Refused, translate
+from core.errors import RateLimited, Unreachable
+
+TIMEOUT = 10.0
+"""Seconds for one call, connecting included."""
+
+AGENT = "DiscordBot (https://threadseek.example, 1)"
+"""Discord wants an address and a version (docs.discord.com/developers/reference#user-agent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call. major: the parameter that has a rate limit of its own. bot: needs the bot token."""
+
+    method: str
+    path: str
+    major: str = ""
+    bot: bool = True
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages and logs, and the name of its bucket: a post and an edit
+        in one channel have different ones."""
+        return f"{self.method} {self.path}"
+
+
+_MESSAGES = "/channels/{channel}/messages"
+_HOOK = "/webhooks/{application}/{token}"
+
+COMMANDS = Route("GET", "/applications/{application}/commands")
+SET_COMMANDS = Route("PUT", "/applications/{application}/commands")
+CHANNEL = Route("GET", "/channels/{channel}", "channel")
+CHANGE_CHANNEL = Route("PATCH", "/channels/{channel}", "channel")
+READ = Route("GET", _MESSAGES, "channel")
+READ_ONE = Route("GET", _MESSAGES + "/{message}", "channel")
+POST = Route("POST", _MESSAGES, "channel")
+EDIT = Route("PATCH", _MESSAGES + "/{message}", "channel")
+DELETE = Route("DELETE", _MESSAGES + "/{message}", "channel")
+TYPING = Route("POST", "/channels/{channel}/typing", "channel")
+OPEN_THREAD = Route("POST", _MESSAGES + "/{message}/threads", "channel")
+# An interaction's token is its permission and its major parameter; one bucket for all of these.
+RESPOND = Route("POST", "/interactions/{interaction}/{token}/callback", "token", bot=False)
+ORIGINAL = Route("GET", _HOOK + "/messages/@original", "token", bot=False)
+EDIT_ORIGINAL = Route("PATCH", _HOOK + "/messages/@original", "token", bot=False)
+FOLLOW_UP = Route("POST", _HOOK, "token", bot=False)
+EDIT_FOLLOW_UP = Route("PATCH", _HOOK + "/messages/{message}", "token", bot=False)
+DELETE_FOLLOW_UP = Route("DELETE", _HOOK + "/messages/{message}", "token", bot=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Discord answered. body: its JSON, None without. time: Discord's clock, epoch seconds."""
+
+    body: Any
+    time: float
+
+
+class Api:
+    """Calls over one shared session, without any retry and without waiting for a rate limit.
+
+    url: the API's address with its version, without a slash at the end.
+    """
+
+    def __init__(
+        self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
+    ) -> None:
+        self._token = token
+        self._url = url
+        self._session = session
+        self._timeout = timeout
+        self._buckets = Buckets()
+        self._dead: Refused | None = None
+
+    async def call(
+        self,
+        route: Route,
+        names: Mapping[str, str],
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make the call. names: fills the path.
+
+        Raises: RateLimited (also for a call that Discord is known to refuse now, which is not
+        made), Unreachable, PartGone, TooLarge, Refused. Once Discord refused the bot token, no
+        call with it is made any more: 10,000 refusals in ten minutes would ban the address.
+        """
+        if route.bot and self._dead:
+            raise self._dead
+        major = names.get(route.major, "")
+        now = asyncio.get_running_loop().time()
+        if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
+            raise RateLimited(wait)
+        status, headers, parsed = await self._send(route, names, body, query)
+        now = asyncio.get_running_loop().time()
+        if status == 429:
+            wait = self._buckets.refused(headers, parsed, route.name, major, now)
+            raise RateLimited(wait)
+        self._buckets.heard(route.name, major, headers, now)
+        if not 200 <= status < 300:
+            error = translate(route.name, status, parsed)
+            if route.bot and status == UNAUTHORIZED and isinstance(error, Refused):
+                self._dead = error
+            raise error
+        return Answer(parsed, _time(headers))
+
+    async def _send(
+        self, route: Route, names: Mapping[str, str], body: object, query: Mapping[str, str] | None
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """One request: status, headers, JSON (or the text that isn't)."""
+        headers = {"User-Agent": AGENT}
+        if route.bot:
+            headers["Authorization"] = f"Bot {self._token}"
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._session.request(
+                    route.method,
+                    self._url + route.path.format_map(names),
+                    headers=headers,
+                    params=query,
+                    json=body,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                return response.status, response.headers, _parsed(await response.read())
+        except TimeoutError as error:
+            raise Unreachable(f"Discord didn't answer {route.name} in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            # The error's text may hold the address, and with it the token of an interaction.
+            kind = type(error).__name__
+            raise Unreachable(f"Discord can't be reached for {route.name} ({kind})") from None
+
+
+def _parsed(content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+def _time(headers: Mapping[str, str]) -> float:
+    """When Discord answered; by our clock where it doesn't say."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()

@@ -1,0 +1,201 @@
+"""Discord's messages -> prompts. Pure: payloads come in, core types go out.
+
+The same reader serves the gateway's MESSAGE_CREATE and messages read back over REST; both are the
+message object of docs.discord.com/developers/resources/message.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.discord.ids import (
+    PLATFORM,
+    Address,
+    Bot,
+    identity,
+    is_snowflake,
+    sequence,
+    thread_key,
+    time_of,
+)
+from core.types import Prompt, Remembered, Role
+
+PLAIN, REPLY, COMMAND, STARTER, MENU = 0, 19, 20, 21, 23
+"""Types of messages: what a person wrote, replied, was answered by a command; a thread's root."""
+
+ASKED_IN = frozenset({PLAIN, REPLY})
+NAME = 90
+"""Characters of a thread's name at most; Discord takes 100."""
+
+_TOKEN = re.compile(r"<(?:@[!&]?(?P<who>\d+)|a?:(?P<emoji>\w+):\d+|/(?P<command>[^:<>]+):\d+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing is to be done; `why` is for the log."""
+
+    why: str
+
+
+Message = Mapping[str, Any]
+
+
+def read(
+    message: Message, bot: Bot, *, thread: bool | None, late: bool = False
+) -> Prompt | Ignored:
+    """What one message means to us.
+
+    thread: whether its channel is a thread; None: unknown. late: see `Prompt.late`.
+    """
+    if why := speaks(message, bot):
+        return Ignored(why)
+    channel, id_ = str(message["channel_id"]), str(message["id"])
+    guild = message.get("guild_id") or ""
+    direct = not guild
+    addressed = direct or addresses(message, bot)
+    if not addressed and thread is False:
+        return Ignored("not addressed")
+    text = plain(message, bot)
+    files = _files(message)
+    if not addressed and not (text or files):
+        return Ignored("no words")  # what Discord shows us without the message content intent
+    opens = guild and thread is False
+    return Prompt(
+        platform=PLATFORM,
+        thread=thread_key(guild, id_ if opens else channel),
+        identity=identity(id_),
+        sequence=sequence(id_),
+        author="" if direct else _name(message.get("author")),
+        text=text,
+        asked_at=time_of(id_),
+        address=Address(
+            channel=channel,
+            before=id_,
+            message=id_,
+            opens=thread_name(text, _name(message.get("author"))) if opens else "",
+            replied=replied(message) if opens else "",
+        ).encode(),
+        files=files,
+        follow_up=not addressed,
+        late=late,
+    )
+
+
+def speaks(message: Message, bot: Bot) -> str:
+    """Why this message is not a person's words; empty when it is."""
+    author = message.get("author")
+    if not is_snowflake(message.get("id")) or not is_snowflake(message.get("channel_id")):
+        return "no id"
+    if not isinstance(author, Mapping) or not is_snowflake(author.get("id")):
+        return "no author"
+    if author["id"] == bot.user:
+        return "own message"
+    if author.get("bot") or author.get("system") or message.get("webhook_id"):
+        return "bot"
+    return "" if message.get("type", PLAIN) in ASKED_IN else "other type"
+
+
+def addresses(message: Message, bot: Bot) -> bool:
+    """Whether the message is meant for the bot: it names it, its role, or replies to it."""
+    if any(who.get("id") == bot.user for who in _people(message)):
+        return True
+    roles = message.get("mention_roles")
+    if isinstance(roles, list) and bot.roles.intersection(map(str, roles)):
+        return True
+    to = message.get("referenced_message")
+    author = to.get("author") if isinstance(to, Mapping) else None
+    return isinstance(author, Mapping) and author.get("id") == bot.user
+
+
+def plain(message: Message, bot: Bot) -> str:
+    """The text with Discord's own tokens as a person reads them; naming the bot is left out."""
+    names = {str(who.get("id")): _name(who) for who in _people(message)}
+    ours = {bot.user, *bot.roles}
+
+    def decoded(match: re.Match[str]) -> str:
+        if who := match["who"]:
+            return "" if who in ours else f"@{names.get(who, who)}"
+        return f":{match['emoji']}:" if match["emoji"] else f"/{match['command']}"
+
+    content = message.get("content")
+    return _TOKEN.sub(decoded, content).strip() if isinstance(content, str) else ""
+
+
+def thread_name(text: str, author: str) -> str:
+    """What a thread is called: the beginning of the question, cut at a word."""
+    words = " ".join(text.split())
+    if not words:
+        return f"{author or 'A'}'s question" if author else "A question"
+    if len(words) <= NAME:
+        return words
+    head = words[:NAME]
+    return (head.rpartition(" ")[0] or head).rstrip(" ,.;:") + "…"
+
+
+def remembered(message: Message, bot: Bot) -> Remembered | None:
+    """A message of a thread's history as one entry; None for joins and the wordless.
+
+    A thread's first message stands for the one it was opened on.
+    """
+    if message.get("type") == STARTER:
+        root = message.get("referenced_message")
+        return remembered(root, bot) if isinstance(root, Mapping) else None
+    if message.get("type", PLAIN) not in ASKED_IN | {COMMAND, MENU}:
+        return None
+    content = plain(message, bot) or _forwarded(message, bot) or _embedded(message)
+    author = message.get("author")
+    if not content or not isinstance(author, Mapping) or not is_snowflake(message.get("id")):
+        return None
+    ours = author.get("id") == bot.user
+    return Remembered(
+        Role.ASSISTANT if ours else Role.USER,
+        content,
+        author="" if ours else _name(author),
+        identity=identity(message["id"]),
+    )
+
+
+def _people(message: Message) -> Sequence[Mapping[str, Any]]:
+    """Who is mentioned."""
+    listed = message.get("mentions")
+    return [who for who in listed if isinstance(who, Mapping)] if isinstance(listed, list) else []
+
+
+def _name(author: object) -> str:
+    """A person's user name: unique, and nobody can take another's."""
+    name = author.get("username") if isinstance(author, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def replied(message: Message) -> str:
+    """Id of the message that this one replies to, in the same channel."""
+    to = message.get("message_reference")
+    if message.get("type") != REPLY or not isinstance(to, Mapping):
+        return ""
+    here = to.get("channel_id") in (None, message["channel_id"])
+    return str(to["message_id"]) if here and is_snowflake(to.get("message_id")) else ""
+
+
+def _files(message: Message) -> tuple[str, ...]:
+    """Names of the attachments."""
+    listed = message.get("attachments")
+    files = listed if isinstance(listed, list) else []
+    names = (f.get("title") or f.get("filename") for f in files if isinstance(f, Mapping))
+    return tuple(str(name) for name in names if name)
+
+
+def _forwarded(message: Message, bot: Bot) -> str:
+    """The words of forwarded messages."""
+    listed = message.get("message_snapshots")
+    shots = listed if isinstance(listed, list) else []
+    inner = (s.get("message") for s in shots if isinstance(s, Mapping))
+    return "\n".join(filter(None, (plain(m, bot) for m in inner if isinstance(m, Mapping))))
+
+
+def _embedded(message: Message) -> str:
+    """What a message says only in its embeds, as many apps do."""
+    listed = message.get("embeds")
+    embeds = [e for e in listed if isinstance(e, Mapping)] if isinstance(listed, list) else []
+    words = (e.get(name) for e in embeds for name in ("title", "description"))
+    return "\n".join(word for word in words if isinstance(word, str) and word)

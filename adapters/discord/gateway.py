@@ -1,0 +1,147 @@
+"""The gateway: discord.py's client, with events as Discord sends them, and a way back always.
+
+discord.py 2.7.1 ends `Client.connect()` on an exception while an event is parsed (gateway.py
+received_message), on a first connection that fails (client.py connect: `self.ws` is None), and
+waits up to seventeen minutes between two tries (backoff.py). So the events are handed over before
+they are parsed, a parser may fail, and the loop around the socket is our own.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import discord
+import structlog
+import yarl
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+
+log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries to connect: they double, with jitter."""
+INVALIDATED = (1.0, 5.0)
+"""Seconds, chosen at random, before a new session after Discord ended one (the gateway's page)."""
+STEADY = 10.0
+"""Seconds that a connection must have lasted for the pauses to begin anew."""
+OPENING = 30.0
+"""Seconds for opening a socket and hearing Discord's hello."""
+_RESUMES = 2  # tries at the address that Discord named for resuming, before its usual one
+
+WRONG_TOKEN, INTENTS_REFUSED = 4004, 4014
+_FATAL = frozenset({WRONG_TOKEN, 4010, 4011, 4012, 4013, INTENTS_REFUSED})
+"""Close codes after which the same connection would be refused again
+(docs.discord.com/developers/topics/opcodes-and-status-codes#gateway)."""
+
+OnEvent = Callable[[str, Any], None]
+
+
+class Closed(Exception):
+    """Discord won't have us back as we are. code: of the closed socket."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the gateway refused us ({code})")
+        self.code = code
+
+
+def intents(*, content: bool) -> discord.Intents:
+    """What we ask to hear. content: the privileged message content intent."""
+    wanted = discord.Intents.none()
+    wanted.guilds = wanted.guild_messages = wanted.dm_messages = True
+    wanted.message_content = content
+    return wanted
+
+
+class Gateway(discord.Client):
+    """One connection to the gateway, for one set of intents.
+
+    on_event: called with the name and the data of every event, before it is parsed. up: the socket
+    is open and the session valid.
+    """
+
+    def __init__(self, *, content: bool, address: str, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        self._address = yarl.URL(address)
+        super().__init__(
+            intents=intents(content=content),
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+        self.content = content
+        self.up = False
+        self._begun = False
+
+    def _get_state(self, **options: Any) -> Any:
+        """discord.py's state (client.py _get_state), whose parsers may fail."""
+        state = super()._get_state(**options)
+        for name, parse in state.parsers.items():
+            state.parsers[name] = self._guarded(name, parse)
+        return state
+
+    def _guarded(self, name: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
+        def heard(data: Any) -> None:
+            if name in ("READY", "RESUMED"):
+                self.up = self._begun = True
+            for take in (self._on_event, lambda _name, data: parse(data)):
+                try:
+                    take(name, data)
+                except Exception as error:  # noqa: BLE001 - its text may hold the event's
+                    log.warning("discord.event_not_parsed", type=name, error=type(error).__name__)
+
+        return heard
+
+    async def stay(self) -> None:
+        """Connect, and come back whenever the connection ends, until cancelled.
+
+        A connection that ended is resumed, so that Discord sends again what was missed. Raises:
+        Closed when it would be refused for ever; before the first session whatever went wrong.
+        """
+        failures = 0
+        while True:
+            started, pause = self.loop.time(), 0.0
+            try:
+                await self._connected(failures)
+            except ReconnectWebSocket as again:
+                if not self._begun:
+                    raise ConnectionResetError("the gateway closed before it was ready") from again
+                cause = "asked to" if again.resume else "the session is no longer valid"
+                pause = 0.0 if again.resume else random.uniform(*INVALIDATED)  # noqa: S311
+            except discord.ConnectionClosed as closed:
+                if closed.code in _FATAL:
+                    raise Closed(closed.code) from closed
+                cause = f"closed ({closed.code})"
+            except Exception as error:
+                if not self._begun:
+                    raise
+                cause = type(error).__name__
+            finally:
+                self.up = False
+            failures = 0 if self.loop.time() - started > STEADY else failures + 1
+            if failures > 1:
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 2, 8))
+                pause = max(pause, longest * random.uniform(0.5, 1.0))  # noqa: S311
+            log.info("discord.gateway_down", cause=cause, again_in=round(pause, 2))
+            await asyncio.sleep(pause)
+
+    async def _connected(self, failures: int) -> None:
+        """One connection, from the opening of the socket to its end."""
+        last = self.ws if self.ws is not None and self.ws.session_id else None
+        known: dict[str, Any] = {}
+        if last is not None:
+            known = {"resume": True, "session": last.session_id, "sequence": last.sequence}
+        named = last.gateway if last is not None and failures <= _RESUMES else None
+        opening = DiscordWebSocket.from_client(
+            self, initial=last is None, gateway=named or self._address, **known
+        )
+        socket = await asyncio.wait_for(opening, OPENING)
+        if last is not None and named is None:
+            socket.gateway = last.gateway
+        self.ws = socket
+        try:
+            while True:
+                await socket.poll_event()
+        finally:
+            if socket._keep_alive:  # a thread, which would go on for a dead socket
+                socket._keep_alive.stop()

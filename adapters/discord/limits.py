@@ -1,0 +1,116 @@
+"""What Discord's answers say about its rate limits. Pure: the time comes from outside.
+
+Every route has a bucket for each major parameter (a channel, an interaction's token); several
+routes may share one, which only the header `X-RateLimit-Bucket` tells. The sizes must not be hard
+coded (docs.discord.com/developers/topics/rate-limits).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEFAULT_WAIT = 5.0
+"""Seconds to wait after a 429 that doesn't say how long."""
+BANNED = 60.0
+"""Seconds to leave Discord alone after a 429 that didn't come from it but from what guards it."""
+GLOBAL = 45
+"""Calls a second that are made at most with the bot token; Discord takes 50."""
+_MOST = 4096  # buckets that are remembered
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """remaining: calls left until `reset`."""
+
+    remaining: int
+    reset: float
+
+
+class Buckets:
+    """Who has to wait. Times are seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}  # route -> Discord's name of its bucket
+        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._blocked_until = 0.0
+        self._banned_until = 0.0
+        self._second = 0.0
+        self._used = 0
+
+    def take(self, route: str, major: str, now: float, *, counted: bool) -> float:
+        """0.0: the call may be made and is counted. Else seconds after which to ask again.
+
+        counted: the call falls under the limit that all calls with the bot token share.
+        """
+        if now < self._banned_until:
+            return self._banned_until - now
+        bucket = self._buckets.get((self._names.get(route, route), major))
+        if bucket is not None and bucket.remaining <= 0 and now < bucket.reset:
+            return bucket.reset - now
+        if counted and (wait := self._shared(now)) > 0:
+            return wait
+        if bucket is not None:
+            bucket.remaining -= 1
+        return 0.0
+
+    def heard(self, route: str, major: str, headers: Mapping[str, str], now: float) -> None:
+        """Learn from the headers of an answer."""
+        remaining = _number(headers.get("X-RateLimit-Remaining"))
+        reset_after = _number(headers.get("X-RateLimit-Reset-After"))
+        if remaining is None or reset_after is None:
+            return
+        if name := headers.get("X-RateLimit-Bucket"):
+            self._names[route] = name
+        key = (self._names.get(route, route), major)
+        known, reset = self._buckets.get(key), now + reset_after
+        left = int(remaining)
+        if known is not None and now < known.reset:  # calls still on their way are counted there
+            left = min(left, known.remaining)
+        self._buckets.pop(key, None)
+        self._buckets[key] = _Bucket(left, reset)
+        if len(self._buckets) > _MOST:
+            del self._buckets[next(iter(self._buckets))]
+
+    def refused(
+        self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
+    ) -> float:
+        """Learn from a 429; returns the seconds to wait.
+
+        Without a `Via` header it comes from the guard in front of Discord, which bans whoever goes
+        on (as discord.py 2.7.1 reads it, http.py:712): then nothing at all is called for a while.
+        """
+        said = body.get("retry_after") if isinstance(body, Mapping) else None
+        wait = _number(said)
+        if wait is None:
+            wait = _number(headers.get("Retry-After"))
+        guard = "Via" not in headers or not isinstance(body, Mapping)
+        if wait is None:
+            wait = BANNED if guard else DEFAULT_WAIT
+        everything = headers.get("X-RateLimit-Global") == "true"
+        if guard:
+            self._banned_until = max(self._banned_until, now + wait)
+        elif everything or (isinstance(body, Mapping) and body.get("global") is True):
+            self._blocked_until = max(self._blocked_until, now + wait)
+        else:
+            key = (self._names.get(route, route), major)
+            self._buckets[key] = _Bucket(0, now + wait)
+        return wait
+
+    def _shared(self, now: float) -> float:
+        """The same question for the limit of all calls together."""
+        if now < self._blocked_until:
+            return self._blocked_until - now
+        if now - self._second >= 1.0:
+            self._second, self._used = now, 0
+        if self._used >= GLOBAL:
+            return self._second + 1.0 - now
+        self._used += 1
+        return 0.0
+
+
+def _number(value: object) -> float | None:
+    """A number of seconds or calls, however it is written; None for anything else."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < 1e9 else None

@@ -1,0 +1,148 @@
+"""What was asked while nobody listened: read back from Discord after a new session began.
+
+A session that could be resumed missed nothing. Everything else (a process that was down, a
+session that ended) has to be read from the history of the places that changed since.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from adapters.discord import calls
+from adapters.discord.calls import Api
+from adapters.discord.events import read
+from adapters.discord.ids import Bot, channel_of, first_after, is_snowflake, time_of
+from core.errors import DeliveryError, RateLimited, Unreachable
+from core.ports import Recent
+from core.types import Prompt
+
+log = structlog.get_logger()
+
+LATE = 15 * 60.0
+"""Seconds after which a question that was missed gets one line instead of an answer."""
+REACH = 72 * 3600.0
+"""Seconds that are read back at most."""
+MARGIN = 15 * 60.0
+"""Seconds before the newest question we know in which one may have been missed all the same."""
+KNOWN = 30 * 86_400.0
+"""Seconds for which a conversation counts as one in which something may have been asked."""
+NAMING = 10.0
+"""Seconds in which Discord should have named all servers of a new session."""
+PAGES, PAGE = 10, 100
+SIDE_BY_SIDE = 4
+_TRIES = 3
+_THREADS = frozenset({10, 11, 12})
+_DIRECT = "@me"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something may have been said. guild: empty in direct messages. thread: is it one?
+
+    last: id of the newest message, empty when unknown. since: when we came, epoch seconds.
+    """
+
+    channel: str
+    guild: str
+    thread: bool
+    last: str = ""
+    since: float = 0.0
+
+
+def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
+    """The channels and active threads of a GUILD_CREATE event in which messages are written."""
+    for name in ("channels", "threads"):
+        for channel in guild.get(name) or ():
+            if isinstance(channel, Mapping) and is_snowflake(channel.get("last_message_id")):
+                yield Place(
+                    channel=str(channel.get("id")),
+                    guild=str(guild.get("id")),
+                    thread=channel.get("type") in _THREADS,
+                    last=channel["last_message_id"],
+                    since=since,
+                )
+
+
+def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> list[Place]:
+    """Where to look for messages newer than `after`: what changed, and what we know besides.
+
+    Direct messages and archived threads are in no list of Discord's.
+    """
+    found = {place.channel: place for place in places}
+    for known in recent:
+        guild, channel = known.thread.split(":")[1], channel_of(known.thread)
+        if guild == _DIRECT:
+            found.setdefault(channel, Place(channel, "", thread=False))
+        elif not guild.startswith("@"):  # not where only a person's installation lets us answer
+            found.setdefault(channel, Place(channel, guild, thread=True))
+    return [place for place in found.values() if not place.last or int(place.last) > int(after)]
+
+
+async def read_back(
+    api: Api, bot: Bot, places: Iterable[Place], recent: Sequence[Recent], now: float
+) -> AsyncIterator[Prompt]:
+    """The prompts since the newest one we know, the ones we know included; none at the very first.
+
+    now: seconds since the epoch.
+    """
+    if not recent:
+        return
+    newest = max(time_of(known.sequence) for known in recent)
+    after = first_after(max(newest - MARGIN, now - REACH))
+    wanted = to_read(places, recent, after)
+    slots = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(place: Place) -> list[Prompt]:
+        async with slots:
+            return await _of(api, bot, place, after)
+
+    tasks = [asyncio.create_task(one(place)) for place in wanted]
+    try:
+        for task in tasks:
+            for prompt in await task:
+                yield prompt
+    finally:
+        for task in tasks:
+            task.cancel()
+    log.info("discord.read_back", places=len(wanted))
+
+
+async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
+    """The prompts of one place, oldest first; what can't be read is left out."""
+    prompts: list[Prompt] = []
+    for _ in range(PAGES):
+        try:
+            page = await _page(api, place.channel, after)
+        except DeliveryError as error:
+            log.info("discord.not_read_back", channel=place.channel, reason=str(error))
+            break
+        listed = page.body if isinstance(page.body, list) else []
+        messages = [m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id"))]
+        messages.sort(key=lambda message: int(message["id"]))
+        for message in messages:
+            asked = time_of(message["id"])
+            late = page.time - asked > LATE
+            whole = {**message, "guild_id": place.guild}
+            outcome = read(whole, bot, thread=place.thread, late=late)
+            if isinstance(outcome, Prompt) and asked >= place.since:
+                prompts.append(outcome)
+        if len(listed) < PAGE:
+            break
+        after = str(messages[-1]["id"])
+    return prompts
+
+
+async def _page(api: Api, channel: str, after: str) -> calls.Answer:
+    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError."""
+    query = {"after": after, "limit": str(PAGE)}
+    for _ in range(_TRIES - 1):
+        try:
+            return await api.call(calls.READ, {"channel": channel}, None, query)
+        except RateLimited as error:
+            await asyncio.sleep(error.retry_after)
+        except Unreachable:
+            await asyncio.sleep(1.0)
+    return await api.call(calls.READ, {"channel": channel}, None, query)

@@ -1,0 +1,90 @@
+"""Discord's answers that mean no -> core errors, each saying what to do.
+
+Codes: docs.discord.com/developers/topics/opcodes-and-status-codes#json.
+"""
+
+from collections.abc import Mapping
+
+from core.errors import DeliveryError, PartGone, TooLarge, Undeliverable, Unreachable
+
+UNKNOWN_CHANNEL = 10003
+UNKNOWN_MESSAGE = 10008
+UNKNOWN_WEBHOOK = 10015
+UNKNOWN_INTERACTION = 10062
+OLD_EDITS = 30046
+ACKNOWLEDGED = 40060
+NO_ACCESS = 50001
+NO_PERMISSION = 50013
+TOKEN_DEAD = 50027
+INVALID_FORM = 50035
+ARCHIVED = 50083
+THREAD_EXISTS = 160004
+LOCKED = 160005
+
+UNAUTHORIZED = 401
+"""The HTTP status of a wrong bot token; there is no code of its own for it."""
+
+TOKEN_ADVICE = (
+    "copy the token from Bot > Reset Token at discord.com/developers/applications "  # noqa: S105
+    "into DISCORD_BOT_TOKEN"
+)
+_PERMISSIONS = "give its role the permissions in docs/discord.md, here or for the whole server"
+_WHAT_TO_DO = {
+    UNKNOWN_CHANNEL: "the channel or thread was deleted",
+    UNKNOWN_WEBHOOK: "the time in which this command could be answered is over",
+    TOKEN_DEAD: "the time in which this command could be answered is over",
+    UNKNOWN_INTERACTION: "the command was not answered within 3 seconds; the person was told so",
+    ACKNOWLEDGED: "another process of the same bot has answered; run one only",
+    NO_ACCESS: "the bot can't see the channel: " + _PERMISSIONS,
+    NO_PERMISSION: "the bot lacks a permission: " + _PERMISSIONS,
+    50005: "the message belongs to somebody else; was the token replaced?",
+    50007: "this person takes no direct messages from the bot",
+    ARCHIVED: "the thread is archived and can't be opened again; continue in a new one",
+    LOCKED: "a moderator has locked the thread; continue in a new one",
+    160002: "give its role the permission Read Message History",
+    160006: "the server has its most threads; archive some",
+    20016: "the channel is in slow mode; give its role the permission Manage Messages",
+    30007: "see the message",
+}
+_UNKNOWN = "see the code on docs.discord.com"
+
+
+class Refused(Undeliverable):
+    """Discord said a definite no. code: its JSON error code, 0 without one; status: HTTP's."""
+
+    def __init__(self, route: str, status: int, code: int, message: str = "") -> None:
+        what = str(code) if code else f"HTTP {status}"
+        advice = _WHAT_TO_DO.get(code, _UNKNOWN)
+        if status == UNAUTHORIZED and not code:
+            advice = TOKEN_ADVICE
+        said = f" {message}" if message else ""
+        super().__init__(f"Discord refused {route} ({what}{said}): {advice}")
+        self.route = route
+        self.status = status
+        self.code = code
+
+
+def translate(route: str, status: int, body: object) -> DeliveryError:
+    """The core error for an answer that is no success; 429 is not for this function.
+
+    A refusal by 4xx is definite. Everything else may or may not have landed.
+    """
+    facts = body if isinstance(body, Mapping) else {}
+    code = facts.get("code")
+    code = code if isinstance(code, int) else 0
+    if status >= 500 or status < 400 or status == 408:
+        return Unreachable(f"Discord failed at {route} (HTTP {status})")
+    if code == UNKNOWN_MESSAGE:
+        return PartGone(f"the message is gone ({code})")
+    if code == INVALID_FORM and _too_long(facts.get("errors")):
+        return TooLarge(f"Discord refused the size ({code})")
+    message = facts.get("message")
+    return Refused(route, status, code, message[:100] if isinstance(message, str) else "")
+
+
+def _too_long(errors: object) -> bool:
+    """Whether the form was refused for the length of its text (`BASE_TYPE_MAX_LENGTH`)."""
+    content = errors.get("content") if isinstance(errors, Mapping) else None
+    listed = content.get("_errors") if isinstance(content, Mapping) else None
+    found = listed if isinstance(listed, list) else []
+    return any(isinstance(e, Mapping) and e.get("code") == "BASE_TYPE_MAX_LENGTH" for e in found)
