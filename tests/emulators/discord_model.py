@@ -14,6 +14,7 @@ from tests.emulators.discord_rules import (
     MANAGE_THREADS,
     PLAIN,
     PRIVATE_THREAD,
+    SYSTEM,
     THREADS,
     VIEW,
     Json,
@@ -110,6 +111,11 @@ class Message:
     def loading(self) -> bool:
         """Whether it shows "thinking..." only."""
         return bool(self.flags & LOADING)
+
+    @property
+    def system(self) -> bool:
+        """Whether Discord wrote it in its author's name (about threads)."""
+        return self.type in SYSTEM
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from tests.emulators.discord_rules import (
     PUBLIC_THREAD,
     REPLY,
     STARTER,
-    SYSTEM,
     TEXT,
     THREAD_CREATED,
     USUAL,
@@ -124,7 +123,7 @@ class World(State):
         body = wire.message_event(self, message, nonce=True)
         name = "MESSAGE_CREATE" if new else "MESSAGE_UPDATE"
         self.tell(Happened(name, channel.guild, channel.id, message, body))
-        if new and channel.is_thread and message.type not in SYSTEM:
+        if new and channel.is_thread and not message.system:
             for who in (message.author, *message.mentions):
                 self.join_thread(channel, who)
         return message
