@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
+from core.delivery.sanitise import clean
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, ThreadKey, Verdict
 
 _FREE = Allowance(key="console", burst=1_000, rate=1_000)
@@ -63,8 +64,8 @@ class ConsoleThread:
         return PartId(key)
 
     async def edit(self, part: PartId, text: str) -> None:
-        """Write what has been added."""
-        self._text = text
+        """Write what has been added. No control character may steer the terminal."""
+        self._text = text = clean(text)
         head, _, last = text.rpartition("\n")
         self._write(head if last.startswith(_FENCES) else text)
 

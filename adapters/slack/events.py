@@ -20,7 +20,7 @@ from adapters.slack.ids import (
 )
 from core.types import Prompt, Remembered, Role
 
-ASKED_IN = frozenset({None, "file_share", "thread_broadcast"})
+ASKED_IN = (None, "file_share", "thread_broadcast")
 """Subtypes of a message in which a person says something new. All others are edits, deletions,
 joins, topics, bots and the like (docs.slack.dev/reference/events/message)."""
 
@@ -99,7 +99,7 @@ def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered
     """
     if not isinstance(message, Mapping) or not is_ts(message.get("ts")):
         return None
-    if message.get("subtype") not in ASKED_IN | {"bot_message"}:
+    if message.get("subtype") not in (*ASKED_IN, "bot_message"):
         return None
     content = plain(_words(message), bot.user)
     if not content:

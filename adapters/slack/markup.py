@@ -10,6 +10,9 @@ import re
 
 from core.delivery.sanitise import sanitise, segments
 
+NOTHING = "…"
+"""What stands for a blank text: Slack refuses one (`no_text`)."""
+
 _TOKEN = re.compile(
     r"<(?=!(?:channel|here|everyone|group|subteam|date)"  # groups of people, dates
     r"|[@#][A-Z0-9]"  # a user, a channel
@@ -21,11 +24,12 @@ _IN_CODE = "<\u200b"
 
 
 def render(markdown: str) -> str:
-    """The text to send: no mention, group or masked link in either reading."""
-    return "".join(
-        _TOKEN.sub(_IN_CODE if is_code else _IN_TEXT, text)
-        for is_code, text in segments(sanitise(markdown))
+    """The text to send, never blank: no mention, group or masked link in either reading."""
+    text = "".join(
+        _TOKEN.sub(_IN_CODE if is_code else _IN_TEXT, piece)
+        for is_code, piece in segments(sanitise(markdown))
     )
+    return text if text.strip() else NOTHING
 
 
 def measure(markdown: str) -> int:

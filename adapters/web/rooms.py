@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from core.delivery.sanitise import clean
 from core.ports import History
 from core.types import Allowance, Limits, Outcome, PartId, ThreadKey
 
@@ -116,7 +117,7 @@ class WebThread:
 
     async def edit(self, part: PartId, text: str) -> None:
         """Show the part's newer text."""
-        self._rooms.say(self._thread, part, "assistant", text)
+        self._rooms.say(self._thread, part, "assistant", clean(text))
 
     async def status(self, text: str) -> None:
         """Show what is going on before there are words."""

@@ -121,6 +121,12 @@ def test_other_subtypes_are_not_prompts(subtype: str) -> None:
     assert read(payload("message_mention", subtype=subtype), BOT) == Ignored("subtype")
 
 
+@pytest.mark.parametrize("subtype", [[], {}, 7], ids=repr)
+def test_a_subtype_that_is_no_text_is_not_a_prompt(subtype: object) -> None:
+    assert read(payload("message_mention", subtype=subtype), BOT) == Ignored("subtype")
+    assert history(subtype=subtype) is None
+
+
 def test_a_reply_to_itself_is_a_root() -> None:
     root = payload("message_root", thread_ts="1760000001.000200")
     assert read(root, BOT) == Ignored("not addressed")
