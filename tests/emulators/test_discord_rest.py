@@ -1,6 +1,7 @@
 """The Discord stand-in's REST side: the real client is served, and what Discord refuses is too."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -176,6 +177,34 @@ async def test_threads_share_the_id_of_their_message(
     with pytest.raises(discord.NotFound) as missing:
         await thread.send("x")
     assert missing.value.code == 10003
+
+
+async def test_private_threads_are_hidden_until_somebody_names_the_bot(
+    server: DiscordServer, client: discord.Client
+) -> None:
+    world, told = server.world, list[str]()
+    id_ = world.open_thread("alice", "general", "Secret", rules.PRIVATE_THREAD)
+    with pytest.raises(discord.Forbidden) as caught:
+        await client.fetch_channel(int(id_))
+    assert caught.value.code == 50001
+    world.listeners.append(lambda happened: told.append(happened.name))
+    world.say("alice", id_, f"{server.mention} come")
+    assert told == ["THREAD_CREATE", "THREAD_MEMBERS_UPDATE", "MESSAGE_CREATE"]
+    thread = await client.fetch_channel(int(id_))
+    assert isinstance(thread, discord.Thread) and thread.is_private() and thread.me
+
+
+async def test_files_need_a_permission_and_have_a_limit(
+    server: DiscordServer, client: discord.Client
+) -> None:
+    channel = await text_channel(client, server, "general")
+    with pytest.raises(discord.HTTPException) as caught:
+        await channel.send(file=discord.File(io.BytesIO(b"x" * (10 * 2**20 + 1)), "big"))
+    assert (caught.value.status, caught.value.code) == (413, 40005)
+    server.world.deny("general", rules.ATTACH)
+    with pytest.raises(discord.Forbidden) as caught:
+        await channel.send(file=discord.File(io.BytesIO(b"x"), "small"))
+    assert caught.value.code == 50013 and server.world.messages == {}
 
 
 async def test_archived_threads_open_and_locked_ones_do_not(
