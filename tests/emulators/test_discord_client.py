@@ -65,8 +65,10 @@ async def pointed_at(server: DiscordServer) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(server: DiscordServer, **options: Any) -> AsyncIterator[Bot]:
-    async with pointed_at(server), Bot(server, **options) as bot:
+async def running(
+    server: DiscordServer, kind: type[Bot] = Bot, **options: Any
+) -> AsyncIterator[Bot]:
+    async with pointed_at(server), kind(server, **options) as bot:
         task = asyncio.create_task(bot.start(server.app.token))
         await bot.sees("GUILD_CREATE")
         await bot.wait_until_ready()
@@ -102,13 +104,14 @@ async def test_it_hears_of_messages_threads_and_direct_ones(server: DiscordServe
     async with running(server) as bot:
         first = world.say("alice", "general", "one")
         thread = world.open_thread("alice", first, "talk")
-        world.say("bob", thread, "two", reply_to="")
+        world.say("bob", thread, "two")
         world.say("alice", world.direct("alice"), "three")
+        # The empty one is the thread's first, which shows the message it is about.
+        await bot.hears("one", "", "two", "three")
         world.edit(first, "one!")
+        await server.wait_for(lambda: bot.heard[0].content == "one!", 5)
         world.delete(first)
         await bot.sees("MESSAGE_DELETE")
-        # The empty one is the thread's first, which shows the message it is about.
-        assert bot.texts == ["one", "", "two", "three"]
         assert isinstance(bot.heard[-1].channel, discord.DMChannel)
         assert bot.counts["THREAD_CREATE"] == 1
 
