@@ -116,7 +116,7 @@ def edit(request: Request) -> Json:
     body = request.form()
     if message.author != BOT:
         raise Refusal(50005)
-    if message.system:
+    if message.system or message.loading:
         raise Refusal(50021)
     if channel.archived:
         raise Refusal(50083)
