@@ -12,15 +12,14 @@ from adapters.discord.events import read
 from adapters.discord.ids import Address, Bot, channel_of, split_part_id
 from adapters.discord.thread import DiscordThread
 from core.types import PartId, Prompt
-from tests.contract.threads.stage import TOKEN, Call, Stage, Trait, Trouble
+from tests.contract.threads.stage import LATE, TOKEN, Call, Stage, Trait, Trouble
 from tests.emulators import discord_wire as wire
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_app import App
 from tests.emulators.discord_faults import Fault
-from tests.emulators.discord_rules import BOT, CREATE_THREADS, MANAGED_ROLE
+from tests.emulators.discord_rules import BOT, CREATE_THREADS, LOADING, MANAGED_ROLE
 
 _MESSAGES = "/channels/{channel}/messages"
-_TIMEOUT = 0.15
 
 
 class DiscordOnMention(Stage):
@@ -35,9 +34,10 @@ class DiscordOnMention(Stage):
         "unseen": True,
     }
     refused = 2_001
-    wait = 0.05
+    wait = cooling = 0.05
     routes: ClassVar[Mapping[Call, str]] = {
         Call.POST: f"POST {_MESSAGES}",
+        Call.NEXT: f"POST {_MESSAGES}",
         Call.EDIT: f"PATCH {_MESSAGES}/{{message}}",
         Call.REMOVE: f"DELETE {_MESSAGES}/{{message}}",
         Call.ANY: "*",
@@ -72,7 +72,7 @@ class DiscordOnMention(Stage):
 
     def open(self, prompt: Prompt) -> DiscordThread:
         """A handle with calls and rate limits of its own."""
-        api = Api(TOKEN, self.discord.api_url, self.session, timeout=_TIMEOUT)
+        api = Api(TOKEN, self.discord.api_url, self.session, timeout=self.patience())
         return DiscordThread(api, self._bot(), prompt, self._spawn)
 
     async def shown(self, prompt: Prompt) -> list[str]:
@@ -93,8 +93,14 @@ class DiscordOnMention(Stage):
         ]
 
     def states(self, part: PartId) -> list[str | None]:
-        """From the record."""
-        return [state.text for state in self.discord.record.history(split_part_id(part)[1])]
+        """From the record, without what only waited and what only got its thread."""
+        history = self.discord.record.history(split_part_id(part)[1])
+        told = [state for state in history if not state.flags & LOADING]
+        return [
+            state.text
+            for before, state in zip([None, *told], told, strict=False)
+            if before is None or before.text != state.text or before.flags == state.flags
+        ]
 
     def harm(self) -> list[str]:
         """Masked links too."""
@@ -108,7 +114,7 @@ class DiscordOnMention(Stage):
         """Whether there was any typing since the bot's last message."""
         ours = [self.discord.record.history(i) for i in self.discord.record.bot_messages()]
         since = max((states[0].time for states in ours), default=0.0)
-        end = time.monotonic() + _TIMEOUT
+        end = time.monotonic() + LATE
         while not self._typed_after(prompt, since):
             if not self.tasks or self.tasks[-1].done() or time.monotonic() > end:
                 return False
@@ -123,6 +129,7 @@ class DiscordOnMention(Stage):
 
     def trouble(self, trouble: Trouble, call: Call, times: int = 1) -> None:
         """A planned fault."""
+        self.hurried = trouble in (Trouble.LATE, Trouble.LANDS)
         fault = Fault(self.routes[call], times)
         match trouble:
             case Trouble.CUT_BEFORE:
@@ -130,7 +137,9 @@ class DiscordOnMention(Stage):
             case Trouble.CUT_AFTER:
                 fault.cut = "after"
             case Trouble.LATE:
-                fault.reply_delay = _TIMEOUT * 1.5
+                fault.reply_delay = LATE
+            case Trouble.LANDS:
+                fault.delay = LATE
             case Trouble.BROKEN:
                 fault.status = 503
             case Trouble.LIMITED:

@@ -19,7 +19,7 @@ from tests.fakes.history import FixedHistory
 class WebPage(Stage):
     """The playground."""
 
-    traits = frozenset({Trait.REPLACES, Trait.PARTS, Trait.MANY})
+    traits = frozenset({Trait.REPLACES, Trait.PARTS, Trait.MANY, Trait.DEDUPES})
 
     async def start(self) -> None:
         """A server with the page's routes."""

@@ -9,7 +9,7 @@ from adapters.slack.calls import Api
 from adapters.slack.ids import Address, Bot, message_identity, sequence, split_part_id, thread_key
 from adapters.slack.thread import SlackThread
 from core.types import PartId, Prompt
-from tests.contract.threads.stage import TOKEN, Call, Stage, Trait, Trouble
+from tests.contract.threads.stage import LATE, TOKEN, Call, Stage, Trait, Trouble
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
 from tests.emulators.slack_faults import Fault
@@ -18,18 +18,18 @@ from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM, Post
 
 _METHODS = {
     Call.POST: "chat.postMessage",
+    Call.NEXT: "chat.postMessage",
     Call.EDIT: "chat.update",
     Call.REMOVE: "chat.delete",
     Call.ANY: "*",
 }
-_TIMEOUT = 0.15
 
 
 class SlackInChannel(Stage):
     """A thread under a mention. Slack does not promise to honour `client_msg_id`: here it doesn't,
     so that what was posted must be found."""
 
-    traits = frozenset(Trait)
+    traits = frozenset(Trait) - {Trait.DEDUPES}
     endings: ClassVar[Mapping[str, bool]] = {
         "removed": True,
         "archived": True,
@@ -57,7 +57,7 @@ class SlackInChannel(Stage):
 
     def open(self, prompt: Prompt) -> SlackThread:
         """A handle with calls of its own."""
-        api = Api(TOKEN, self.slack.api_url, self.session, timeout=_TIMEOUT)
+        api = Api(TOKEN, self.slack.api_url, self.session, timeout=self.patience())
         return SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt)
 
     async def shown(self, prompt: Prompt) -> list[str]:
@@ -88,6 +88,7 @@ class SlackInChannel(Stage):
 
     def trouble(self, trouble: Trouble, call: Call, times: int = 1) -> None:
         """A planned fault."""
+        self.hurried = trouble in (Trouble.LATE, Trouble.LANDS)
         fault = Fault(_METHODS[call], times)
         match trouble:
             case Trouble.CUT_BEFORE:
@@ -95,7 +96,9 @@ class SlackInChannel(Stage):
             case Trouble.CUT_AFTER:
                 fault.cut = "after"
             case Trouble.LATE:
-                fault.reply_delay = _TIMEOUT * 1.5
+                fault.reply_delay = LATE
+            case Trouble.LANDS:
+                fault.delay = LATE
             case Trouble.BROKEN:
                 fault.status = 503
             case Trouble.LIMITED:

@@ -19,6 +19,10 @@ TOKEN = "xoxb-very-secret-token-1234"
 """The bot token on every stage that has one: nothing that is raised may contain it."""
 
 
+HURRY, LATE = 0.1, 0.15
+"""Seconds until a handle without patience gives up, and for which something late is late."""
+
+
 class Trait(Enum):
     """What a platform has by its nature, so that a case about it applies.
 
@@ -26,6 +30,8 @@ class Trait(Enum):
     REPLACES: a text that was shown can be taken back. PARTS: a reply may have several messages.
     MANY: several conversations are open at once. READS: earlier messages can be read.
     LASTS: the record of each message's states is kept. STATUS: status shows until the first words.
+    MENDS: every post whose answer was lost can be made good, not only a reply's first.
+    DEDUPES: the same key posted again is the same message.
     """
 
     NETWORK = auto()
@@ -35,22 +41,37 @@ class Trait(Enum):
     READS = auto()
     LASTS = auto()
     STATUS = auto()
+    MENDS = auto()
+    DEDUPES = auto()
 
 
 class Trouble(StrEnum):
-    """What goes wrong with one call. Before and after: of its effect. LATE: the answer is."""
+    """What goes wrong with one call. Before and after: of its effect.
+
+    LATE: its answer comes late, LANDS: its effect does. The next handle that is opened after one of
+    these has no patience.
+    """
 
     CUT_BEFORE = "cut before"
     CUT_AFTER = "cut after"
     LATE = "late"
+    LANDS = "lands late"
     BROKEN = "broken"
     LIMITED = "limited"
 
 
+LOST = (Trouble.CUT_BEFORE, Trouble.CUT_AFTER, Trouble.LATE, Trouble.BROKEN)
+"""After these nobody knows whether the call took effect."""
+
+
 class Call(StrEnum):
-    """Which call goes wrong. ANY: the first one, whichever that is."""
+    """Which call goes wrong. POST: a reply's first one, NEXT: any other. EDIT: of the first.
+
+    ANY: the first call, whichever that is.
+    """
 
     POST = "post"
+    NEXT = "next"
     EDIT = "edit"
     REMOVE = "remove"
     ANY = "any"
@@ -60,7 +81,8 @@ class Stage(ABC):
     """One platform, or one place on it. Entered with `async with`.
 
     traits: see Trait. endings: how a conversation can end for ever, and whether edits fail then
-    too. refused: units of a text that the platform is known to refuse. wait: seconds in a 429.
+    too. refused: units of a text that the platform is known to refuse. wait: seconds in a 429,
+    cooling: for how many of them calls are really refused.
     tokens: what would ping somebody if it were sent as it stands.
     """
 
@@ -68,9 +90,11 @@ class Stage(ABC):
     endings: ClassVar[Mapping[str, bool]] = {}
     refused: ClassVar[int] = 0
     wait: ClassVar[float] = 0.0
+    cooling: ClassVar[float] = 0.0
 
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
+        self.hurried = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -128,6 +152,11 @@ class Stage(ABC):
         raise NotImplementedError
 
     # With Trait.NETWORK.
+
+    def patience(self) -> float:
+        """Seconds in which a call of the handle that is being opened must be answered."""
+        hurried, self.hurried = self.hurried, False
+        return HURRY if hurried else 5.0
 
     def trouble(self, trouble: Trouble, call: Call, times: int = 1) -> None:
         """The next such calls go wrong."""

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.contract.threads import discord_stages, local_stages, slack_stages
+from tests.contract.threads import command_stages, discord_stages, local_stages, slack_stages
 from tests.contract.threads.stage import Stage, Trait
 
 STAGES: Mapping[str, type[Stage]] = MappingProxyType(
@@ -16,6 +16,9 @@ STAGES: Mapping[str, type[Stage]] = MappingProxyType(
         "discord-thread": discord_stages.DiscordInThread,
         "discord-channel": discord_stages.DiscordWithoutThreads,
         "discord-direct": discord_stages.DiscordInDirect,
+        "discord-command": command_stages.DiscordByCommand,
+        "discord-command-thread": command_stages.DiscordByCommandInThread,
+        "discord-outside": command_stages.DiscordOutside,
         "web": local_stages.WebPage,
         "console": local_stages.Console,
     }

@@ -20,12 +20,12 @@ LINKS = {
 
 @on(Trait.LASTS)
 async def test_nobody_is_pinged(stage: Stage) -> None:
-    thread = stage.open(await stage.ask())
-    for number, token in enumerate(stage.tokens):
-        part = await thread.post(f"hey {token} you", f"1:{2 * number}")
+    for token in stage.tokens:
+        thread = stage.open(await stage.ask())
+        part = await thread.post(f"hey {token} you", "1:0")
         await thread.edit(part, "calm")
         await thread.edit(part, f"hey {token} you, {token}\n```\n{token}\n```")
-        inline = await thread.post(f"`{token}`\n> {token}\n**{token}**", f"1:{2 * number + 1}")
+        inline = await thread.post(f"`{token}`\n> {token}\n**{token}**", "1:1")
         await thread.edit(inline, f"{token}")
     assert not stage.harm()
 

@@ -76,11 +76,19 @@ async def test_other_keys_are_other_messages_in_order(stage: Stage) -> None:
     thread = stage.open(prompt)
     first = await thread.post("same words", "1:0")
     second = await thread.post("same words", "1:1")
-    third = await stage.open(prompt).post("third", "2:0")
+    third = await stage.open(prompt).post("third", "1:2")
     assert len({first, second, third}) == 3
     await thread.edit(second, "second")
     await thread.edit(first, "first")
     assert await stage.shown(prompt) == ["first", "second", "third"]
+
+
+@on(Trait.DEDUPES)
+async def test_the_same_key_is_the_same_message(stage: Stage) -> None:
+    prompt = await stage.ask()
+    first = await stage.open(prompt).post("one", "1:0")
+    assert await stage.open(prompt).post("one", "1:0") == first
+    assert await stage.shown(prompt) == ["one"]
 
 
 @on(Trait.MANY)
@@ -149,13 +157,14 @@ async def test_the_allowed_size_is_measured_exactly(stage: Stage) -> None:
 async def test_what_the_platform_finds_too_large_is_too_large(stage: Stage) -> None:
     prompt = await stage.ask()
     thread = stage.open(prompt)
+    before = stage.calls(Call.POST)
     with pytest.raises(TooLarge):
         await thread.post("x" * stage.refused, "1:0")
+    assert stage.calls(Call.POST) == before + 1
     part = await thread.post("small", "1:1")
     with pytest.raises(TooLarge):
         await thread.edit(part, "x" * stage.refused)
     assert await stage.shown(prompt) == ["small"]
-    assert stage.calls(Call.POST) == 2
 
 
 @on()

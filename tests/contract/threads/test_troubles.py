@@ -8,11 +8,10 @@ import pytest
 from core import ports
 from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import PartId, Prompt
-from tests.contract.threads.stage import TOKEN, Call, Stage, Trait, Trouble
+from tests.contract.threads.stage import LOST, TOKEN, Call, Stage, Trait, Trouble
 from tests.contract.threads.stages import endings, on
 
 WORDS = "a " + "private" + " answer"
-LOST = [Trouble.CUT_BEFORE, Trouble.CUT_AFTER, Trouble.LATE, Trouble.BROKEN]
 
 
 def discreet(error: BaseException) -> bool:
@@ -35,23 +34,38 @@ async def test_a_post_whose_answer_was_lost_is_made_good(
     stage: Stage, trouble: Trouble, call: Call
 ) -> None:
     prompt = await stage.ask()
-    thread = stage.open(prompt)
+    before = stage.calls(call)
     stage.trouble(trouble, call)
+    thread = stage.open(prompt)
     with pytest.raises(Unreachable) as caught:
         await thread.post(WORDS, "1:0")
     assert discreet(caught.value)
-    assert await stage.settled(call, 1) == 1, "a library sent it again"
+    assert await stage.settled(call, before + 1) == before + 1, "a library sent it again"
     part = await good(stage, prompt, "1:0")
     assert await stage.shown(prompt) == [WORDS]
     await stage.open(prompt).edit(part, "the rest")
     assert await stage.shown(prompt) == ["the rest"]
 
 
-@on(Trait.NETWORK)
+@on(Trait.NETWORK, Trait.DEDUPES)
+async def test_a_post_that_lands_after_it_was_made_good_is_the_same_message(stage: Stage) -> None:
+    prompt = await stage.ask()
+    before = stage.calls(Call.POST)
+    stage.trouble(Trouble.LANDS, Call.POST)
+    with pytest.raises(Unreachable):
+        await stage.open(prompt).post(WORDS, "1:0")
+    part = await good(stage, prompt, "1:0")
+    await stage.settled(Call.POST, before + 2)
+    assert await stage.shown(prompt) == [WORDS]
+    await stage.open(prompt).edit(part, "the rest")
+    assert await stage.shown(prompt) == ["the rest"]
+
+
+@on(Trait.MENDS)
 async def test_a_lost_post_is_not_taken_for_another(stage: Stage) -> None:
     prompt = await stage.ask()
     kept = await stage.open(prompt).post("first", "1:0")
-    stage.trouble(Trouble.CUT_AFTER, Call.POST)
+    stage.trouble(Trouble.CUT_AFTER, Call.NEXT)
     with pytest.raises(Unreachable):
         await stage.open(prompt).post(WORDS, "1:1")
     found = await good(stage, prompt, "1:1")
@@ -65,17 +79,16 @@ async def test_a_lost_post_is_not_taken_for_another(stage: Stage) -> None:
 @on(Trait.NETWORK)
 async def test_an_edit_that_may_have_landed(stage: Stage, trouble: Trouble) -> None:
     prompt = await stage.ask()
-    thread = stage.open(prompt)
-    part = await thread.post("one", "1:0")
+    part = await stage.open(prompt).post("one", "1:0")
     before = stage.calls(Call.EDIT)
     stage.trouble(trouble, Call.EDIT)
     with pytest.raises(Unreachable) as caught:
-        await thread.edit(part, WORDS)
+        await stage.open(prompt).edit(part, WORDS)
     assert discreet(caught.value)
     assert await stage.settled(Call.EDIT, before + 1) == before + 1, "a library sent it again"
     landed = trouble in (Trouble.CUT_AFTER, Trouble.LATE)
     assert await stage.shown(prompt) == [WORDS if landed else "one"]
-    await thread.edit(part, "two")
+    await stage.open(prompt).edit(part, "two")
     assert await stage.shown(prompt) == ["two"]
 
 
@@ -90,7 +103,7 @@ async def test_after_a_rate_limit_only_the_newer_text_is_sent(stage: Stage) -> N
         await thread.edit(part, WORDS)
     assert discreet(caught.value)
     assert caught.value.retry_after == pytest.approx(stage.wait, abs=0.01)
-    await asyncio.sleep(caught.value.retry_after)
+    await asyncio.sleep(stage.cooling)
     await thread.edit(part, "newest")
     assert stage.states(part) == ["one", "newest"]
     assert stage.calls(Call.EDIT) == before + 2
@@ -99,17 +112,17 @@ async def test_after_a_rate_limit_only_the_newer_text_is_sent(stage: Stage) -> N
 @on(Trait.NETWORK)
 async def test_a_rate_limited_post_is_posted_once(stage: Stage) -> None:
     prompt = await stage.ask()
-    thread = stage.open(prompt)
+    thread, before = stage.open(prompt), stage.calls(Call.POST)
     stage.trouble(Trouble.LIMITED, Call.POST)
     with pytest.raises(RateLimited) as caught:
         await thread.post(WORDS, "1:0")
     assert discreet(caught.value)
     assert caught.value.retry_after == pytest.approx(stage.wait, abs=0.01)
     assert await stage.shown(prompt) == []
-    await asyncio.sleep(caught.value.retry_after)
+    await asyncio.sleep(stage.cooling)
     await thread.post("newest", "1:0")
     assert await stage.shown(prompt) == ["newest"]
-    assert stage.calls(Call.POST) == 2
+    assert stage.calls(Call.POST) == before + 2
 
 
 @on(Trait.NETWORK)
