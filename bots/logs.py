@@ -8,7 +8,15 @@ from collections.abc import Iterable
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_QUIET = ("slack_bolt", "slack_sdk", "aiohttp.access", "asyncio", "alembic", "sqlalchemy")
+_QUIET = (
+    "slack_bolt",
+    "slack_sdk",
+    "aiohttp.access",
+    "aiosqlite",  # whole statements with their parameters
+    "asyncio",
+    "alembic",
+    "sqlalchemy",
+)
 _LOOKS_SECRET = re.compile(r"\b(?:xox[a-z]-|xapp-|xoxe\.|sk-)[A-Za-z0-9-]{6,}|Bearer\s+\S+")
 _MASK = "[secret]"
 

@@ -37,8 +37,7 @@ _TOKEN = re.compile(
 )
 _MASS = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
-_AUTOLINK = re.compile(r"<(?=[^\s:<>]{1,64}:/)")
-_ESCAPED_OR_TICK = re.compile(r"(\\[^0-9A-Za-z\s])|`")
+_ESCAPED_OR_SIGN = re.compile(r"(\\[^0-9A-Za-z\s])|`|<(?=[^\s:>]{1,99}:/)")
 _LONG_RUN = re.compile(r"``(?=`)")
 
 _MARKER = r"(?:[-*+]|\d{1,9}[.)])[ \t]++"
@@ -216,8 +215,8 @@ def _text(text: str) -> str:
     `||` doesn't hide: the model means an operator or an empty cell, and two of them in a message
     would black out all that stands between.
     """
-    text = _ESCAPED_OR_TICK.sub(lambda sign: sign[1] or "\\`", text)
-    text = _AUTOLINK.sub(f"<{_BREAK}", text.replace("](", "] ("))
+    text = _ESCAPED_OR_SIGN.sub(lambda sign: sign[1] or f"\\{sign[0]}", text)
+    text = text.replace("](", "] (")
     return text.replace("||", f"|{_BREAK}|").replace("||", f"|{_BREAK}|")
 
 

@@ -1,7 +1,7 @@
 """A Discord on the loopback: `async with DiscordServer() as discord`, then point the client at it.
 
 `api_url` is the client's `Route.BASE`, `gateway_url` its `DEFAULT_GATEWAY`. People act through
-`world`, trouble is in `faults`, what happened is in `record`.
+`world` and `interactions`, trouble is in `faults` and `gateway`, what happened is in `record`.
 """
 
 from types import TracebackType
@@ -9,8 +9,12 @@ from typing import Self
 
 from aiohttp import web
 
+from tests.emulators import discord_commands, discord_responses
 from tests.emulators.discord_app import App
+from tests.emulators.discord_events import Events
 from tests.emulators.discord_faults import Faults
+from tests.emulators.discord_gateway import Gateway
+from tests.emulators.discord_interactions import Interactions
 from tests.emulators.discord_limits import Limits
 from tests.emulators.discord_record import Record
 from tests.emulators.discord_rest import Rest
@@ -53,7 +57,14 @@ class DiscordServer:
             token_life=TOKEN_LIFE * scale,
             nonce_life=NONCE_LIFE * scale,
         )
+        scene = Events(self.world, self.app)
+        self.gateway = Gateway(self.app, scene, scale=scale, changed=self.record.ring)
+        scene.connect(self.gateway)
+        self.context.gateway = self.gateway
+        self.interactions = Interactions(self.context)
         self.rest = Rest(self.context, self.faults)
+        self.rest.join(discord_commands.ROUTES)
+        self.rest.join(discord_responses.ROUTES)
         self.wait_for = self.record.wait_for
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -91,9 +102,11 @@ class DiscordServer:
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=25 * 2**20)
         application.router.add_route("*", "/api{rest:.*}", self._rest)
+        application.router.add_get("/gateway/", self.gateway.connect)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await self.come_back()
+        self.gateway.address = f"ws://127.0.0.1:{self._port}"
         return self
 
     async def __aexit__(
@@ -102,6 +115,7 @@ class DiscordServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.gateway.close()
         if self._runner:
             await self._runner.cleanup()
 

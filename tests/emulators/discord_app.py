@@ -23,6 +23,8 @@ class App:
 
     intents: the privileged intents switched on in the portal, as bits. commands: by id, global and
     of guilds, in Discord's JSON. command_writes: how often they were written.
+    creates: when new ones were made (monotonic seconds), by guild, "" for global ones. users: who
+    installed the app for themselves (ids).
     """
 
     id: str = "1100000000000000002"
@@ -32,6 +34,8 @@ class App:
     intents: int = MESSAGE_CONTENT
     commands: dict[str, Json] = field(default_factory=dict)
     command_writes: int = 0
+    creates: dict[str, list[float]] = field(default_factory=dict)
+    users: set[str] = field(default_factory=set)
 
     @property
     def message_content(self) -> bool:

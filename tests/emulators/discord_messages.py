@@ -8,6 +8,7 @@ from tests.emulators import discord_writing as writing
 from tests.emulators.discord_routes import Request, Route, find, may, reach, sending, snowflake
 from tests.emulators.discord_rules import (
     ADD_REACTIONS,
+    ATTACH,
     BOT,
     DM,
     FORUM,
@@ -58,6 +59,8 @@ def post(request: Request) -> Json:
     body = request.form()
     writing.check(body)
     if not may(request, channel, sending(channel)):
+        raise Refusal(50013)
+    if request.files and not may(request, channel, ATTACH):
         raise Refusal(50013)
     open_for_writing(request, channel)
     nonce = body.get("nonce")

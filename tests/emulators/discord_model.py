@@ -7,7 +7,6 @@ from tests.emulators.discord_rules import (
     ADMINISTRATOR,
     ALL,
     BOT,
-    DM,
     EPOCH_MS,
     IN_DIRECT,
     LOADING,
@@ -173,7 +172,7 @@ class State:
         The order is Discord's: roles, then the channel's overwrites of everybody, of the roles, of
         the member. A thread has its parent's; a private one is seen by its members only.
         """
-        if channel.type == DM:
+        if not channel.guild:
             return IN_DIRECT if who in channel.members else 0
         guild = self.guilds[channel.guild]
         if who not in guild.members:

@@ -15,7 +15,7 @@ from tests.emulators.discord_limits import Grant
 from tests.emulators.discord_messages import Slow
 from tests.emulators.discord_record import Call
 from tests.emulators.discord_routes import Context, Request, Route
-from tests.emulators.discord_rules import Refusal, invalid, plain
+from tests.emulators.discord_rules import FILE_LIMIT, Refusal, invalid, plain
 
 _AGENT = re.compile(r"DiscordBot \(\S+,? \S+\)")
 _KEPT = ("user-agent", "content-type", "x-audit-log-reason")
@@ -195,6 +195,8 @@ async def _read(request: web.Request) -> _Sent:
             return await _form(request)
     except ValueError:
         return _Sent(why=Refusal(50109))
+    except web.HTTPRequestEntityTooLarge:
+        return _Sent(why=Refusal(40005))
     await request.read()
     text = 'Expected "Content-Type" header to be one of {application/json, multipart/form-data}.'
     return _Sent(why=invalid("_", "CONTENT_TYPE_INVALID", text))
@@ -210,6 +212,8 @@ async def _form(request: web.Request) -> _Sent:
             body = json.loads(data)
         elif part.filename:
             files.append((part.filename, data))
+            if len(data) > FILE_LIMIT:
+                return _Sent(why=Refusal(40005))
         else:
             body[part.name] = data.decode()
     return _Sent(body, tuple(files))

@@ -30,6 +30,7 @@ from tests.emulators.discord_rules import (
     MANAGED_ROLE,
     OWNER,
     PLAIN,
+    PRIVATE_THREAD,
     PUBLIC_THREAD,
     REPLY,
     STARTER,
@@ -119,13 +120,13 @@ class World(State):
         channel = self.channels[message.channel]
         if new and channel.is_thread and channel.archived:
             self.change_thread(channel, archived=False)
+        if new and channel.is_thread and not message.system:
+            for who in (message.author, *message.mentions):
+                self.join_thread(channel, who)
         self.messages[message.id] = message
         body = wire.message_event(self, message, nonce=True)
         name = "MESSAGE_CREATE" if new else "MESSAGE_UPDATE"
         self.tell(Happened(name, channel.guild, channel.id, message, body))
-        if new and channel.is_thread and not message.system:
-            for who in (message.author, *message.mentions):
-                self.join_thread(channel, who)
         return message
 
     def remove(self, id_: str) -> None:
@@ -180,6 +181,8 @@ class World(State):
         if who in thread.members:
             return
         thread.members.add(who)
+        if who == BOT and thread.type == PRIVATE_THREAD:
+            self._channel_happened("THREAD_CREATE", thread)
         added = wire.thread_member(thread, who) | {"presence": None}
         added["member"] = wire.member(self, thread.guild, who)
         body: Json = {"id": thread.id, "guild_id": thread.guild, "added_members": [added]}

@@ -27,7 +27,7 @@ RULE = "─" * 12
         ("#### @**everyone**", f"**@{ZERO}everyone**"),
         ("<https://a.example>", "https://a.example"),
         ("[x](<https://a.example>) [y](z)", "x (https://a.example) [y] (z)"),
-        ("<steam://run/1>", f"<{ZERO}steam://run/1>"),
+        ("<steam://run/1> \\<ab://c>", "\\<steam://run/1> \\<ab://c>"),
         ("a || b or c || d", f"a |{ZERO}| b or c |{ZERO}| d"),
         ("`a || b`", "`a || b`"),
         ("-# small\n- -# x\n-#1", "\\-# small\n- \\-# x\n-#1"),
@@ -158,7 +158,7 @@ _PINGS = re.compile(
     r"<@[!&]?\d+>|<#\d+>|</[^\n:]+:\d+>|<a?:\w+:\d+>|<t:-?\d+(:\w)?>|<id:\w+>|@(everyone|here)",
     re.IGNORECASE,
 )
-_HIDES = re.compile(r"\|\||\]\(|<[^:\s>]+:/|```|^ *>>> |^[ >]*-# ", re.MULTILINE)
+_HIDES = re.compile(r"\|\||\]\(|(?<!\\)<[^:\s>]{1,30}:/|```|^ *>>> |^[ >]*-# ", re.MULTILINE)
 
 
 def seen_as_text(content: str) -> Iterator[str]:
