@@ -21,7 +21,10 @@ log = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries to connect: they double, with jitter."""
 INVALIDATED = (1.0, 5.0)
-"""Seconds, chosen at random, before a new session after Discord ended one (the gateway's page)."""
+"""Seconds, chosen at random, before a new session after Discord ended or refused one."""
+IDENTIFY_EVERY = 5.5
+"""Seconds between two new sessions: Discord takes one in five seconds, of one bot's processes
+together (docs.discord.com/developers/events/gateway#rate-limiting)."""
 STEADY = 10.0
 """Seconds that a connection must have lasted for the pauses to begin anew."""
 OPENING = 30.0
@@ -72,6 +75,7 @@ class Gateway(discord.Client):
         self.content = content
         self.up = False
         self._begun = False
+        self._identified = float("-inf")
 
     def _get_state(self, **options: Any) -> Any:
         """discord.py's state (client.py _get_state), whose parsers may fail."""
@@ -104,10 +108,12 @@ class Gateway(discord.Client):
             try:
                 await self._connected(failures)
             except ReconnectWebSocket as again:
-                if not self._begun:
+                if again.resume and not self._begun:
                     raise ConnectionResetError("the gateway closed before it was ready") from again
                 cause = "asked to" if again.resume else "the session is no longer valid"
-                pause = 0.0 if again.resume else random.uniform(*INVALIDATED)  # noqa: S311
+                if not again.resume:
+                    since = self.loop.time() - self._identified
+                    pause = max(random.uniform(*INVALIDATED), IDENTIFY_EVERY - since)  # noqa: S311
             except discord.ConnectionClosed as closed:
                 if closed.code in _FATAL:
                     raise Closed(closed.code) from closed
@@ -129,7 +135,9 @@ class Gateway(discord.Client):
         """One connection, from the opening of the socket to its end."""
         last = self.ws if self.ws is not None and self.ws.session_id else None
         known: dict[str, Any] = {}
-        if last is not None:
+        if last is None:
+            self._identified = self.loop.time()
+        else:
             known = {"resume": True, "session": last.session_id, "sequence": last.sequence}
         named = last.gateway if last is not None and failures <= _RESUMES else None
         opening = DiscordWebSocket.from_client(

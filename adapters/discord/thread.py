@@ -314,8 +314,7 @@ class DiscordThread:
 
 def _form(text: str) -> dict[str, Any]:
     """What every text is sent with: no pings, no embeds."""
-    content = render(text) or "…"
-    return {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
+    return {"content": render(text), "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
 
 
 def _part(message: object, channel: str = "") -> PartId:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulators.deepseek import DeepSeekServer
+from tests.emulators.discord import DiscordServer
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
 
@@ -39,4 +40,24 @@ def settings(api: DeepSeekServer, slack: SlackServer) -> dict[str, str]:
         "SLACK_BOT_TOKEN": slack.app.bot_token,
         "SLACK_APP_TOKEN": slack.app.app_token,
         "SLACK_API_URL": slack.api_url,
+    }
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server in which the bot is installed."""
+    async with DiscordServer() as server:
+        yield server
+
+
+@pytest.fixture
+def discord_settings(api: DeepSeekServer, discord: DiscordServer) -> dict[str, str]:
+    """Variables for Discord and the API; every log line is written."""
+    return {
+        "DEEPSEEK_API_KEY": KEY,
+        "DEEPSEEK_BASE_URL": api.url,
+        "DISCORD_BOT_TOKEN": discord.app.token,
+        "DISCORD_API_URL": discord.api_url,
+        "DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LOG_LEVEL": "debug",
     }

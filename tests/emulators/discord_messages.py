@@ -116,7 +116,7 @@ def edit(request: Request) -> Json:
     body = request.form()
     if message.author != BOT:
         raise Refusal(50005)
-    if message.system:
+    if message.system or message.loading:
         raise Refusal(50021)
     if channel.archived:
         raise Refusal(50083)
@@ -170,8 +170,8 @@ def read(request: Request) -> list[Json]:
     elif after := _number(request, "after"):
         found = [m for m in found if int(m.id) > after][:limit]
     elif around := _number(request, "around"):
-        near = sorted(found, key=lambda m: abs(int(m.id) - around))[:limit]
-        found = sorted(near, key=lambda m: int(m.id))
+        first = sum(int(m.id) < around for m in found) - limit // 2
+        found = found[max(0, first) :][:limit]
     return [show(request, message) for message in reversed(found[-limit:])]
 
 

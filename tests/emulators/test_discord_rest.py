@@ -140,6 +140,9 @@ async def test_replies_show_what_they_answer_in_their_channel_only(
     assert isinstance(shown.resolved, discord.DeletedReferencedMessage)
     with pytest.raises(discord.HTTPException, match="Unknown message"):
         await asked.reply("late")
+    body = {"content": "x", "message_reference": {"message_id": str(answer.id)}}
+    status, refused, _ = await call(server, WRITE.replace("general", "random"), body)
+    assert (status, set(refused["errors"])) == (400, {"message_reference"})
     other = await text_channel(client, server, "random")
     with pytest.raises(discord.HTTPException, match="different channel"):
         await other.send("x", reference=answer)
@@ -353,6 +356,10 @@ async def test_permissions_people_and_places_that_refuse(
     with pytest.raises(discord.Forbidden) as caught:
         await mine.edit(content="no")
     assert caught.value.code == 50001
+    world.deny("general", rules.VIEW, "bob")
+    for who, where in (("bob", "general"), ("alice", "help")):
+        with pytest.raises(ValueError, match="can't write"):
+            world.say(who, where, "x")
     world.kick_bot()
     with pytest.raises(discord.Forbidden) as caught:
         await text_channel(client, server, "random")
