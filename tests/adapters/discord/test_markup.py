@@ -29,6 +29,7 @@ RULE = "─" * 12
         ("[x](<https://a.example>) [y](z)", "x (https://a.example) [y] (z)"),
         ("<steam://run/1> \\<ab://c>", "\\<steam://run/1> \\<ab://c>"),
         ("a || b or c || d", f"a |{ZERO}| b or c |{ZERO}| d"),
+        ("a ||| b", f"a |{ZERO}|{ZERO}| b"),
         ("`a || b`", "`a || b`"),
         ("-# small\n- -# x\n-#1", "\\-# small\n- \\-# x\n-#1"),
         (">>> print(1)\nrest", "> print(1)\nrest"),
@@ -114,7 +115,7 @@ def table(*rows: str) -> str:
             table("| a |", "|---|", "| ```x``` |", "| <br>b<br/>c |", "end"),
             table("```", "a", "───────", "x", "/ b / c", "```", "end"),
         ),
-        (table("text", "| a |", "|---|"), table("text", "```", "a", "─", "```")),
+        (table("text", "| a |", "|---|"), "text\n**a**"),
         (
             table("| F | **D** | |", "|---|---|---|", f"| `f` | {'x ' * 60}| y |", "| | **b** |"),
             table(
@@ -143,6 +144,17 @@ def test_a_cell_that_is_too_wide_widens_no_other_row() -> None:
     widths = sorted(len(line) for line in sent.split("\n"))
     assert widths[-1] > 300
     assert widths[-2] <= LINE
+
+
+def test_a_table_stays_one_when_a_wide_row_follows() -> None:
+    text = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert "\n1 │ 2\n3 │ x x" in render(text + f"| 3 | {'x ' * 80}|")
+
+
+def test_a_header_too_long_to_be_held_back_stays_as_it_was_shown() -> None:
+    text = f"| {'h ' * 250}|\n|---|\n| 1 |"
+    assert decided(text[:502]) == 502
+    assert render(text) == text
 
 
 def test_a_code_block_in_a_cell_ends_no_block() -> None:
