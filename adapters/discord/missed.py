@@ -33,6 +33,8 @@ NAMING = 10.0
 """Seconds in which Discord should have named all servers of a new session."""
 PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
+PATIENCE = 120.0
+"""Seconds that are waited at most for Discord's rate limits before a place is left out."""
 _TRIES = 3
 _DIRECT = "@me"
 
@@ -133,13 +135,23 @@ async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
 
 
 async def _page(api: Api, channel: str, after: str) -> calls.Answer:
-    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError."""
+    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError.
+
+    A rate limit is no failed try: several places wait for the same second, and one may lose often.
+    """
     query = {"after": after, "limit": str(PAGE)}
-    for _ in range(_TRIES - 1):
+    patience, tries = PATIENCE, _TRIES
+    while True:
         try:
             return await api.call(calls.READ, {"channel": channel}, None, query)
         except RateLimited as error:
-            await asyncio.sleep(error.retry_after)
+            wait = max(error.retry_after, 0.01)
+            patience -= wait
+            if patience < 0:
+                raise
         except Unreachable:
-            await asyncio.sleep(1.0)
-    return await api.call(calls.READ, {"channel": channel}, None, query)
+            wait = 1.0
+            tries -= 1
+            if not tries:
+                raise
+        await asyncio.sleep(wait)

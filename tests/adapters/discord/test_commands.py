@@ -29,7 +29,7 @@ from tests.adapters.discord.payloads import (
 
 TOKEN = interaction()["token"]
 BY_USER = {"authorizing_integration_owners": {"1": "100"}}
-IN_THREAD = {"channel_id": THREAD, "channel": {"id": THREAD, "type": 11}}
+IN_THREAD: dict[str, Any] = {"channel_id": THREAD, "channel": {"id": THREAD, "type": 11}}
 ALONE = {"guild_id": None, "member": None, "user": ALICE}
 IN_DIRECT = ALONE | {
     "channel_id": DIRECT,
