@@ -58,7 +58,7 @@ _QUESTION, _QUOTE = "question", "message"
 _FORM = "about:"
 _QUOTED = 4000  # characters a text input takes
 _COMMAND, _SUBMITTED = 2, 5
-_IN_BOT_DM, _PRIVATE = 1, 2
+_PRIVATE = 2  # the context of places where only people are
 _THREADS = (10, 11, 12)
 _COMPARED = ("type", "name", "description", "integration_types", "contexts")
 _OPTION = ("type", "name", "description", "required", "max_length")
@@ -209,7 +209,7 @@ def _member(interaction: Mapping[str, Any]) -> bool:
     owners = interaction.get("authorizing_integration_owners")
     if interaction.get("context") == _PRIVATE:
         return False
-    if interaction.get("context") == _IN_BOT_DM or not interaction.get("guild_id"):
+    if not interaction.get("guild_id"):  # a direct message with the bot
         return True
     return not isinstance(owners, Mapping) or "0" in owners or not owners
 

@@ -196,6 +196,23 @@ async def test_nobody_there(route: Route) -> None:
     assert isinstance(error, Unreachable)
 
 
+@pytest.mark.parametrize("route", [calls.POST, calls.EDIT_FOLLOW_UP, calls.RESPOND])
+async def test_a_server_of_another_kind(route: Route) -> None:
+    """aiohttp's error for it holds the whole address, with the token of an interaction."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.example ESMTP\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
+    async with server, aiohttp.ClientSession() as session:
+        error = await failed(Api(BOT_TOKEN, url, session), route)
+    assert isinstance(error, Unreachable)
+    assert route.name in str(error)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [

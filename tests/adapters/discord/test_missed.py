@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import example, given
 
 from adapters.discord.calls import Api
 from adapters.discord.ids import first_after, identity, sequence
@@ -271,6 +271,7 @@ def test_the_places_of_a_server() -> None:
     ]
 
 
+@example(GUILD_CREATE, 5)
 @given(odd(GUILD_CREATE), garbage("id", "type", "last_message_id", "channels", "threads"))
 def test_odd_servers_are_survived(guild: dict[str, Any], channels: Any) -> None:
     for whole in (guild, GUILD_CREATE | {"channels": channels}):

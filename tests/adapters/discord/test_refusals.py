@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.discord import refusals
@@ -102,6 +102,7 @@ def test_what_discord_says_is_quoted_in_part_only() -> None:
     assert len(str(translate(ROUTE, 400, {"code": 1, "message": "x" * 5000}))) < 300
 
 
+@example(400, {"code": 50035, "errors": {"content": {"_errors": 5}}})
 @given(
     st.integers(min_value=200, max_value=599),
     garbage("code", "message", "errors", "content", "_errors")
