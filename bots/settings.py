@@ -8,11 +8,12 @@ reported at once, each line beginning with the variable and ending with the fix.
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -33,6 +34,7 @@ SYSTEM_PROMPT = (
 )
 _RESERVED = {"messages", "stream"}
 _PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_")
+_VERSION = re.compile(r"/v\d+\Z")
 _SLACK_KINDS = {
     "xoxb-": "a bot token",
     "xapp-": "an app-level token",
@@ -55,6 +57,15 @@ def _no_endpoint(value: str) -> str:
     if value.rstrip("/").endswith("/chat/completions"):
         raise ValueError("leave out /chat/completions: it is added")
     return value.rstrip("/")
+
+
+def _versioned(value: str) -> str:
+    """Discord's API as its calls need it: with a version and without a slash at the end."""
+    parts = urlsplit(value)
+    path = parts.path.rstrip("/")
+    if not _VERSION.search(path):
+        path = f"{path or '/api'}/v10"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def _slack_token(kind: str) -> AfterValidator:
@@ -174,11 +185,14 @@ class Settings(BaseModel):
     )
     slack_api_url: Web = Field("https://slack.com/api/", description="Slack's Web API.")
     discord_bot_token: Secret | None = Field(
-        None, description="Reserved for the Discord adapter, which this version does not have."
+        None, description="Bot token of the Discord application."
     )
-    discord_api_url: Web = Field("https://discord.com/api/v10", description="Reserved.")
+    discord_api_url: Annotated[Web, AfterValidator(_versioned)] = Field(
+        "https://discord.com/api/v10",
+        description="Discord's REST API; without a version at the end, `/v10` is added.",
+    )
     discord_gateway_url: Annotated[str, _address("wss", "ws")] = Field(
-        "wss://gateway.discord.gg/", description="Reserved."
+        "wss://gateway.discord.gg/", description="Discord's gateway."
     )
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         "sqlite:///threadseek.db", description="Where conversations are kept: `sqlite:///FILE`."

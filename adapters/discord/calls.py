@@ -103,7 +103,7 @@ class Api:
         call with it is made any more: 10,000 refusals in ten minutes would ban the address.
         """
         if route.bot and self._dead:
-            raise self._dead
+            raise self._dead.with_traceback(None)  # else it grows with every call
         major = names.get(route.major, "")
         now = asyncio.get_running_loop().time()
         if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
@@ -114,7 +114,7 @@ class Api:
             wait = self._buckets.refused(headers, parsed, route.name, major, now)
             raise RateLimited(wait)
         self._buckets.heard(route.name, major, headers, now)
-        if not 200 <= status < 300:
+        if not 200 <= status < 300 or isinstance(parsed, str):  # a page of somebody in between
             error = translate(route.name, status, parsed)
             if route.bot and status == UNAUTHORIZED and isinstance(error, Refused):
                 self._dead = error
@@ -154,7 +154,7 @@ def _parsed(content: bytes) -> Any:
         return None
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content.decode(errors="replace")
 
 

@@ -58,8 +58,8 @@ _QUESTION, _QUOTE = "question", "message"
 _FORM = "about:"
 _QUOTED = 4000  # characters a text input takes
 _COMMAND, _SUBMITTED = 2, 5
-_IN_BOT_DM, _PRIVATE = 1, 2
-_THREADS = frozenset({10, 11, 12})
+_PRIVATE = 2  # the context of places where only people are
+_THREADS = (10, 11, 12)
 _COMPARED = ("type", "name", "description", "integration_types", "contexts")
 _OPTION = ("type", "name", "description", "required", "max_length")
 
@@ -209,7 +209,7 @@ def _member(interaction: Mapping[str, Any]) -> bool:
     owners = interaction.get("authorizing_integration_owners")
     if interaction.get("context") == _PRIVATE:
         return False
-    if interaction.get("context") == _IN_BOT_DM or not interaction.get("guild_id"):
+    if not interaction.get("guild_id"):  # a direct message with the bot
         return True
     return not isinstance(owners, Mapping) or "0" in owners or not owners
 
@@ -218,9 +218,9 @@ def _form(used: Used, data: Mapping[str, Any], bot: Bot) -> Form | Ignored:
     """The form for a question about a message: the message is in it, to be seen and cut."""
     target, resolved = data.get("target_id"), data.get("resolved")
     messages = resolved.get("messages") if isinstance(resolved, Mapping) else None
-    message = messages.get(target) if isinstance(messages, Mapping) else None
     if not is_snowflake(target):
         return Ignored("no message")
+    message = messages.get(target) if isinstance(messages, Mapping) else None
     text = plain(message, bot)[:_QUOTED] if isinstance(message, Mapping) else ""
     quote = {"value": text} if text else {}
     question = {"placeholder": "What do you want to know about it?", "max_length": 2000}
@@ -242,26 +242,30 @@ def _submitted(used: Used, data: Mapping[str, Any]) -> Ask | Ignored:
     form = data.get("custom_id")
     if not isinstance(form, str) or not form.startswith(_FORM):
         return Ignored("unknown form")
-    values = {field.get("custom_id"): field.get("value") for field in _fields(data)}
+    message = form.removeprefix(_FORM)
+    if not is_snowflake(message):  # it becomes part of an address
+        return Ignored("unknown form")
+    values = {str(field.get("custom_id")): field.get("value") for field in _fields(data)}
     question = str(values.get(_QUESTION) or "").strip()
     quoted = values.get(_QUOTE)
     if isinstance(quoted, str):
         return Ask(used, about(question, quoted))
-    return Ask(used, question, about=form.removeprefix(_FORM))
+    return Ask(used, question, about=message)
 
 
 def _fields(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The inputs of a form, in rows or in labels."""
-    for row in data.get("components") or ():
-        if isinstance(row, Mapping):
-            inner = row.get("components") or [row.get("component")]
-            yield from (field for field in inner if isinstance(field, Mapping))
+    for row in _objects(data.get("components")):
+        yield from _objects(row.get("components") or [row.get("component")])
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list; none in anything else."""
+    return [o for o in value if isinstance(o, Mapping)] if isinstance(value, list) else []
 
 
 def _option(data: Mapping[str, Any], name: str) -> str:
-    listed = data.get("options")
-    options = listed if isinstance(listed, list) else []
-    found = (o.get("value") for o in options if isinstance(o, Mapping) and o.get("name") == name)
+    found = (o.get("value") for o in _objects(data.get("options")) if o.get("name") == name)
     return str(next(found, "") or "")
 
 
@@ -272,7 +276,6 @@ def _facts(command: object) -> str:
     plain_ = {name: facts.get(name) or ("" if name == "description" else []) for name in _COMPARED}
     plain_["type"] = facts.get("type", 1)
     for name in ("integration_types", "contexts"):
-        plain_[name] = sorted(plain_[name])
-    options = facts.get("options") or []
-    plain_["options"] = [{n: o.get(n) for n in _OPTION} for o in options if isinstance(o, Mapping)]
+        plain_[name] = sorted(map(str, plain_[name])) if isinstance(plain_[name], list) else []
+    plain_["options"] = [{n: o.get(n) for n in _OPTION} for o in _objects(facts.get("options"))]
     return repr(plain_)

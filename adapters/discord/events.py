@@ -93,7 +93,7 @@ def speaks(message: Message, bot: Bot) -> str:
         return "own message"
     if author.get("bot") or author.get("system") or message.get("webhook_id"):
         return "bot"
-    return "" if message.get("type", PLAIN) in ASKED_IN else "other type"
+    return "" if _type(message) in ASKED_IN else "other type"
 
 
 def addresses(message: Message, bot: Bot) -> bool:
@@ -138,10 +138,11 @@ def remembered(message: Message, bot: Bot) -> Remembered | None:
 
     A thread's first message stands for the one it was opened on.
     """
-    if message.get("type") == STARTER:
+    type_ = _type(message)
+    if type_ == STARTER:
         root = message.get("referenced_message")
         return remembered(root, bot) if isinstance(root, Mapping) else None
-    if message.get("type", PLAIN) not in ASKED_IN | {COMMAND, MENU}:
+    if type_ not in ASKED_IN | {COMMAND, MENU}:
         return None
     content = plain(message, bot) or _forwarded(message, bot) or _embedded(message)
     author = message.get("author")
@@ -154,6 +155,12 @@ def remembered(message: Message, bot: Bot) -> Remembered | None:
         author="" if ours else _name(author),
         identity=identity(message["id"]),
     )
+
+
+def _type(message: Message) -> int:
+    """The message's type; -1 for what can't be one."""
+    type_ = message.get("type", PLAIN)
+    return type_ if isinstance(type_, int) else -1
 
 
 def _people(message: Message) -> Sequence[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ routes may share one, which only the header `X-RateLimit-Bucket` tells. The size
 coded (docs.discord.com/developers/topics/rate-limits).
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ DEFAULT_WAIT = 5.0
 BANNED = 60.0
 """Seconds to leave Discord alone after a 429 that didn't come from it but from what guards it."""
 GLOBAL = 45
-"""Calls a second that are made at most with the bot token; Discord takes 50."""
+"""Calls within any second that are made at most with the bot token; Discord takes 50."""
 _MOST = 4096  # buckets that are remembered
 
 
@@ -33,8 +34,7 @@ class Buckets:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._blocked_until = 0.0
         self._banned_until = 0.0
-        self._second = 0.0
-        self._used = 0
+        self._made: deque[float] = deque(maxlen=GLOBAL)  # when the latest calls were
 
     def take(self, route: str, major: str, now: float, *, counted: bool) -> float:
         """0.0: the call may be made and is counted. Else seconds after which to ask again.
@@ -43,7 +43,7 @@ class Buckets:
         """
         if now < self._banned_until:
             return self._banned_until - now
-        bucket = self._buckets.get((self._names.get(route, route), major))
+        bucket = self._buckets.get(self._key(route, major))
         if bucket is not None and bucket.remaining <= 0 and now < bucket.reset:
             return bucket.reset - now
         if counted and (wait := self._shared(now)) > 0:
@@ -58,17 +58,12 @@ class Buckets:
         reset_after = _number(headers.get("X-RateLimit-Reset-After"))
         if remaining is None or reset_after is None:
             return
-        if name := headers.get("X-RateLimit-Bucket"):
-            self._names[route] = name
-        key = (self._names.get(route, route), major)
+        key = self._key(route, major, headers)
         known, reset = self._buckets.get(key), now + reset_after
         left = int(remaining)
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        self._buckets.pop(key, None)
-        self._buckets[key] = _Bucket(left, reset)
-        if len(self._buckets) > _MOST:
-            del self._buckets[next(iter(self._buckets))]
+        self._keep(key, _Bucket(left, reset))
 
     def refused(
         self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
@@ -91,19 +86,31 @@ class Buckets:
         elif everything or (isinstance(body, Mapping) and body.get("global") is True):
             self._blocked_until = max(self._blocked_until, now + wait)
         else:
-            key = (self._names.get(route, route), major)
-            self._buckets[key] = _Bucket(0, now + wait)
+            self._keep(self._key(route, major, headers), _Bucket(0, now + wait))
         return wait
+
+    def _key(
+        self, route: str, major: str, headers: Mapping[str, str] | None = None
+    ) -> tuple[str, str]:
+        """The bucket of a call, by the name that Discord gave it as soon as that is known."""
+        if headers and (name := headers.get("X-RateLimit-Bucket")):
+            self._names[route] = name
+        return self._names.get(route, route), major
+
+    def _keep(self, key: tuple[str, str], bucket: _Bucket) -> None:
+        """Remember it instead of the one that was heard of longest ago."""
+        self._buckets.pop(key, None)
+        self._buckets[key] = bucket
+        if len(self._buckets) > _MOST:
+            del self._buckets[next(iter(self._buckets))]
 
     def _shared(self, now: float) -> float:
         """The same question for the limit of all calls together."""
         if now < self._blocked_until:
             return self._blocked_until - now
-        if now - self._second >= 1.0:
-            self._second, self._used = now, 0
-        if self._used >= GLOBAL:
-            return self._second + 1.0 - now
-        self._used += 1
+        if len(self._made) == GLOBAL and (wait := self._made[0] + 1.0 - now) > 0:
+            return wait
+        self._made.append(now)
         return 0.0
 
 
@@ -111,6 +118,6 @@ def _number(value: object) -> float | None:
     """A number of seconds or calls, however it is written; None for anything else."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number < 1e9 else None

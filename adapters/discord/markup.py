@@ -233,15 +233,15 @@ def _drawn(rows: list[str]) -> str | None:
     """A table in aligned columns; None where it reads better as a list.
 
     That is when header and first row need more than `LINE` columns or the first row holds a web
-    address, which can't be followed in a code block.
+    address, which can't be followed in a code block. A header alone is a list too, the shortest:
+    what is shown while a row is held back must not be larger than what was measured with it.
     """
     marks = _cells(rows[1])
     header, *body = ([_plain(cell) for cell in _cells(row)] for row in (rows[0], *rows[2:]))
     widths = [_width(cell) for cell in header]
-    if body:
-        wide = zip_longest(widths, map(_width, body[0]), fillvalue=0)
-        if sum(max(pair) + 3 for pair in wide) > LINE or "://" in rows[2]:
-            return None
+    wide = zip_longest(widths, map(_width, body[0] if body else ()), fillvalue=0)
+    if not body or "://" in rows[2] or sum(max(pair) + 3 for pair in wide) > LINE:
+        return None
     for row in body:
         for column, cell in enumerate(row[: len(widths)]):
             widths[column] = max(widths[column], min(_width(cell), COLUMN))

@@ -33,8 +33,9 @@ NAMING = 10.0
 """Seconds in which Discord should have named all servers of a new session."""
 PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
+PATIENCE = 120.0
+"""Seconds that are waited at most for Discord's rate limits before a place is left out."""
 _TRIES = 3
-_THREADS = frozenset({10, 11, 12})
 _DIRECT = "@me"
 
 
@@ -55,15 +56,13 @@ class Place:
 def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
     """The channels and active threads of a GUILD_CREATE event in which messages are written."""
     for name in ("channels", "threads"):
-        for channel in guild.get(name) or ():
-            if isinstance(channel, Mapping) and is_snowflake(channel.get("last_message_id")):
-                yield Place(
-                    channel=str(channel.get("id")),
-                    guild=str(guild.get("id")),
-                    thread=channel.get("type") in _THREADS,
-                    last=channel["last_message_id"],
-                    since=since,
-                )
+        listed = guild.get(name)
+        for channel in listed if isinstance(listed, list) else ():
+            facts = channel if isinstance(channel, Mapping) else {}
+            id_, last = facts.get("id"), facts.get("last_message_id")
+            if is_snowflake(id_) and is_snowflake(last):
+                thread = name == "threads"
+                yield Place(id_, str(guild.get("id")), thread=thread, last=last, since=since)
 
 
 def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> list[Place]:
@@ -129,20 +128,30 @@ async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
             outcome = read(whole, bot, thread=place.thread, late=late)
             if isinstance(outcome, Prompt) and asked >= place.since:
                 prompts.append(outcome)
-        if len(listed) < PAGE:
+        if len(listed) < PAGE or not messages:
             break
         after = str(messages[-1]["id"])
     return prompts
 
 
 async def _page(api: Api, channel: str, after: str) -> calls.Answer:
-    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError."""
+    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError.
+
+    A rate limit is no failed try: several places wait for the same second, and one may lose often.
+    """
     query = {"after": after, "limit": str(PAGE)}
-    for _ in range(_TRIES - 1):
+    patience, tries = PATIENCE, _TRIES
+    while True:
         try:
             return await api.call(calls.READ, {"channel": channel}, None, query)
         except RateLimited as error:
-            await asyncio.sleep(error.retry_after)
+            wait = max(error.retry_after, 0.01)
+            patience -= wait
+            if patience < 0:
+                raise
         except Unreachable:
-            await asyncio.sleep(1.0)
-    return await api.call(calls.READ, {"channel": channel}, None, query)
+            wait = 1.0
+            tries -= 1
+            if not tries:
+                raise
+        await asyncio.sleep(wait)

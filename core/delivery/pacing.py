@@ -14,6 +14,8 @@ FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
 RESERVE = 2.0
 """Tokens that interim edits leave in the bucket, at most half of the burst. First paints: half."""
+MOST = 4096
+"""Pacers that are kept: far more than answers are ever written at the same time."""
 _ROUNDING = 1e-6
 
 
@@ -72,14 +74,18 @@ class Pacer:
 
 
 class Pacers:
-    """The pacers of all allowances, made when first asked for."""
+    """The pacers of all allowances, made when first asked for, the latest `MOST` kept.
+
+    Some platforms have one for every thread, and a service runs for months.
+    """
 
     def __init__(self) -> None:
         self._pacers: dict[str, Pacer] = {}
 
     def of(self, allowance: Allowance) -> Pacer:
         """The pacer of everybody who shares `allowance.key`."""
-        pacer = self._pacers.get(allowance.key)
-        if pacer is None:
-            pacer = self._pacers[allowance.key] = Pacer(allowance)
+        pacer = self._pacers.pop(allowance.key, None) or Pacer(allowance)
+        self._pacers[allowance.key] = pacer
+        if len(self._pacers) > MOST:
+            del self._pacers[next(iter(self._pacers))]
         return pacer

@@ -140,3 +140,28 @@ def test_a_value_in_the_file_is_taken_as_it_stands(tmp_path: Path) -> None:
     key = loaded(dotenv, HOME="/root").settings.deepseek_api_key
     assert key is not None
     assert key.get_secret_value() == "sk-${HOME}-x"
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("https://discord.com/api/v10", "https://discord.com/api/v10"),
+        ("https://discord.com/api/v10/", "https://discord.com/api/v10"),
+        ("https://discord.com/api/v11//", "https://discord.com/api/v11"),
+        ("https://discord.com/api", "https://discord.com/api/v10"),
+        ("https://discord.com/api/", "https://discord.com/api/v10"),
+        ("https://discord.com", "https://discord.com/api/v10"),
+        ("http://127.0.0.1:3300/", "http://127.0.0.1:3300/api/v10"),
+        ("http://proxy.test/v10/discord", "http://proxy.test/v10/discord/v10"),
+    ],
+)
+def test_discords_address_gets_its_version_and_loses_its_slash(given: str, used: str) -> None:
+    assert loaded(DISCORD_API_URL=given).settings.discord_api_url == used
+
+
+def test_discords_gateway_is_taken_as_it_stands_and_must_be_a_websocket() -> None:
+    given = "ws://127.0.0.1:3300/gateway/"
+    assert loaded(DISCORD_GATEWAY_URL=given).settings.discord_gateway_url == given
+    found = problems(DISCORD_GATEWAY_URL="https://gateway.discord.gg/", DISCORD_API_URL="discord")
+    assert "wss://" in found["DISCORD_GATEWAY_URL"]
+    assert "https://" in found["DISCORD_API_URL"]

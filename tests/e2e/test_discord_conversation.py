@@ -217,9 +217,11 @@ async def test_a_person_can_use_it_where_the_bot_is_not(
         await discord.wait_for(lambda: apart.text() == "Question 1 was: three", 10)
         wordy = people.slash("alice", group, "ask", prompt="tell me at length")
         await discord.wait_for(lambda: len(wordy.messages) >= 3, 20)
-        whole = lambda: "".join(  # noqa: E731
-            discord.world.messages[m].content for m in wordy.messages
-        ).replace("\n", "")
+
+        def whole() -> str:
+            shown = "".join(discord.world.messages[m].content for m in wordy.messages)
+            return shown.replace("\n", "")
+
         await discord.wait_for(lambda: len(whole()) >= len(long.replace("\n", "")) - 20, 20)
     assert "Paragraph 11." in whole()
     calm(discord)

@@ -250,6 +250,7 @@ async def test_a_bot_that_is_kicked_hears_no_more(server: DiscordServer) -> None
     async with running(server) as bot:
         server.world.kick_bot()
         server.world.say("alice", "general", "gone")
+        server.world.add_channel("new")
         server.world.say("alice", server.world.direct("alice"), "direct")
         await bot.hears("direct")
-        assert len(bot.guilds) == 0
+        assert len(bot.guilds) == 0 and "CHANNEL_CREATE" not in bot.counts

@@ -217,7 +217,11 @@ async def test_a_session_replays_what_it_missed_once_and_then_says_resumed() -> 
         assert [await again.event() for _ in range(3)] == [("ODD", 4), ("ODD", 5), ("RESUMED", 6)]
         place.gateway.send_raw("ODD", {"n": 4})
         assert await again.event() == ("ODD", 7)
-        assert (place.gateway.identified, place.gateway.resumed) == (1, 1)
+        third = await place.wire()
+        await third.resume(place.app, session, 3)
+        events = [await third.event() for _ in range(4)]
+        assert events == [("ODD", 4), ("ODD", 5), ("ODD", 7), ("RESUMED", 8)]
+        assert (place.gateway.identified, place.gateway.resumed) == (1, 2)
 
 
 async def test_a_second_resume_takes_the_session_from_a_socket_that_hangs() -> None:

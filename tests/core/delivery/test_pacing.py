@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import Kind, Pacer, Pacers
+from core.delivery.pacing import MOST, Kind, Pacer, Pacers
 from core.types import Allowance
 
 SLACK = Allowance("edit", 10, 50 / 60)
@@ -103,3 +103,12 @@ def test_an_allowance_is_shared_by_its_key() -> None:
     pacers = Pacers()
     assert pacers.of(SLACK) is pacers.of(Allowance("edit", 10, 50 / 60))
     assert pacers.of(SLACK) is not pacers.of(Allowance("post", 10, 50 / 60))
+
+
+def test_a_platform_with_a_budget_for_every_thread_does_not_fill_the_memory() -> None:
+    pacers = Pacers()
+    busy = pacers.of(SLACK)
+    for number in range(MOST * 2):
+        pacers.of(Allowance(f"thread {number}", 1, 1.0))
+        assert pacers.of(SLACK) is busy, "what is in use is kept"
+    assert len(vars(pacers)["_pacers"]) == MOST
