@@ -8,6 +8,7 @@ from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
 from adapters.discord.commands import COMMANDS
 from adapters.discord.ids import Address, channel_of
+from core.errors import PartGone
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
 from tests.contract.threads.discord_stages import DiscordOnMention
@@ -47,6 +48,7 @@ class DiscordByCommand(DiscordOnMention):
 
     traits = frozenset(Trait) - {Trait.READS, Trait.STATUS}
     endings: ClassVar[Mapping[str, bool]] = dict.fromkeys(DiscordOnMention.endings, False)
+    uprooted = PartGone
     routes: ClassVar[Mapping[Call, str]] = {
         **DiscordOnMention.routes,
         Call.POST: _ORIGINAL,
@@ -68,6 +70,10 @@ class DiscordByCommand(DiscordOnMention):
         used = self.discord.interactions.slash("alice", where, "ask", prompt=text)
         await Interactions(self.api, self._bot(), self.desk).take(used.body)
         return self.desk.prompts[-1]
+
+    def uproot(self, prompt: Prompt) -> None:
+        """A moderator deletes what waits for the answer."""
+        self.discord.world.delete(Address.decode(prompt.address).answer)
 
     async def shown(self, prompt: Prompt) -> list[str]:
         """The answer in the channel, then what the thread on it shows."""
@@ -95,7 +101,7 @@ class DiscordOutside(DiscordByCommandInThread):
     one whose answer was lost could be told from another.
     """
 
-    traits = frozenset({Trait.NETWORK, Trait.REPLACES, Trait.PARTS, Trait.LASTS, Trait.DEDUPES})
+    traits = DiscordByCommand.traits - {Trait.MANY, Trait.MENDS}
     endings: ClassVar[Mapping[str, bool]] = {"expired": True}
     routes: ClassVar[Mapping[Call, str]] = {
         Call.POST: _ORIGINAL,

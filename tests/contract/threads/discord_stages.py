@@ -17,8 +17,10 @@ from tests.emulators import discord_wire as wire
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_app import App
 from tests.emulators.discord_faults import Fault
-from tests.emulators.discord_rules import BOT, CREATE_THREADS, LOADING, MANAGED_ROLE
+from tests.emulators.discord_markup import pings
+from tests.emulators.discord_rules import BOT, CREATE_THREADS, GUILD, LOADING, MANAGED_ROLE
 
+_NOBODY = {"parse": [], "replied_user": False}
 _MESSAGES = "/channels/{channel}/messages"
 
 
@@ -108,7 +110,30 @@ class DiscordOnMention(Stage):
         fences = [f"open fence in {id_}" for id_, _ in record.broken_fences()]
         texts = [s.text or "" for id_ in record.bot_messages() for s in record.history(id_)]
         masked = [text for text in texts if "](http" in text]
-        return [seen.what for seen in record.pings + record.embeds] + fences + masked
+        return (
+            [seen.what for seen in record.pings + record.embeds] + fences + masked + self._trust()
+        )
+
+    def _trust(self) -> list[str]:
+        """Calls in which a ping was kept off by one of its two bars only: what Discord is told to
+        let through, and the text itself."""
+        sent = [call.body for call in self.discord.record.calls if isinstance(call.body, dict)]
+        texts = [body for body in sent if body.get("content")]
+        trusting = [repr(body) for body in texts if body.get("allowed_mentions") != _NOBODY]
+        world = self.discord.world
+        roles = world.guilds[GUILD].roles
+        for text in (body["content"] for body in texts):
+            found = pings(
+                text,
+                None,
+                everything=True,
+                reply=False,
+                may_everyone=True,
+                users=world.users,
+                roles=roles,
+            )
+            trusting += found.listed()
+        return trusting
 
     async def status(self, prompt: Prompt) -> bool:
         """Whether there was any typing since the bot's last message."""
@@ -159,6 +184,10 @@ class DiscordOnMention(Stage):
         """A moderator deletes it."""
         self.discord.world.delete(split_part_id(part)[1])
 
+    def uproot(self, prompt: Prompt) -> None:
+        """Alice deletes her question."""
+        self.discord.world.delete(Address.decode(prompt.address).message)
+
     def end(self, prompt: Prompt, way: str) -> None:
         """Somebody puts an end to it."""
         world, where = self.discord.world, self._place(prompt)
@@ -202,6 +231,8 @@ class DiscordOnMention(Stage):
 class DiscordInThread(DiscordOnMention):
     """A thread that somebody opened: the answer goes right there."""
 
+    traits = frozenset(Trait) - {Trait.ROOTED}
+
     async def ask(self, text: str = "what is a fence?") -> Prompt:
         """Alice mentions the bot in a thread of hers."""
         opened = self.discord.world.open_thread("alice", "general", "Fences", 11)
@@ -231,7 +262,7 @@ class DiscordWithoutThreads(DiscordOnMention):
 class DiscordInDirect(DiscordOnMention):
     """A direct message. What was said there before was said to the bot, so nothing is read."""
 
-    traits = frozenset(Trait) - {Trait.READS}
+    traits = frozenset(Trait) - {Trait.READS, Trait.ROOTED}
     endings: ClassVar[Mapping[str, bool]] = {"closed": False, "revoked": True}
 
     async def ask(self, text: str = "what is a fence?") -> Prompt:

@@ -118,6 +118,10 @@ class SlackInChannel(Stage):
         """An admin deletes it."""
         self.slack.workspace.delete(split_part_id(part)[1])
 
+    def uproot(self, prompt: Prompt) -> None:
+        """Alice deletes her question."""
+        self.slack.workspace.delete(Address.decode(prompt.address).ts)
+
     def end(self, prompt: Prompt, way: str) -> None:
         """Somebody puts an end to it."""
         at, workspace = Address.decode(prompt.address), self.slack.workspace

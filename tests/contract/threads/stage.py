@@ -12,6 +12,7 @@ from enum import Enum, StrEnum, auto
 from types import TracebackType
 from typing import ClassVar, Self
 
+from core.errors import DeliveryError, Undeliverable
 from core.ports import Thread
 from core.types import PartId, Prompt
 
@@ -32,6 +33,7 @@ class Trait(Enum):
     LASTS: the record of each message's states is kept. STATUS: status shows until the first words.
     MENDS: every post whose answer was lost can be made good, not only a reply's first.
     DEDUPES: the same key posted again is the same message.
+    ROOTED: an answer needs the message that it belongs to: the question, or what waits for it.
     """
 
     NETWORK = auto()
@@ -43,6 +45,7 @@ class Trait(Enum):
     STATUS = auto()
     MENDS = auto()
     DEDUPES = auto()
+    ROOTED = auto()
 
 
 class Trouble(StrEnum):
@@ -82,7 +85,8 @@ class Stage(ABC):
 
     traits: see Trait. endings: how a conversation can end for ever, and whether edits fail then
     too. refused: units of a text that the platform is known to refuse. wait: seconds in a 429,
-    cooling: for how many of them calls are really refused.
+    cooling: for how many of them calls are really refused. uprooted: what a first post raises after
+    `uproot`: PartGone where the message that went was the bot's own.
     tokens: what would ping somebody if it were sent as it stands.
     """
 
@@ -91,6 +95,7 @@ class Stage(ABC):
     refused: ClassVar[int] = 0
     wait: ClassVar[float] = 0.0
     cooling: ClassVar[float] = 0.0
+    uprooted: ClassVar[type[DeliveryError]] = Undeliverable
 
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
@@ -178,6 +183,10 @@ class Stage(ABC):
 
     def delete(self, part: PartId) -> None:
         """Somebody deletes a message of the bot."""
+        raise NotImplementedError
+
+    def uproot(self, prompt: Prompt) -> None:
+        """Somebody deletes the message that the answer belongs to. With Trait.ROOTED."""
         raise NotImplementedError
 
     def end(self, prompt: Prompt, way: str) -> None:

@@ -171,3 +171,27 @@ async def test_the_end_of_a_turn_can_always_be_told(stage: Stage) -> None:
         await thread.concluded(Outcome(verdict=Verdict.COMPLETE, text="one"))
         await thread.concluded(Outcome(verdict=Verdict.ERROR))
     assert await stage.shown(prompt) == ["one"]
+
+
+@on(Trait.NETWORK)
+async def test_the_end_can_be_told_while_the_platform_is_away(stage: Stage) -> None:
+    prompt = await stage.ask()
+    thread = stage.open(prompt)
+    await thread.post("one", "1:0")
+    await stage.go_away()
+    for handle in (thread, stage.open(prompt)):
+        if isinstance(handle, ports.Concludes):
+            await handle.concluded(Outcome(verdict=Verdict.COMPLETE, text="one"))
+    assert await stage.shown(prompt) == ["one"]
+
+
+@endings()
+async def test_the_end_can_be_told_after_the_end(stage: Stage, way: str) -> None:
+    prompt = await stage.ask()
+    await stage.open(prompt).post("one", "1:0")
+    stage.end(prompt, way)
+    thread = stage.open(prompt)
+    if isinstance(thread, ports.Concludes):
+        await thread.concluded(Outcome(verdict=Verdict.ERROR))
+    with pytest.raises(Undeliverable):
+        await thread.post("two", "1:1")

@@ -126,6 +126,29 @@ async def test_a_rate_limited_post_is_posted_once(stage: Stage) -> None:
 
 
 @on(Trait.NETWORK)
+async def test_whatever_call_is_rate_limited_the_post_can_follow(stage: Stage) -> None:
+    prompt = await stage.ask()
+    thread = stage.open(prompt)
+    stage.trouble(Trouble.LIMITED, Call.ANY)
+    with pytest.raises(RateLimited):
+        await thread.post(WORDS, "1:0")
+    assert await stage.shown(prompt) == []
+    await asyncio.sleep(stage.cooling)
+    await thread.post("newest", "1:0")
+    assert await stage.shown(prompt) == ["newest"]
+
+
+@on(Trait.NETWORK)
+async def test_posts_at_once_are_all_shown(stage: Stage) -> None:
+    prompt = await stage.ask()
+    thread = stage.open(prompt)
+    if isinstance(thread, ports.ShowsStatus):
+        await thread.status("is thinking…")
+    await asyncio.gather(*(thread.post(f"part {n}", f"1:{n}") for n in range(4)))
+    assert sorted(await stage.shown(prompt)) == [f"part {n}" for n in range(4)]
+
+
+@on(Trait.NETWORK)
 async def test_what_somebody_deleted_is_gone(stage: Stage) -> None:
     prompt = await stage.ask()
     thread = stage.open(prompt)
@@ -136,6 +159,32 @@ async def test_what_somebody_deleted_is_gone(stage: Stage) -> None:
     assert discreet(caught.value)
     assert await stage.shown(prompt) == []
     assert stage.states(part) == ["one", None]
+
+
+@on(Trait.ROOTED)
+async def test_what_lost_its_root_before_the_first_word_is_not_answered(stage: Stage) -> None:
+    prompt = await stage.ask()
+    stage.uproot(prompt)
+    with pytest.raises(DeliveryError) as caught:
+        await stage.open(prompt).post(WORDS, "1:0")
+    assert isinstance(caught.value, stage.uprooted)
+    assert discreet(caught.value)
+    assert await stage.shown(prompt) == []
+
+
+@on(Trait.ROOTED)
+async def test_an_answer_that_lost_its_root_may_go_on_or_ends(stage: Stage) -> None:
+    prompt = await stage.ask()
+    await stage.open(prompt).post("one", "1:0")
+    stage.uproot(prompt)
+    try:
+        await stage.open(prompt).post(WORDS, "1:1")
+    except DeliveryError as error:
+        assert isinstance(error, stage.uprooted)
+        assert discreet(error)
+        assert WORDS not in await stage.shown(prompt)
+    else:
+        assert (await stage.shown(prompt))[-1] == WORDS
 
 
 @endings()
