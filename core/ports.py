@@ -31,9 +31,11 @@ class Thread(Protocol):
         """What the platform allows here."""
 
     async def post(self, text: str, key: str) -> PartId:
-        """Post a new message. key: the same for a repeated attempt at the same post.
+        """Post a new message. key: the same for a repeated attempt at the same post; it ends with a
+        colon and the index of the part, from 0.
 
-        Raises: RateLimited, Unreachable, TooLarge, Undeliverable.
+        Raises: RateLimited, Unreachable, TooLarge, Undeliverable, and PartGone when somebody
+        deleted the message that the platform had made for the answer.
         """
 
     async def edit(self, part: PartId, text: str) -> None:
