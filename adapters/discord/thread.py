@@ -115,7 +115,11 @@ class DiscordThread:
                 raise
             del form["message_reference"]
             found = await self._api.call(calls.POST, {"channel": channel}, form)
-        return _part(found.body, channel)
+        part = _part(found.body, channel)
+        if not _shows(found.body, form):
+            # A former attempt had landed, and its nonce makes Discord return that one.
+            await self._rewrite(*split_part_id(part), _kept(form))
+        return part
 
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours."""
@@ -212,6 +216,16 @@ class DiscordThread:
         return part
 
     async def _rewrite(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
+        """Edit a message; returns it. Its thread is opened again when it was archived."""
+        try:
+            return await self._edited(channel, message, form)
+        except Refused as refused:
+            if refused.code != refusals.ARCHIVED or not self._at.member:
+                raise
+        await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
+        return await self._edited(channel, message, form)
+
+    async def _edited(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
         """Edit a message by the token that reaches it; returns it."""
         if message == self._at.answer and self._at.token and self._by_interaction():
             try:
@@ -223,12 +237,6 @@ class DiscordThread:
         if not self._at.member:
             return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
         names = {"channel": channel, "message": message}
-        try:
-            return (await self._api.call(calls.EDIT, names, form)).body
-        except Refused as refused:
-            if refused.code != refusals.ARCHIVED:
-                raise
-        await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
         return (await self._api.call(calls.EDIT, names, form)).body
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
@@ -316,6 +324,17 @@ def _form(text: str) -> dict[str, Any]:
     """What every text is sent with: no pings, no embeds."""
     content = render(text) or "…"
     return {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
+
+
+def _kept(form: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an edit takes of the form of a post."""
+    return {name: form[name] for name in ("content", "flags", "allowed_mentions")}
+
+
+def _shows(message: object, form: Mapping[str, Any]) -> bool:
+    """Whether a returned message has the text that was sent; Discord trims it."""
+    shown = message.get("content") if isinstance(message, Mapping) else None
+    return not isinstance(shown, str) or shown.strip() == str(form["content"]).strip()
 
 
 def _part(message: object, channel: str = "") -> PartId:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,6 @@ from tests.emulators.discord_rules import (
     ANNOUNCEMENT_THREAD,
     BOT,
     CREATE_THREADS,
-    PLAIN,
     SEND,
     SEND_IN_THREADS,
     VIEW,
@@ -30,6 +31,18 @@ EDIT = "PATCH /channels/{channel}/messages/{message}"
 ORIGINAL = "PATCH /webhooks/{app}/{token}/messages/@original"
 CALLBACK = "POST /interactions/{interaction}/{token}/callback"
 OPEN = "POST /channels/{channel}/messages/{message}/threads"
+
+
+@asynccontextmanager
+async def standing_in(
+    settings: dict[str, str], scale: float = 0.1, ack_timeout: float = 3.0
+) -> AsyncIterator[DiscordServer]:
+    """A Discord whose long waits are short (of them a token's life, the pause between two logins),
+    but whose rate limits are the usual ones; the settings lead to it."""
+    async with DiscordServer(scale=scale, limits=Limits(), ack_timeout=ack_timeout) as discord:
+        settings["DISCORD_API_URL"] = discord.api_url
+        settings["DISCORD_GATEWAY_URL"] = discord.gateway_url
+        yield discord
 
 
 def written(discord: DiscordServer, channel: str) -> list[str]:
@@ -163,12 +176,13 @@ async def test_a_question_deleted_before_its_thread_was_open_and_a_bot_that_is_k
 ) -> None:
     world = discord.world
     api.script("count", Reply(pieces=LONG, delay=0.04))
-    discord.faults.add(Fault(OPEN, delay=0.5))
+    discord.faults.add(Fault(OPEN, times=9, delay=0.5))
     async with running(tmp_path, discord_settings) as service:
         deleted = world.say("alice", "general", f"{discord.mention} hello")
         await discord.wait_for(lambda: api.calls, 10)
         world.delete(deleted)
         line = await service.printed("turn.abandoned")
+        discord.faults.clear()
         assert "the question was deleted" in line
         asked = world.say("alice", "general", f"{discord.mention} count")
         await discord.wait_for(lambda: written(discord, asked), 10)
@@ -181,3 +195,103 @@ async def test_a_question_deleted_before_its_thread_was_open_and_a_bot_that_is_k
     assert not answers(discord, deleted)
     assert discord.record.invalid == 1
     assert len(answers(discord, world.channel("general").id)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_answers_cut_by_the_end_of_the_process_go_on_in_the_same_messages(
+    number: signal.Signals, tmp_path: Path, api: DeepSeekServer, discord_settings: dict[str, str]
+) -> None:
+    whole = Reply(pieces=("all ", "of it"))
+    api.script("count", *[Reply(pieces=LONG, delay=0.05)] * 2, whole, whole)
+    async with standing_in(discord_settings) as discord:
+        async with running(tmp_path, {**discord_settings, "SHUTDOWN_GRACE": "0.3"}) as service:
+            place = discord.world.say("alice", "general", f"{discord.mention} count")
+            asked = discord.interactions.slash("bob", "random", "ask", prompt="count")
+            await discord.wait_for(lambda: asked.text() and answers(discord, place), 10)
+            await service.end(number)
+        shown = [*answers(discord, place), asked.text() or ""]
+        assert len(shown) == 2
+        assert all(("restarted" in text) is (number is signal.SIGTERM) for text in shown)
+        assert all(text.startswith("word0") for text in shown)
+        async with running(tmp_path, discord_settings):
+            await last_answer(discord, place, "all of it", 8)
+            await discord.wait_for(lambda: asked.text() == "all of it", 10)
+            await discord.wait_for(lambda: asked.message_id in discord.world.channels, 5)
+        assert len(written(discord, place)) == len(asked.messages) == 1
+        assert len(answers(discord, discord.world.channel("random").id)) == 1
+        assert len(api.calls) == 4
+        assert {call.error for call in discord.record.calls if call.error} <= {160004}
+        assert not discord.record.too_fast
+
+
+async def test_a_token_that_dies_while_answering_is_followed_by_the_bots_own(
+    tmp_path: Path, api: DeepSeekServer, discord_settings: dict[str, str]
+) -> None:
+    text = "".join(LONG[:90]).strip()
+    api.script("count", Reply(pieces=LONG[:90], delay=0.05))
+    api.script("think", Reply(pieces=("at ", "last"), first_delay=3.5))
+    api.script("again", Reply(pieces=LONG, delay=0.05), Reply(pieces=("after ", "it")))
+    async with standing_in(discord_settings, 0.003) as discord:  # a token lives for 2.7 s
+        people = discord.interactions
+        async with running(tmp_path, {**discord_settings, "SHUTDOWN_GRACE": "0"}) as service:
+            long = people.slash("alice", "general", "ask", prompt="count")
+            late = people.slash("alice", "random", "ask", prompt="think")
+            await discord.wait_for(lambda: late.text() == "at last", 10)
+            await discord.wait_for(lambda: long.text() == text, 20)
+            cut = people.slash("alice", "random", "ask", prompt="again")
+            await discord.wait_for(cut.text, 10)
+            await service.end(signal.SIGKILL)
+        await asyncio.sleep(max(0.0, 2.8 - cut.age))
+        async with running(tmp_path, discord_settings):
+            await discord.wait_for(lambda: cut.text() == "after it", 15)
+        for asked in (long, late, cut):
+            assert len(asked.messages) == 1
+            assert asked.message_id in discord.world.channels
+            assert not discord.record.went_back(asked.message_id)
+        assert all(text.startswith(state) for state in edits(discord, long.message_id))
+        assert refused(discord, 50027) == 3, "each dead token is tried once"
+        assert not discord.record.too_fast
+
+
+async def test_the_callback_too_late_lost_and_without_a_message(
+    tmp_path: Path, api: DeepSeekServer, discord_settings: dict[str, str]
+) -> None:
+    async with standing_in(discord_settings, ack_timeout=0.5) as discord:
+        people = discord.interactions
+        async with running(tmp_path, discord_settings) as service:
+            discord.faults.add(Fault(CALLBACK, delay=0.7))
+            late = people.slash("alice", "general", "ask", prompt="too late")
+            line = await service.printed("discord.command_failed")
+            assert "10062" in line
+            assert "the person was told so" in line
+            discord.faults.add(Fault(CALLBACK, cut="after"))
+            lost = people.slash("alice", "general", "ask", prompt="lost")
+            await discord.wait_for(lambda: lost.text() == "Question 1 was: lost", 10)
+            await discord.wait_for(lambda: lost.message_id in discord.world.channels, 5)
+            discord.tells_answers = False
+            mute = people.slash("alice", "general", "ask", prompt="mute")
+            await discord.wait_for(lambda: mute.text() == "Question 1 was: mute", 10)
+            await discord.wait_for(lambda: mute.message_id in discord.world.channels, 5)
+        assert not late.messages
+        assert len(lost.messages) == len(mute.messages) == 1
+        assert refused(discord, 40060) == 1
+        assert len(answers(discord, discord.world.channel("general").id)) == 2
+        assert [call.last for call in api.calls] == ["lost", "mute"]
+
+
+async def test_a_locked_database_delays_an_answer_but_not_the_callback(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    async with running(tmp_path, discord_settings):
+        other = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        asked = discord.interactions.slash("alice", "general", "ask", prompt="hello")
+        await discord.wait_for(lambda: asked.thinking, 3)
+        assert asked.acked_after is not None and asked.acked_after < 1
+        await asyncio.sleep(5)
+        assert asked.thinking and not api.calls
+        other.execute("ROLLBACK")
+        other.close()
+        await discord.wait_for(lambda: asked.text() == "Question 1 was: hello", 15)
+    assert len(asked.messages) == len(api.calls) == 1
+    calm(discord)
