@@ -21,7 +21,7 @@ from adapters.discord.ids import (
 )
 from adapters.discord.markup import measure, render
 from adapters.discord.refusals import Refused
-from core.errors import DeliveryError, PartGone, Undeliverable, Unreachable
+from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -32,6 +32,8 @@ SIZE = 1_900
 
 GAP, ANSWER_GAP = 1.0, 0.44
 """Seconds between two calls on one message: by the bot token, and by an interaction's token."""
+SLOWER = 0.95
+"""Seconds that are left between two edits once the bot's own token has taken over."""
 
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
@@ -74,6 +76,7 @@ class DiscordThread:
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
         self._opened: bool | None = None if self._at.opens else False
+        self._edited_at = float("-inf")  # when the bot's own token was used last
         self._typing: asyncio.Task[None] | None = None
         self._typing_until = 0.0
 
@@ -98,27 +101,31 @@ class DiscordThread:
         self._stop_typing()
         form = _form(text)
         if self._at.token and key.endswith(_FIRST):
-            return await self._answer(form)
+            return await self._answer(form, key)
         channel = await self._place()
         if not self._at.member:
             return _part(await self._follow_up(calls.FOLLOW_UP, form))
-        form |= {"nonce": nonce(self._identity, key), "enforce_nonce": True}
+        return await self._post(channel, form, key)
+
+    async def _post(self, channel: str, form: Mapping[str, Any], key: str) -> PartId:
+        """Post by the bot's own token; a reply to the question where it gets no thread."""
+        named = {**form, "nonce": nonce(self._identity, key), "enforce_nonce": True}
         if self._at.message and self._at.opens and channel == self._at.channel:
-            form["message_reference"] = {
+            named["message_reference"] = {
                 "message_id": self._at.message,
                 "fail_if_not_exists": False,
             }
         try:
-            found = await self._api.call(calls.POST, {"channel": channel}, form)
+            found = await self._api.call(calls.POST, {"channel": channel}, named)
         except Refused as refused:
-            if refused.code != _NO_HISTORY or "message_reference" not in form:
+            if refused.code != _NO_HISTORY or "message_reference" not in named:
                 raise
-            del form["message_reference"]
-            found = await self._api.call(calls.POST, {"channel": channel}, form)
+            del named["message_reference"]
+            found = await self._api.call(calls.POST, {"channel": channel}, named)
         part = _part(found.body, channel)
         if not _shows(found.body, form):
             # A former attempt had landed, and its nonce makes Discord return that one.
-            await self._rewrite(*split_part_id(part), _kept(form))
+            await self._rewrite(*split_part_id(part), form)
         return part
 
     async def edit(self, part: PartId, text: str) -> None:
@@ -200,7 +207,7 @@ class DiscordThread:
         """Where new messages go, unless no thread can be opened there."""
         return (self._at.answer or self._at.message) if self._at.opens else self._at.channel
 
-    async def _answer(self, form: dict[str, Any]) -> PartId:
+    async def _answer(self, form: dict[str, Any], key: str) -> PartId:
         """Fill the message that waits for a command's answer."""
         try:
             found = await self._rewrite(self._at.channel, self._at.answer, form)
@@ -209,8 +216,7 @@ class DiscordThread:
                 raise
             # The token is dead and the bot's own is not let near the message that waits.
             log.info("discord.answer_posted_anew", code=refused.code)
-            found = (await self._api.call(calls.POST, self._here(), form)).body
-            return _part(found, self._at.channel)
+            return await self._post(self._at.channel, form, key)
         part = _part(found, self._at.channel)
         await self._open_on_answer()
         return part
@@ -236,8 +242,19 @@ class DiscordThread:
                 self._token_works = False
         if not self._at.member:
             return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
+        self._keep_gap()
         names = {"channel": channel, "message": message}
         return (await self._api.call(calls.EDIT, names, form)).body
+
+    def _keep_gap(self) -> None:
+        """Refuse an edit that follows too soon, where the writer keeps an interaction's pace.
+
+        Without it five edits would spend the channel's five seconds in two. Raises: RateLimited.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._at.token and now < self._edited_at + SLOWER:
+            raise RateLimited(self._edited_at + SLOWER - now)
+        self._edited_at = now
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
         """A call by the interaction's token."""
@@ -324,11 +341,6 @@ def _form(text: str) -> dict[str, Any]:
     """What every text is sent with: no pings, no embeds."""
     content = render(text) or "…"
     return {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
-
-
-def _kept(form: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an edit takes of the form of a post."""
-    return {name: form[name] for name in ("content", "flags", "allowed_mentions")}
 
 
 def _shows(message: object, form: Mapping[str, Any]) -> bool:

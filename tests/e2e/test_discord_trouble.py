@@ -227,11 +227,11 @@ async def test_answers_cut_by_the_end_of_the_process_go_on_in_the_same_messages(
 async def test_a_token_that_dies_while_answering_is_followed_by_the_bots_own(
     tmp_path: Path, api: DeepSeekServer, discord_settings: dict[str, str]
 ) -> None:
-    text = "".join(LONG[:90]).strip()
-    api.script("count", Reply(pieces=LONG[:90], delay=0.05))
-    api.script("think", Reply(pieces=("at ", "last"), first_delay=3.5))
+    text = "".join(LONG[:60]).strip()
+    api.script("count", Reply(pieces=LONG[:60], delay=0.05))
+    api.script("think", Reply(pieces=("at ", "last"), first_delay=2.0))
     api.script("again", Reply(pieces=LONG, delay=0.05), Reply(pieces=("after ", "it")))
-    async with standing_in(discord_settings, 0.003) as discord:  # a token lives for 2.7 s
+    async with standing_in(discord_settings, 0.002) as discord:  # a token lives for 1.8 s
         people = discord.interactions
         async with running(tmp_path, {**discord_settings, "SHUTDOWN_GRACE": "0"}) as service:
             long = people.slash("alice", "general", "ask", prompt="count")
@@ -241,9 +241,10 @@ async def test_a_token_that_dies_while_answering_is_followed_by_the_bots_own(
             cut = people.slash("alice", "random", "ask", prompt="again")
             await discord.wait_for(cut.text, 10)
             await service.end(signal.SIGKILL)
-        await asyncio.sleep(max(0.0, 2.8 - cut.age))
+        await asyncio.sleep(max(0.0, 1.9 - cut.age))
         async with running(tmp_path, discord_settings):
             await discord.wait_for(lambda: cut.text() == "after it", 15)
+            await discord.wait_for(lambda: cut.message_id in discord.world.channels, 5)
         for asked in (long, late, cut):
             assert len(asked.messages) == 1
             assert asked.message_id in discord.world.channels
