@@ -244,17 +244,18 @@ class DiscordThread:
             return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
         self._keep_gap()
         names = {"channel": channel, "message": message}
-        return (await self._api.call(calls.EDIT, names, form)).body
+        edited = (await self._api.call(calls.EDIT, names, form)).body
+        self._edited_at = asyncio.get_running_loop().time()
+        return edited
 
     def _keep_gap(self) -> None:
         """Refuse an edit that follows too soon, where the writer keeps an interaction's pace.
 
         Without it five edits would spend the channel's five seconds in two. Raises: RateLimited.
         """
-        now = asyncio.get_running_loop().time()
-        if self._at.token and now < self._edited_at + SLOWER:
-            raise RateLimited(self._edited_at + SLOWER - now)
-        self._edited_at = now
+        left = self._edited_at + SLOWER - asyncio.get_running_loop().time()
+        if self._at.token and left > 0:
+            raise RateLimited(left)
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
         """A call by the interaction's token."""
