@@ -324,7 +324,9 @@ class DiscordThread:
         loop = asyncio.get_running_loop()
         while loop.time() < self._typing_until:
             try:
-                await self._api.call(calls.TYPING, {"channel": await self._place()})
+                place = {"channel": await self._place()}
+                if loop.time() < self._typing_until:
+                    await self._api.call(calls.TYPING, place)
             except Undeliverable as error:
                 log.info("discord.not_typing", reason=str(error))
                 return
@@ -333,7 +335,9 @@ class DiscordThread:
             await asyncio.sleep(TYPING)
 
     def _stop_typing(self) -> None:
-        if self._typing:
+        """Stop; a thread that is just being opened is waited for, not asked for twice."""
+        self._typing_until = 0.0
+        if self._typing and not self._opening.locked():
             self._typing.cancel()
             self._typing = None
 

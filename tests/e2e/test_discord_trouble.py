@@ -179,7 +179,7 @@ async def test_a_question_deleted_before_its_thread_was_open_and_a_bot_that_is_k
     discord.faults.add(Fault(OPEN, times=9, delay=0.5))
     async with running(tmp_path, discord_settings) as service:
         deleted = world.say("alice", "general", f"{discord.mention} hello")
-        await discord.wait_for(lambda: api.calls, 10)
+        await until(lambda: api.calls)
         world.delete(deleted)
         line = await service.printed("turn.abandoned")
         discord.faults.clear()

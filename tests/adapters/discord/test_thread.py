@@ -329,3 +329,19 @@ async def test_an_archived_thread_is_opened_for_both_tokens_and_a_locked_one_is_
     with pytest.raises(Undeliverable, match="locked"):
         await given.thread(prompt).edit(part, "never")
     assert asked.text() != "never"
+
+
+async def test_a_thread_that_is_being_opened_is_not_asked_for_twice(
+    discord: DiscordServer, given: Given
+) -> None:
+    discord.faults.add(Fault(OPEN, delay=0.3))
+    prompt = given.mention()
+    thread = given.thread(prompt)
+    await thread.status("thinking")
+    await asyncio.sleep(0.1)
+    await thread.post("at once", "k:0")
+    await asyncio.sleep(0.4)
+    assert len(discord.record.called_with(OPEN)) == 1
+    place = Address.decode(prompt.address).message
+    assert discord.record.visible(place) == ["at once"]
+    assert not discord.record.typings(place), "nothing types behind the answer"
