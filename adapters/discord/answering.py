@@ -51,12 +51,16 @@ NOT_TAKEN = "I couldn't take your question just now. Please ask it again. (Refer
 
 
 class Interactions:
-    """Takes the interactions of one session; `take` is called once for each."""
+    """Takes the interactions of one session; `take` is called once for each.
 
-    def __init__(self, api: Api, bot: Bot, intake: Intake) -> None:
+    patience: seconds for which storing a question is tried.
+    """
+
+    def __init__(self, api: Api, bot: Bot, intake: Intake, *, patience: float = PATIENCE) -> None:
         self._api = api
         self._bot = bot
         self._intake = intake
+        self._patience = patience
 
     async def take(self, interaction: Mapping[str, Any]) -> None:
         """Answer a command, or have it answered."""
@@ -89,7 +93,7 @@ class Interactions:
         if ask.about:
             ask = replace(ask, text=commands.about(ask.text, await self._quoted(ask)), about="")
         prompt = ask.prompt(answer)
-        end = asyncio.get_running_loop().time() + PATIENCE
+        end = asyncio.get_running_loop().time() + self._patience
         pauses = iter(_PAUSES)
         while True:
             try:

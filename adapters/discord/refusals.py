@@ -28,15 +28,21 @@ TOKEN_ADVICE = (
     "copy the token from Bot > Reset Token at discord.com/developers/applications "  # noqa: S105
     "into DISCORD_BOT_TOKEN"
 )
-_PERMISSIONS = "give its role the permissions in docs/discord.md, here or for the whole server"
+_PERMISSIONS = "docs/discord.md lists them all"
+_LACKING = {
+    "POST /channels/{channel}/messages/{message}/threads": "Create Public Threads",
+    "POST /channels/{channel}/messages": "Send Messages (in a thread: Send Messages in Threads)",
+    "PATCH /channels/{channel}": "Send Messages in Threads (to a locked thread: Manage Threads)",
+}
+"""The permissions that these calls take."""
 _WHAT_TO_DO = {
     UNKNOWN_CHANNEL: "the channel or thread was deleted",
     UNKNOWN_WEBHOOK: "the time in which this command could be answered is over",
     TOKEN_DEAD: "the time in which this command could be answered is over",
     UNKNOWN_INTERACTION: "the command was not answered within 3 seconds; the person was told so",
     ACKNOWLEDGED: "another process of the same bot has answered; run one only",
-    NO_ACCESS: "the bot can't see the channel: " + _PERMISSIONS,
-    NO_PERMISSION: "the bot lacks a permission: " + _PERMISSIONS,
+    NO_ACCESS: "the bot can't see the channel: give its role View Channels; " + _PERMISSIONS,
+    NO_PERMISSION: "the bot lacks {lacking}; " + _PERMISSIONS,
     50005: "the message belongs to somebody else; was the token replaced?",
     50007: "this person takes no direct messages from the bot",
     ARCHIVED: "the thread is archived and can't be opened again; continue in a new one",
@@ -55,6 +61,8 @@ class Refused(Undeliverable):
     def __init__(self, route: str, status: int, code: int, message: str = "") -> None:
         what = str(code) if code else f"HTTP {status}"
         advice = _WHAT_TO_DO.get(code, _UNKNOWN)
+        if code == NO_PERMISSION:
+            advice = advice.format(lacking=_LACKING.get(route, "a permission"))
         if status == UNAUTHORIZED and not code:
             advice = TOKEN_ADVICE
         said = f" {message}" if message else ""

@@ -21,7 +21,7 @@ from adapters.discord.ids import (
 )
 from adapters.discord.markup import measure, render
 from adapters.discord.refusals import Refused
-from core.errors import DeliveryError, PartGone, Undeliverable, Unreachable
+from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -32,6 +32,8 @@ SIZE = 1_900
 
 GAP, ANSWER_GAP = 1.0, 0.44
 """Seconds between two calls on one message: by the bot token, and by an interaction's token."""
+SLOWER = 0.95
+"""Seconds that are left between two edits once the bot's own token has taken over."""
 
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
@@ -74,6 +76,7 @@ class DiscordThread:
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
         self._opened: bool | None = None if self._at.opens else False
+        self._edited_at = float("-inf")  # when the bot's own token was used last
         self._typing: asyncio.Task[None] | None = None
         self._typing_until = 0.0
 
@@ -98,24 +101,32 @@ class DiscordThread:
         self._stop_typing()
         form = _form(text)
         if self._at.token and key.endswith(_FIRST):
-            return await self._answer(form)
+            return await self._answer(form, key)
         channel = await self._place()
         if not self._at.member:
             return _part(await self._follow_up(calls.FOLLOW_UP, form))
-        form |= {"nonce": nonce(self._identity, key), "enforce_nonce": True}
+        return await self._post(channel, form, key)
+
+    async def _post(self, channel: str, form: Mapping[str, Any], key: str) -> PartId:
+        """Post by the bot's own token; a reply to the question where it gets no thread."""
+        named = {**form, "nonce": nonce(self._identity, key), "enforce_nonce": True}
         if self._at.message and self._at.opens and channel == self._at.channel:
-            form["message_reference"] = {
+            named["message_reference"] = {
                 "message_id": self._at.message,
                 "fail_if_not_exists": False,
             }
         try:
-            found = await self._api.call(calls.POST, {"channel": channel}, form)
+            found = await self._api.call(calls.POST, {"channel": channel}, named)
         except Refused as refused:
-            if refused.code != _NO_HISTORY or "message_reference" not in form:
+            if refused.code != _NO_HISTORY or "message_reference" not in named:
                 raise
-            del form["message_reference"]
-            found = await self._api.call(calls.POST, {"channel": channel}, form)
-        return _part(found.body, channel)
+            del named["message_reference"]
+            found = await self._api.call(calls.POST, {"channel": channel}, named)
+        part = _part(found.body, channel)
+        if not _shows(found.body, form):
+            # A former attempt had landed, and its nonce makes Discord return that one.
+            await self._rewrite(*split_part_id(part), form)
+        return part
 
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours."""
@@ -196,7 +207,7 @@ class DiscordThread:
         """Where new messages go, unless no thread can be opened there."""
         return (self._at.answer or self._at.message) if self._at.opens else self._at.channel
 
-    async def _answer(self, form: dict[str, Any]) -> PartId:
+    async def _answer(self, form: dict[str, Any], key: str) -> PartId:
         """Fill the message that waits for a command's answer."""
         try:
             found = await self._rewrite(self._at.channel, self._at.answer, form)
@@ -205,13 +216,22 @@ class DiscordThread:
                 raise
             # The token is dead and the bot's own is not let near the message that waits.
             log.info("discord.answer_posted_anew", code=refused.code)
-            found = (await self._api.call(calls.POST, self._here(), form)).body
-            return _part(found, self._at.channel)
+            return await self._post(self._at.channel, form, key)
         part = _part(found, self._at.channel)
         await self._open_on_answer()
         return part
 
     async def _rewrite(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
+        """Edit a message; returns it. Its thread is opened again when it was archived."""
+        try:
+            return await self._edited(channel, message, form)
+        except Refused as refused:
+            if refused.code != refusals.ARCHIVED or not self._at.member:
+                raise
+        await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
+        return await self._edited(channel, message, form)
+
+    async def _edited(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
         """Edit a message by the token that reaches it; returns it."""
         if message == self._at.answer and self._at.token and self._by_interaction():
             try:
@@ -222,14 +242,20 @@ class DiscordThread:
                 self._token_works = False
         if not self._at.member:
             return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
+        self._keep_gap()
         names = {"channel": channel, "message": message}
-        try:
-            return (await self._api.call(calls.EDIT, names, form)).body
-        except Refused as refused:
-            if refused.code != refusals.ARCHIVED:
-                raise
-        await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
-        return (await self._api.call(calls.EDIT, names, form)).body
+        edited = (await self._api.call(calls.EDIT, names, form)).body
+        self._edited_at = asyncio.get_running_loop().time()
+        return edited
+
+    def _keep_gap(self) -> None:
+        """Refuse an edit that follows too soon, where the writer keeps an interaction's pace.
+
+        Without it five edits would spend the channel's five seconds in two. Raises: RateLimited.
+        """
+        left = self._edited_at + SLOWER - asyncio.get_running_loop().time()
+        if self._at.token and left > 0:
+            raise RateLimited(left)
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
         """A call by the interaction's token."""
@@ -298,7 +324,9 @@ class DiscordThread:
         loop = asyncio.get_running_loop()
         while loop.time() < self._typing_until:
             try:
-                await self._api.call(calls.TYPING, {"channel": await self._place()})
+                place = {"channel": await self._place()}
+                if loop.time() < self._typing_until:
+                    await self._api.call(calls.TYPING, place)
             except Undeliverable as error:
                 log.info("discord.not_typing", reason=str(error))
                 return
@@ -307,7 +335,9 @@ class DiscordThread:
             await asyncio.sleep(TYPING)
 
     def _stop_typing(self) -> None:
-        if self._typing:
+        """Stop; a thread that is just being opened is waited for, not asked for twice."""
+        self._typing_until = 0.0
+        if self._typing and not self._opening.locked():
             self._typing.cancel()
             self._typing = None
 
@@ -315,6 +345,12 @@ class DiscordThread:
 def _form(text: str) -> dict[str, Any]:
     """What every text is sent with: no pings, no embeds."""
     return {"content": render(text), "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
+
+
+def _shows(message: object, form: Mapping[str, Any]) -> bool:
+    """Whether a returned message has the text that was sent; Discord trims it."""
+    shown = message.get("content") if isinstance(message, Mapping) else None
+    return not isinstance(shown, str) or shown.strip() == str(form["content"]).strip()
 
 
 def _part(message: object, channel: str = "") -> PartId:

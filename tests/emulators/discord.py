@@ -99,6 +99,15 @@ class DiscordServer:
     def nonces_readable(self, value: bool) -> None:
         self.context.nonces_readable = value
 
+    @property
+    def tells_answers(self) -> bool:
+        """Whether a callback names the message that it made, where that is asked for."""
+        return self.context.tells_answers
+
+    @tells_answers.setter
+    def tells_answers(self, value: bool) -> None:
+        self.context.tells_answers = value
+
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=25 * 2**20)
         application.router.add_route("*", "/api{rest:.*}", self._rest)

@@ -66,7 +66,8 @@ def callback(request: Request) -> Json | None:
         interaction.message_id = message.id
         interaction.messages.append(message.id)
     request.context.record.ring()
-    if request.query.get("with_response", "").lower() not in ("true", "1"):
+    wanted = request.query.get("with_response", "").lower() in ("true", "1")
+    if not (wanted and request.context.tells_answers):
         return None
     return _resource(request, interaction, message)
 

@@ -24,7 +24,8 @@ class Context:
     """What a route works on. Times in seconds.
 
     ack_timeout: until an interaction must be answered. token_life: of its token. nonce_life: how
-    long a nonce is remembered; nonces_readable: later reads tell them. nonces: (when, message id)
+    long a nonce is remembered; nonces_readable: later reads tell them. tells_answers:
+    a callback names the message it made, where that is asked for. nonces: (when, message id)
     by nonce. gateway, interactions (by token): what the routes of those need, put there by them.
     """
 
@@ -36,6 +37,7 @@ class Context:
     token_life: float
     nonce_life: float
     nonces_readable: bool = False
+    tells_answers: bool = True
     gateway: Any = None
     interactions: dict[str, Any] = field(default_factory=dict)
     nonces: dict[str, tuple[float, str]] = field(default_factory=dict)

@@ -1,0 +1,347 @@
+"""One answer in Discord through the real writer: refusals, lost calls, tokens that die."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import pytest
+
+from adapters.discord import calls, commands
+from adapters.discord.answering import Interactions
+from adapters.discord.calls import Api
+from adapters.discord.events import read
+from adapters.discord.ids import EPOCH, Address, split_part_id
+from adapters.discord.thread import DiscordThread
+from core.delivery.pacing import Pacers
+from core.delivery.reply import Reply
+from core.delivery.writer import Writer
+from core.errors import RateLimited, Undeliverable
+from core.ports import Posted
+from core.types import PartId, Prompt
+from tests.adapters.discord.conftest import US, Inbox
+from tests.emulators import discord_wire as wire
+from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
+from tests.emulators.discord_interaction import Interaction
+from tests.emulators.discord_limits import Budget, Limits
+from tests.emulators.discord_rules import BOT
+
+POST = "POST /channels/{channel}/messages"
+EDIT = "PATCH /channels/{channel}/messages/{message}"
+HOOK = "PATCH /webhooks/{app}/{token}/messages/@original"
+OPEN = "POST /channels/{channel}/messages/{message}/threads"
+WORDS = [f"word{number} " for number in range(60)]
+WHOLE = "".join(WORDS).strip()
+MINUTE_14 = 14 * 60.0
+
+
+class Journal:
+    """Remembers the parts."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, PartId] = {}
+
+    async def announce(self, _index: int) -> None:
+        return
+
+    async def posted(self, index: int, part: PartId) -> None:
+        self.parts[index] = part
+
+
+class Given:
+    """A question asked in the stand-in, as our adapter understands it."""
+
+    def __init__(self, discord: DiscordServer, api: Api) -> None:
+        self.discord, self.api = discord, api
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def mention(self, text: str = "count") -> Prompt:
+        """Alice mentions the bot in #general."""
+        world = self.discord.world
+        id_ = world.say("alice", "general", f"{self.discord.mention} {text}")
+        prompt = read(wire.message_event(world, world.messages[id_], nonce=False), US, thread=False)
+        assert isinstance(prompt, Prompt)
+        return prompt
+
+    async def ask(self, where: str = "general") -> tuple[Interaction, Prompt]:
+        """Alice uses /ask, which is deferred."""
+        inbox = Inbox()
+        asked = self.discord.interactions.slash("alice", where, "ask", prompt="count")
+        await Interactions(self.api, US, inbox).take(asked.body)
+        return asked, inbox.taken[0]
+
+    def thread(self, prompt: Prompt) -> DiscordThread:
+        """The handle for answering."""
+
+        return DiscordThread(self.api, US, prompt, self._spawn)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self.tasks.append(task)
+        return task
+
+    async def close(self) -> None:
+        """End what runs beside the answers."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def answer(
+        self,
+        prompt: Prompt,
+        pieces: Sequence[str] = WORDS,
+        pause: float = 0.04,
+        parts: Sequence[Posted] = (),
+    ) -> Journal:
+        """Write an answer that comes in pieces, until it is shown."""
+        thread, journal = self.thread(prompt), Journal()
+        reply = Reply(thread.limits, parts)
+        now = asyncio.get_running_loop().time
+        writer = Writer(
+            thread,
+            reply,
+            Pacers(),
+            journal,
+            now,
+            key=prompt.identity,
+            random=random.Random(1).random,
+            quiescence=0.2,
+        )
+        writing = asyncio.create_task(writer.run())
+        try:
+            for piece in pieces:
+                reply.add(piece)
+                writer.wake()
+                await asyncio.sleep(pause)
+            reply.finish()
+            writer.wake()
+            async with asyncio.timeout(20):
+                while not (writing.done() or reply.done):
+                    await asyncio.wait({writing}, timeout=0.01)
+        finally:
+            if not writing.done():
+                writing.cancel()  # it would make sure once more after some seconds
+            await asyncio.gather(writing, return_exceptions=True)
+        if not writing.cancelled():
+            writing.result()
+        return journal
+
+
+@asynccontextmanager
+async def fresh(token_life: float = 900.0) -> AsyncIterator[Given]:
+    """A stand-in of its own. token_life: of its interactions' tokens, in seconds."""
+    async with (
+        DiscordServer(scale=token_life / 900, limits=Limits()) as discord,
+        aiohttp.ClientSession() as session,
+    ):
+        api = Api(discord.app.token, discord.api_url, session)
+        await api.call(calls.SET_COMMANDS, {"application": BOT}, list(commands.COMMANDS))
+        discord.context.nonce_life = 300.0
+        given = Given(discord, api)
+        yield given
+        await given.close()
+
+
+@pytest.fixture
+async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
+    made = Given(discord, api)
+    yield made
+    await made.close()
+
+
+def older(prompt: Prompt, seconds: float) -> Prompt:
+    """The prompt as if its interaction had been made so long ago."""
+    at = Address.decode(prompt.address)
+    made = int((time.time() - seconds - EPOCH) * 1000) << 22
+    return replace(prompt, address=replace(at, before=str(made)).encode())
+
+
+def in_order(discord: DiscordServer, message: str, text: str = WHOLE) -> None:
+    """Every text that the message showed is longer than the one before, up to the whole."""
+    states = [state.text or "" for state in discord.record.history(message)]
+    assert states[-1] == text
+    assert all(text.startswith(state) for state in states)
+    assert states == sorted(states, key=len)
+
+
+def only_message(discord: DiscordServer, prompt: Prompt) -> str:
+    """Id of the one answer in the thread on a mention."""
+    place = Address.decode(prompt.address).message
+    (message,) = [m.id for m in discord.world.history(place) if m.author == BOT and not m.system]
+    return message
+
+
+FAULTS = (
+    Fault(EDIT, times=2, retry_after=0.4),
+    Fault(EDIT, retry_after=0.4, everywhere=True),
+    Fault(EDIT, retry_after=0.6, via=False),
+    Fault(POST, retry_after=0.4),
+    Fault(POST, retry_after=0.4, everywhere=True),
+    Fault(POST, retry_after=0.4, via=False),
+    Fault(OPEN, times=2, retry_after=0.4),
+    Fault(OPEN, retry_after=0.4, everywhere=True),
+    Fault(EDIT, times=2, status=503),
+    Fault(EDIT, cut="after"),
+    Fault(EDIT, cut="before"),
+    Fault(POST, cut="after"),
+    Fault(POST, cut="before"),
+    Fault(POST, status=502),
+    Fault(OPEN, cut="after"),
+)
+
+
+async def withstood(fault: Fault) -> None:
+    """An answer to a mention with this fault on its way is right at every moment."""
+    async with fresh() as given:
+        given.discord.faults.add(replace(fault))
+        prompt = given.mention()
+        await given.answer(prompt, WORDS[:40])
+        in_order(given.discord, only_message(given.discord, prompt), "".join(WORDS[:40]).strip())
+        record = given.discord.record
+        assert record.invalid <= fault.times, fault
+        assert len(record.too_fast) == (fault.times if fault.retry_after else 0), fault
+
+
+async def test_trouble_on_the_way_never_shows_in_the_text() -> None:
+    await asyncio.gather(*(withstood(fault) for fault in FAULTS))
+
+
+async def test_edits_of_an_old_message_wait_for_what_discord_shares_out(
+    discord: DiscordServer, given: Given
+) -> None:
+    prompt = given.mention()
+    part = (await given.answer(prompt, ["x"])).parts[0]
+    assert discord.limits is not None
+    discord.limits.old_edits = Budget(1, 30.0)
+    discord.world.age(split_part_id(part)[1], 4_000)
+    thread = given.thread(prompt)
+    await thread.edit(part, "one")
+    for _ in range(3):
+        with pytest.raises(RateLimited) as limited:
+            await thread.edit(part, "two")
+        assert 20 < limited.value.retry_after <= 30
+    assert [call.error for call in discord.record.too_fast] == [30046], "asked once"
+
+
+async def test_an_exhausted_bucket_is_not_called(discord: DiscordServer, given: Given) -> None:
+    prompt = given.mention()
+    part = (await given.answer(prompt, ["x"])).parts[0]
+    thread, made = given.thread(prompt), 0
+    with pytest.raises(RateLimited) as limited:
+        for made in range(9):
+            await thread.edit(part, f"text {made}")
+    assert made == 5
+    assert 0 < limited.value.retry_after <= 5
+    assert len(discord.record.called_with(EDIT)) == 5
+    assert discord.record.invalid == 0
+
+
+async def test_a_post_of_a_former_process_is_found_by_its_nonce_and_shows_the_new_text(
+    discord: DiscordServer, given: Given
+) -> None:
+    prompt = given.mention()
+    await given.answer(prompt, ["word0"])  # its process was killed before it noted the id
+    await given.answer(prompt, WORDS, 0, parts=[Posted(0, None)])
+    in_order(discord, only_message(discord, prompt))
+
+
+async def test_a_token_that_dies_is_followed_by_the_bots_own_on_the_same_message() -> None:
+    async with fresh(1.5) as given:
+        asked, prompt = await given.ask()
+        await given.answer(prompt)
+        record = given.discord.record
+        in_order(given.discord, asked.message_id)
+        assert len(record.called_with(HOOK)) >= 3
+        assert len(record.called_with(EDIT)) >= 1
+        assert [call.error for call in record.calls if call.error] == [50027]
+        assert not record.too_fast
+        (part,) = (await given.answer(prompt, ["and ", "later"])).parts.values() or ("",)
+        assert part.endswith(asked.message_id)
+        assert asked.text() == "and later"
+        assert len(given.discord.record.visible("general")) == 1
+
+
+async def test_a_token_that_died_before_anything_was_shown() -> None:
+    async with fresh(0.3) as given:
+        asked, prompt = await given.ask()
+        hidden = replace(
+            prompt,
+            address=replace(Address.decode(prompt.address), answer="", opens="").encode(),
+        )
+        await asyncio.sleep(0.35)
+        await given.answer(prompt, ["at ", "last"])
+        assert asked.text() == "at last"
+        assert asked.message_id in given.discord.world.channels
+        given.discord.faults.add(Fault(POST, cut="after"))
+        await given.answer(hidden, ["posted ", "anew"])
+        assert given.discord.record.visible("general") == ["at last", "posted anew"], (
+            "one post by nonce"
+        )
+
+
+async def test_the_bots_own_token_takes_over_at_minute_fourteen(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    await given.answer(older(prompt, MINUTE_14 - 1.0), WORDS)
+    record = discord.record
+    in_order(discord, asked.message_id)
+    assert len(record.called_with(HOOK)) >= 2
+    assert len(record.called_with(EDIT)) >= 1
+    last = max(call.time for call in record.called_with(HOOK))
+    assert last < min(call.time for call in record.called_with(EDIT))
+    assert not [call.error for call in record.calls if call.error], "the token was not worn out"
+    edits = [call.time for call in record.called_with(EDIT)]
+    assert all(later - earlier > 0.9 for earlier, later in pairwise(edits))
+
+
+async def test_the_pace_of_an_answer_whose_token_is_old_is_the_bots(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    young, old = given.thread(prompt).limits, given.thread(older(prompt, MINUTE_14 + 1)).limits
+    assert young.edit.rate > 2 * old.edit.rate
+    assert young.gap < old.gap
+    await given.answer(older(prompt, 86_400), ["hello"])
+    assert asked.text() == "hello"
+    assert not discord.record.called_with(HOOK)
+
+
+async def test_an_archived_thread_is_opened_for_both_tokens_and_a_locked_one_is_not(
+    discord: DiscordServer, given: Given
+) -> None:
+    root = discord.world.say("bob", "general", "a thread")
+    place = discord.world.open_thread("bob", root, "People")
+    asked, prompt = await given.ask(place)
+    part = (await given.answer(prompt, ["one"])).parts[0]
+    for seconds in (0.0, MINUTE_14 + 1):
+        discord.world.archive(place)
+        await given.thread(older(prompt, seconds)).edit(part, f"after {seconds}")
+        assert asked.text() == f"after {seconds}"
+        assert not discord.world.channels[place].archived
+    discord.world.archive(place, lock=True)
+    with pytest.raises(Undeliverable, match="locked"):
+        await given.thread(prompt).edit(part, "never")
+    assert asked.text() != "never"
+
+
+async def test_a_thread_that_is_being_opened_is_not_asked_for_twice(
+    discord: DiscordServer, given: Given
+) -> None:
+    discord.faults.add(Fault(OPEN, delay=0.3))
+    prompt = given.mention()
+    thread = given.thread(prompt)
+    await thread.status("thinking")
+    await asyncio.sleep(0.1)
+    await thread.post("at once", "k:0")
+    await asyncio.sleep(0.4)
+    assert len(discord.record.called_with(OPEN)) == 1
+    place = Address.decode(prompt.address).message
+    assert discord.record.visible(place) == ["at once"]
+    assert not discord.record.typings(place), "nothing types behind the answer"
