@@ -109,6 +109,7 @@ class Ask:
                 answer=answer,
                 token=used.token,
                 member=used.member,
+                thread=bool(used.guild) and used.thread and used.member,
             ).encode(),
         )
 

@@ -75,6 +75,7 @@ def read(
             message=id_,
             opens=thread_name(text, _name(message.get("author"))) if opens else "",
             replied=replied(message) if opens else "",
+            thread=bool(guild and thread),
         ).encode(),
         files=files,
         follow_up=not addressed,

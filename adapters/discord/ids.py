@@ -44,6 +44,7 @@ class Address:
     opens: name of the thread to open on the message (or on `answer`); empty where none is wanted.
     replied: id of the message that the prompt replies to. answer: the message that an interaction
     answers with. token: the interaction's. member: the bot itself can see the channel.
+    thread: what was said there before is the conversation's past.
     """
 
     channel: str
@@ -54,6 +55,7 @@ class Address:
     answer: str = ""
     token: str = ""
     member: bool = True
+    thread: bool = False
 
     def encode(self) -> str:
         """The text stored in `Prompt.address`."""

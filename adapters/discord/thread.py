@@ -70,7 +70,6 @@ class DiscordThread:
         self._api = api
         self._bot = bot
         self._identity = prompt.identity
-        self._direct = prompt.author == ""
         self._at = Address.decode(prompt.address)
         self._spawn = spawn
         self._token_works = bool(self._at.token)
@@ -160,7 +159,7 @@ class DiscordThread:
         """What was said in the thread before the prompt, or along the replies that led to it."""
         if self._at.replied:
             return await self._chain()
-        if self._at.opens or self._direct or not self._at.member:
+        if not self._at.thread:
             return ()
         entries: list[Remembered] = []
         before = self._at.before

@@ -66,14 +66,16 @@ def test_what_follows_in_the_thread_is_the_same_conversation() -> None:
     assert asked.follow_up
     assert asked.sequence > prompt().sequence
     address = Address.decode(asked.address)
-    assert address == Address(channel=ASKED, before=later, message=later)
+    assert address == Address(channel=ASKED, before=later, message=later, thread=True)
 
 
 @pytest.mark.parametrize(("thread", "conversation"), [(True, THREAD), (None, THREAD)])
 def test_a_mention_in_a_thread_opens_none(thread: bool | None, conversation: str) -> None:
     asked = prompt(thread=thread, channel_id=THREAD)
     assert asked.thread == f"discord:{GUILD}:{conversation}"
-    assert Address.decode(asked.address).opens == ""
+    address = Address.decode(asked.address)
+    assert address.opens == ""
+    assert address.thread is bool(thread), "where it isn't known, nothing is read back"
     assert not asked.follow_up
 
 

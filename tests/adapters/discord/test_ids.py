@@ -19,11 +19,14 @@ def test_the_stored_formats() -> None:
     assert ids.part_id("", "5") == ":5"
     assert Address(channel="20", before="5").encode() == (
         '{"channel":"20","before":"5","message":"","opens":"","replied":"","answer":"",'
-        '"token":"","member":true}'
+        '"token":"","member":true,"thread":false}'
     )
 
 
-@given(st.builds(Address, **dict.fromkeys(Address.__slots__[:-1], st.text()), member=st.booleans()))
+_FLAGS = dict.fromkeys(("member", "thread"), st.booleans())
+
+
+@given(st.builds(Address, **dict.fromkeys(Address.__slots__, st.text()) | _FLAGS))
 def test_an_address_survives_storing(address: Address) -> None:
     assert Address.decode(address.encode()) == address
 

@@ -61,7 +61,7 @@ def test_another_invalid_form_is_not_the_size(body: dict[str, Any]) -> None:
         (404, 10062, "3 seconds"),
         (400, 40060, "run one only"),
         (403, 50001, "can't see the channel"),
-        (403, 50013, "lacks a permission"),
+        (403, 50013, "lacks Send Messages"),
         (403, 50005, "somebody else"),
         (403, 50007, "no direct messages"),
         (400, 50083, "archived"),
