@@ -5,7 +5,7 @@ session that ended) has to be read from the history of the places that changed s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import structlog
 
 from adapters.discord import calls
 from adapters.discord.calls import Api
-from adapters.discord.events import read
+from adapters.discord.events import Ignored, read
 from adapters.discord.ids import Bot, channel_of, first_after, is_snowflake, time_of
 from core.errors import DeliveryError, RateLimited, Unreachable
 from core.ports import Recent
@@ -35,6 +35,7 @@ PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
 _TRIES = 3
 _THREADS = frozenset({10, 11, 12})
+_FORUMS = frozenset({15, 16})  # their newest message is a post, which is a thread
 _DIRECT = "@me"
 
 
@@ -56,7 +57,9 @@ def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
     """The channels and active threads of a GUILD_CREATE event in which messages are written."""
     for name in ("channels", "threads"):
         for channel in guild.get(name) or ():
-            if isinstance(channel, Mapping) and is_snowflake(channel.get("last_message_id")):
+            if not isinstance(channel, Mapping) or channel.get("type") in _FORUMS:
+                continue
+            if is_snowflake(channel.get("last_message_id")):
                 yield Place(
                     channel=str(channel.get("id")),
                     guild=str(guild.get("id")),
@@ -82,22 +85,31 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
 
 
 async def read_back(
-    api: Api, bot: Bot, places: Iterable[Place], recent: Sequence[Recent], now: float
+    api: Api,
+    bot: Bot,
+    places: Iterable[Place],
+    recent: Sequence[Recent],
+    now: float,
+    readable: Callable[[Place], bool],
 ) -> AsyncIterator[Prompt]:
     """The prompts since the newest one we know, the ones we know included; none at the very first.
 
-    now: seconds since the epoch.
+    now: seconds since the epoch. readable: whether we may read a place, as far as we know.
     """
     if not recent:
         return
     newest = max(time_of(known.sequence) for known in recent)
     after = first_after(max(newest - MARGIN, now - REACH))
-    wanted = to_read(places, recent, after)
+    wanted = [place for place in to_read(places, recent, after) if readable(place)]
+    begun = {channel_of(known.thread): known.sequence for known in recent}
     slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def one(place: Place) -> list[Prompt]:
         async with slots:
-            return await _of(api, bot, place, after)
+            prompts = await _of(api, bot, place, after)
+            # A remark made before we were asked was never meant for us. (Known ones are known.)
+            newest = begun.get(place.channel, "")
+            return [p for p in prompts if not p.follow_up or p.sequence > newest]
 
     tasks = [asyncio.create_task(one(place)) for place in wanted]
     try:
@@ -108,6 +120,17 @@ async def read_back(
         for task in tasks:
             task.cancel()
     log.info("discord.read_back", places=len(wanted))
+
+
+def understood(
+    message: Mapping[str, Any], bot: Bot, *, thread: bool | None, late: bool = False
+) -> Prompt | Ignored:
+    """What one message means to us; one that is not as Discord describes them means nothing."""
+    try:
+        return read(message, bot, thread=thread, late=late)
+    except Exception as error:  # noqa: BLE001 - its text may hold the message's
+        log.warning("discord.message_not_read", error=type(error).__name__)
+        return Ignored("not as described")
 
 
 async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
@@ -126,7 +149,7 @@ async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
             asked = time_of(message["id"])
             late = page.time - asked > LATE
             whole = {**message, "guild_id": place.guild}
-            outcome = read(whole, bot, thread=place.thread, late=late)
+            outcome = understood(whole, bot, thread=place.thread, late=late)
             if isinstance(outcome, Prompt) and asked >= place.since:
                 prompts.append(outcome)
         if len(listed) < PAGE:
