@@ -322,7 +322,7 @@ class World(State):
         """The bot is added to the guild, now."""
         guild = self.guilds[GUILD]
         guild.members[BOT] = [MANAGED_ROLE]
-        guild.joined = datetime.now(UTC).isoformat()
+        guild.joined = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.tell(Happened("GUILD_CREATE", GUILD, "", None, wire.guild(self, guild)))
 
     def kick_bot(self) -> None:

@@ -82,7 +82,8 @@ async def until(condition: Callable[[], Any], within: float = 10.0) -> None:
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordServer]:
     base = Route.BASE
-    async with DiscordServer(scale=0.02) as server:
+    # Two processes may sign in one after the other; that ours waits is seen in `identifies`.
+    async with DiscordServer(scale=0.0001) as server:
         yield server
     Route.BASE = base
 
