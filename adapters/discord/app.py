@@ -184,15 +184,16 @@ class DiscordPlatform:
 
     async def _again(self) -> Gateway:
         """Log in once more, however long that takes. Raises: ConfigurationError."""
-        while True:
+        for pause in _pauses():
             try:
                 return await self._login()
             except ConfigurationError:
                 self._end(_WRONG_TOKEN)
                 raise
             except Unreachable as error:
-                log.warning("discord.not_connected", reason=str(error))
-                await asyncio.sleep(_AGAIN[-1])
+                log.warning("discord.not_connected", reason=str(error), again_in=pause)
+                await asyncio.sleep(pause)
+        raise Unreachable("Discord can't be reached")
 
     async def _failed(self, running: asyncio.Task[None]) -> None:
         """The first connection came to nothing. Raises: what `connect` raises."""

@@ -42,49 +42,24 @@ async def test_a_token_that_is_reset_while_running_ends_it(
     assert discord.record.invalid == 0
 
 
-async def test_without_message_content_mentions_replies_and_direct_messages_work(
+async def test_message_content_switched_off_while_running_and_trouble_on_the_way_back(
     discord: DiscordServer, make: Make, inbox: Inbox, log: Log
-) -> None:
-    discord.app.intents = 0
-    made = make()
-    said = await made.connect()
-    assert "without the Message Content intent" in said
-    assert lines(log, "discord.no_message_content")
-    assert discord.gateway.close_codes == [4014]
-    first, second = discord.gateway.identifies
-    assert second - first >= 5
-    world = discord.world
-    thread = conversation(discord, "one")
-    await inbox.holds("one")
-    world.say("alice", thread, "a follow-up that we can't read")
-    world.say("alice", world.direct("alice"), "two")
-    await inbox.holds("one", "two")
-    world.say("alice", thread, f"{discord.mention} three")
-    await inbox.holds("one", "two", "three")
-    assert not made.problem()
-
-
-@pytest.mark.parametrize("trouble", ["unready", "logins"])
-async def test_message_content_switched_off_while_running(
-    trouble: str, discord: DiscordServer, make: Make, inbox: Inbox, log: Log
 ) -> None:
     made = make()
     await made.connect()
     ask(discord, "one")
     await inbox.holds("one")
     discord.app.intents = 0
-    if trouble == "unready":
-        discord.gateway.mood = "unready"
-    if trouble == "logins":
-        discord.faults.add(Fault(LOGIN, cut="before"))
+    discord.faults.add(Fault(LOGIN, times=2, cut="before"))
+    discord.gateway.mood = "unready"
     await discord.gateway.drop(4014)
     ask(discord, "two")
     await until(lambda: "down" in made.problem())
-    if trouble == "unready":
-        await until(lambda: len(discord.gateway.identifies) == 2)
-        discord.gateway.mood = ""
+    await until(lambda: len(discord.gateway.identifies) == 2)
+    discord.gateway.mood = ""
     await inbox.holds("one", "two", within=15)
     assert lines(log, "discord.no_message_content")
+    assert lines(log, "discord.not_connected"), "one login came to nothing"
     await until(lambda: not made.problem())
     assert not discord.app.intents & MESSAGE_CONTENT
 
