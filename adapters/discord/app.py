@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -22,6 +22,7 @@ from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
+from core.ports import Recent
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ CONNECTING = 60.0
 QUEUE = 10_000
 """Messages that may wait for the store; beyond that new ones are dropped, and logged."""
 _AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries to commit a prompt
-_THREADS = frozenset({10, 11, 12})
+_THREADS = (10, 11, 12)
 _NO_CONTENT = (
     "without the Message Content intent: follow-ups in threads need a mention or a reply "
     "(switch it on under Bot at discord.com/developers/applications)"
@@ -144,7 +145,12 @@ class DiscordPlatform:
         """A client that Discord knows. Raises: ConfigurationError, Unreachable."""
         if self._client:
             await self._client.close()
-        client = Gateway(content=self._content, address=self._gateway_url, on_event=self._on_event)
+        client = Gateway(
+            content=self._content,
+            address=self._gateway_url,
+            on_event=self._on_event,
+            before=self._client,
+        )
         try:
             async with asyncio.timeout(CONNECTING):
                 await client.login(self._token)
@@ -168,19 +174,26 @@ class DiscordPlatform:
                     log.warning("discord.no_message_content", fix=_NO_CONTENT)
                     client = await self._again()
                     continue
-                reason = _WRONG_TOKEN if closed.code == WRONG_TOKEN else str(closed)
-                self._off = f"off: {reason}"
-                log.error("discord.off", reason=reason)
+                self._end(_WRONG_TOKEN if closed.code == WRONG_TOKEN else str(closed))
                 raise
+
+    def _end(self, reason: str) -> None:
+        """Nothing will come in any more."""
+        self._off = f"off: {reason}"
+        log.error("discord.off", reason=reason)
 
     async def _again(self) -> Gateway:
         """Log in once more, however long that takes. Raises: ConfigurationError."""
-        while True:
+        for pause in _pauses():
             try:
                 return await self._login()
+            except ConfigurationError:
+                self._end(_WRONG_TOKEN)
+                raise
             except Unreachable as error:
-                log.warning("discord.not_connected", reason=str(error))
-                await asyncio.sleep(_AGAIN[-1])
+                log.warning("discord.not_connected", reason=str(error), again_in=pause)
+                await asyncio.sleep(pause)
+        raise Unreachable("Discord can't be reached")
 
     async def _failed(self, running: asyncio.Task[None]) -> None:
         """The first connection came to nothing. Raises: what `connect` raises."""
@@ -272,30 +285,64 @@ class DiscordPlatform:
     async def _catch_up(self) -> None:
         """Accept what was asked before this session; new messages wait until that is done."""
         try:
+            async with asyncio.timeout(missed.NAMING):
+                await self._complete.wait()
+        except TimeoutError:
+            self._complete.set()  # a server that is down; its messages come when it is back
+        try:
+            await self._read_back()
+        except Exception as error:
+            log.error("discord.broken", error=type(error).__name__, exc_info=error)
+        self._caught_up.set()  # not when cancelled: the next session reads back then
+
+    async def _read_back(self) -> None:
+        now = time.time()
+        recent = await self._recent(now - missed.KNOWN)
+        places = [place for known in self._places.values() for place in known]
+        prompts = missed.read_back(self._api, self._me(), places, recent, now, self._readable)
+        async for prompt in prompts:
+            await self._commit(prompt)
+
+    async def _recent(self, since: float) -> Sequence[Recent]:
+        """What was talked in lately, however long the store takes: the rest waits for it, too."""
+        for pause in _pauses():
             try:
-                async with asyncio.timeout(missed.NAMING):
-                    await self._complete.wait()
-            except TimeoutError:
-                self._complete.set()  # a server that is down; its messages come when it is back
-            now = time.time()
-            recent = await self._intake.recent(now - missed.KNOWN)
-            places = [place for known in self._places.values() for place in known]
-            async for prompt in missed.read_back(self._api, self._me(), places, recent, now):
-                await self._commit(prompt)
-        except StoreError as error:
-            log.error("discord.not_read_back", reason=str(error))
-        finally:
-            self._caught_up.set()
+                return await self._intake.recent(since)
+            except StoreError as error:
+                log.error("discord.not_read_back", again_in=pause, reason=str(error))
+                await asyncio.sleep(pause)
+        return ()
+
+    def _readable(self, place: Place) -> bool:
+        """Whether we may read there, as far as discord.py's cache knows."""
+        if not place.guild or self._client is None:
+            return True
+        if place.guild not in self._places:
+            return False  # we were removed from there
+        channel = self._client.get_channel(int(place.channel))
+        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+            return True
+        try:
+            may = channel.permissions_for(channel.guild.me)
+        except (discord.DiscordException, AttributeError):  # the thread's channel isn't known
+            return True
+        return may.view_channel and may.read_message_history
 
     async def _take_messages(self) -> None:
         while True:
             message = await self._messages.get()
             await self._caught_up.wait()
-            outcome = read(message, self._me(), thread=await self._is_thread(message))
-            if isinstance(outcome, Prompt):
-                await self._commit(outcome)
-            else:
-                log.debug("discord.ignored", why=outcome.why)
+            try:
+                await self._take(message)
+            except Exception as error:  # noqa: BLE001 - the next message is not to suffer
+                log.error("discord.broken", error=type(error).__name__)
+
+    async def _take(self, message: Mapping[str, Any]) -> None:
+        outcome = read(message, self._me(), thread=await self._is_thread(message))
+        if isinstance(outcome, Prompt):
+            await self._commit(outcome)
+        else:
+            log.debug("discord.ignored", why=outcome.why)
 
     async def _is_thread(self, message: Mapping[str, Any]) -> bool | None:
         """Whether a message was written in a thread; None where it need not be known."""
@@ -315,7 +362,7 @@ class DiscordPlatform:
 
     async def _commit(self, prompt: Prompt) -> None:
         """Store a prompt, however long the store takes: Discord doesn't bring it again."""
-        for pause in (*_AGAIN, *[_AGAIN[-1]] * QUEUE):
+        for pause in _pauses():
             try:
                 new = await self._intake.accept(prompt)
             except StoreError as error:
@@ -324,6 +371,11 @@ class DiscordPlatform:
             else:
                 log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
                 return
+
+
+def _pauses() -> Iterable[float]:
+    """Seconds between tries that go on for days."""
+    return (*_AGAIN, *[_AGAIN[-1]] * QUEUE)
 
 
 _WRONG_TOKEN = f"DISCORD_BOT_TOKEN: Discord refused it; {TOKEN_ADVICE}"

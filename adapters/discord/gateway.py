@@ -7,6 +7,7 @@ they are parsed, a parser may fail, and the loop around the socket is our own.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,11 @@ STEADY = 10.0
 """Seconds that a connection must have lasted for the pauses to begin anew."""
 OPENING = 30.0
 """Seconds for opening a socket and hearing Discord's hello."""
+SILENCE = 50.0
+"""Seconds without a word after which a connection is dead: heartbeats are acknowledged every 41."""
+GOODBYE = 1.0
+"""Seconds for closing a socket politely; discord.py waits 30 (2.7.1 http.py ws_connect)."""
+_RESUMABLE, _FINAL = 4000, 1000  # close codes: after the second, Discord ends the session
 _RESUMES = 2  # tries at the address that Discord named for resuming, before its usual one
 
 WRONG_TOKEN, INTENTS_REFUSED = 4004, 4014
@@ -55,27 +61,61 @@ def intents(*, content: bool) -> discord.Intents:
     return wanted
 
 
+class _Socket(DiscordWebSocket):
+    """A socket that is closed and silent in time, whatever ends it."""
+
+    async def poll_event(self) -> None:
+        """Take the next frame. Raises: what discord.py raises, TimeoutError in silence."""
+        try:
+            async with asyncio.timeout(self._max_heartbeat_timeout / 2):
+                await super().poll_event()
+        except asyncio.CancelledError:
+            await self._end(_FINAL)
+            raise
+        except Exception:
+            await self._end(_RESUMABLE)
+            raise
+
+    async def _end(self, code: int) -> None:
+        if self._keep_alive:  # a thread, which would go on for a dead socket
+            self._keep_alive.stop()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(GOODBYE):
+                await self.socket.close(code=code)
+
+
 class Gateway(discord.Client):
     """One connection to the gateway, for one set of intents.
 
-    on_event: called with the name and the data of every event, before it is parsed. up: the socket
-    is open and the session valid.
+    on_event: called with the name and the data of every event, before it is parsed. before: the
+    connection that this one replaces. silence: see SILENCE. up: the socket is open and the session
+    valid.
     """
 
-    def __init__(self, *, content: bool, address: str, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        *,
+        content: bool,
+        address: str,
+        on_event: OnEvent,
+        before: "Gateway | None" = None,
+        silence: float = SILENCE,
+    ) -> None:
         self._on_event = on_event
         self._address = yarl.URL(address)
         super().__init__(
             intents=intents(content=content),
             max_messages=None,
             chunk_guilds_at_startup=False,
+            guild_ready_timeout=0,  # a wait for its own event "ready", which nobody hears here
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
+            heartbeat_timeout=2 * silence,  # discord.py's own would wait for a goodbye
         )
         self.content = content
         self.up = False
-        self._begun = False
-        self._identified = float("-inf")
+        self._begun: bool = before is not None and before._begun
+        self._identified: float = before._identified if before is not None else float("-inf")
 
     def _get_state(self, **options: Any) -> Any:
         """discord.py's state (client.py _get_state), whose parsers may fail."""
@@ -112,8 +152,7 @@ class Gateway(discord.Client):
                     raise ConnectionResetError("the gateway closed before it was ready") from again
                 cause = "asked to" if again.resume else "the session is no longer valid"
                 if not again.resume:
-                    since = self.loop.time() - self._identified
-                    pause = max(random.uniform(*INVALIDATED), IDENTIFY_EVERY - since)  # noqa: S311
+                    pause = random.uniform(*INVALIDATED)  # noqa: S311
             except discord.ConnectionClosed as closed:
                 if closed.code in _FATAL:
                     raise Closed(closed.code) from closed
@@ -136,20 +175,20 @@ class Gateway(discord.Client):
         last = self.ws if self.ws is not None and self.ws.session_id else None
         known: dict[str, Any] = {}
         if last is None:
-            self._identified = self.loop.time()
+            await asyncio.sleep(self._identified + IDENTIFY_EVERY - self.loop.time())
         else:
             known = {"resume": True, "session": last.session_id, "sequence": last.sequence}
         named = last.gateway if last is not None and failures <= _RESUMES else None
-        opening = DiscordWebSocket.from_client(
+        opening = _Socket.from_client(
             self, initial=last is None, gateway=named or self._address, **known
         )
         socket = await asyncio.wait_for(opening, OPENING)
         if last is not None and named is None:
             socket.gateway = last.gateway
         self.ws = socket
-        try:
-            while True:
-                await socket.poll_event()
-        finally:
-            if socket._keep_alive:  # a thread, which would go on for a dead socket
-                socket._keep_alive.stop()
+        while True:
+            await socket.poll_event()
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Note when a new session is asked for; discord.py's own would wait here."""
+        self._identified = self.loop.time()

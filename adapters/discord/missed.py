@@ -5,7 +5,7 @@ session that ended) has to be read from the history of the places that changed s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ SIDE_BY_SIDE = 4
 PATIENCE = 120.0
 """Seconds that are waited at most for Discord's rate limits before a place is left out."""
 _TRIES = 3
+_FORUMS = (15, 16)  # their newest message is a post, which is a thread
 _DIRECT = "@me"
 
 
@@ -60,7 +61,7 @@ def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
         for channel in listed if isinstance(listed, list) else ():
             facts = channel if isinstance(channel, Mapping) else {}
             id_, last = facts.get("id"), facts.get("last_message_id")
-            if is_snowflake(id_) and is_snowflake(last):
+            if is_snowflake(id_) and is_snowflake(last) and facts.get("type") not in _FORUMS:
                 thread = name == "threads"
                 yield Place(id_, str(guild.get("id")), thread=thread, last=last, since=since)
 
@@ -81,22 +82,31 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
 
 
 async def read_back(
-    api: Api, bot: Bot, places: Iterable[Place], recent: Sequence[Recent], now: float
+    api: Api,
+    bot: Bot,
+    places: Iterable[Place],
+    recent: Sequence[Recent],
+    now: float,
+    readable: Callable[[Place], bool],
 ) -> AsyncIterator[Prompt]:
     """The prompts since the newest one we know, the ones we know included; none at the very first.
 
-    now: seconds since the epoch.
+    now: seconds since the epoch. readable: whether we may read a place, as far as we know.
     """
     if not recent:
         return
     newest = max(time_of(known.sequence) for known in recent)
     after = first_after(max(newest - MARGIN, now - REACH))
-    wanted = to_read(places, recent, after)
+    wanted = [place for place in to_read(places, recent, after) if readable(place)]
+    begun = {channel_of(known.thread): known.sequence for known in recent}
     slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def one(place: Place) -> list[Prompt]:
         async with slots:
-            return await _of(api, bot, place, after)
+            prompts = await _of(api, bot, place, after)
+            # A remark made before we were asked was never meant for us. (Known ones are known.)
+            newest = begun.get(place.channel, "")
+            return [p for p in prompts if not p.follow_up or p.sequence > newest]
 
     tasks = [asyncio.create_task(one(place)) for place in wanted]
     try:
@@ -110,36 +120,42 @@ async def read_back(
 
 
 async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
-    """The prompts of one place, oldest first; what can't be read is left out."""
+    """The prompts of one place newer than `after`, oldest first; what can't be read is left out.
+
+    Read from the newest on, since the older ones of a busy place get one line at best.
+    """
     prompts: list[Prompt] = []
+    before = ""
     for _ in range(PAGES):
         try:
-            page = await _page(api, place.channel, after)
+            page = await _page(api, place.channel, before)
         except DeliveryError as error:
             log.info("discord.not_read_back", channel=place.channel, reason=str(error))
             break
         listed = page.body if isinstance(page.body, list) else []
         messages = [m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id"))]
-        messages.sort(key=lambda message: int(message["id"]))
+        messages.sort(key=lambda message: int(message["id"]), reverse=True)
         for message in messages:
             asked = time_of(message["id"])
+            if int(message["id"]) <= int(after) or asked < place.since:
+                return prompts[::-1]
             late = page.time - asked > LATE
             whole = {**message, "guild_id": place.guild}
             outcome = read(whole, bot, thread=place.thread, late=late)
-            if isinstance(outcome, Prompt) and asked >= place.since:
+            if isinstance(outcome, Prompt):
                 prompts.append(outcome)
         if len(listed) < PAGE or not messages:
             break
-        after = str(messages[-1]["id"])
-    return prompts
+        before = str(messages[-1]["id"])
+    return prompts[::-1]
 
 
-async def _page(api: Api, channel: str, after: str) -> calls.Answer:
-    """The next messages, tried a few times when that doesn't get through. Raises: DeliveryError.
+async def _page(api: Api, channel: str, before: str) -> calls.Answer:
+    """The next older messages, tried a few times. Raises: DeliveryError.
 
     A rate limit is no failed try: several places wait for the same second, and one may lose often.
     """
-    query = {"after": after, "limit": str(PAGE)}
+    query = {"limit": str(PAGE)} | ({"before": before} if before else {})
     patience, tries = PATIENCE, _TRIES
     while True:
         try:

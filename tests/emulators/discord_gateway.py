@@ -8,7 +8,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from aiohttp import WSMsgType, web
 
@@ -30,6 +30,9 @@ class Scene(Protocol):
 class Gateway:
     """Every session of the one app.
 
+    mood: how a new connection is received: "away" with a 503, "curt" closed after hello, "unready"
+    closed instead of READY, "mute" taken and then ignored, without a hello or a goodbye. dialled,
+    identifies: when somebody connected and identified, in monotonic seconds.
     scale: of the 5 s between identifies and the minute of sends. session_life, heartbeat: real
     seconds. acking: heartbeats are acknowledged. identified, resumed: how often it happened.
     changed: called when something did.
@@ -50,6 +53,9 @@ class Gateway:
         self.identified = self.resumed = 0
         self.identify_limit = op.IDENTIFIES_A_DAY
         self.close_codes: list[int] = []
+        self.mood: Literal["", "away", "curt", "unready", "mute"] = ""
+        self.dialled: list[float] = []
+        self.identifies: list[float] = []
         self._app, self._scene, self._scale, self._changed = app, scene, scale, changed
         self._sessions: dict[str, Session] = {}
         self._links: list[Link] = []
@@ -124,6 +130,9 @@ class Gateway:
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """A client connects: hello, then its payloads until it goes."""
+        self.dialled.append(time.monotonic())
+        if self.mood == "away":
+            return web.Response(status=503)
         socket = web.WebSocketResponse(timeout=1.0)
         await socket.prepare(request)
         transport = request.transport
@@ -132,7 +141,10 @@ class Gateway:
         try:
             if request.query.get("v", "10") not in ("9", "10"):
                 raise Close(op.BAD_VERSION)
+            await self._mute()
             await link.send(op.HELLO, {"heartbeat_interval": round(self.heartbeat * 1000)})
+            if self.mood == "curt":
+                await socket.close(code=1001)
             await self._listen(link)
         except Close as close:
             self.close_codes.append(close.code)
@@ -162,8 +174,14 @@ class Gateway:
                 raise Close(op.TIMED_OUT) from None
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
+            await self._mute()
             self._count(link)
             await self._obey(link, op.decode(message.data))
+
+    async def _mute(self) -> None:
+        """Do nothing more for a client, in that mood."""
+        if self.mood == "mute":
+            await asyncio.Event().wait()
 
     def _count(self, link: Link) -> None:
         now = time.monotonic()
@@ -193,6 +211,10 @@ class Gateway:
             self._members(link.session, data)
 
     async def _identify(self, link: Link, data: Json) -> None:
+        self.identifies.append(time.monotonic())
+        if self.mood == "unready":
+            await link.socket.close(code=1001)
+            return
         if not isinstance(data.get("properties"), dict) or "token" not in data:
             raise Close(op.DECODE)
         if data["token"] != self._app.token:

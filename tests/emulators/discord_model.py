@@ -43,13 +43,17 @@ class Role:
 
 @dataclass
 class Guild:
-    """A server. members: role ids by user id; the role of everybody has the guild's id."""
+    """A server. members: role ids by user id; the role of everybody has the guild's id.
+
+    joined: when the bot came, in ISO 8601.
+    """
 
     id: str
     name: str
     owner: str
     roles: dict[str, Role] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
+    joined: str = "2026-01-01T00:00:00+00:00"
 
 
 @dataclass
@@ -146,6 +150,13 @@ class State:
         """A fresh id: it holds the time, is unique and grows."""
         self._last = max(self._last + 1, (time.time_ns() // 10**6 - EPOCH_MS) << 22)
         return str(self._last)
+
+    def old_snowflake(self, ago: float) -> str:
+        """A free id as it was given out so many seconds ago."""
+        id_ = (time.time_ns() // 10**6 - EPOCH_MS - round(ago * 1000)) << 22
+        while str(id_) in self.messages:
+            id_ += 1
+        return str(id_)
 
     def user(self, who: str) -> User:
         """By id or name. Raises KeyError."""

@@ -121,7 +121,7 @@ def guild(state: State, one: Guild) -> Json:
         "preferred_locale": "en-US",
         "premium_progress_bar_enabled": False,
         "system_channel_flags": 0,
-        "joined_at": _JOINED,
+        "joined_at": one.joined,
         "large": False,
         "unavailable": False,
         "member_count": len(one.members),
@@ -132,17 +132,24 @@ def guild(state: State, one: Guild) -> Json:
     }
 
 
+def _newest(state: State, one: Channel) -> str | None:
+    """Id of a channel's newest message; of a forum's newest post."""
+    if one.type == FORUM:
+        return max((c.id for c in state.channels.values() if c.parent == one.id), default=None)
+    messages = state.history(one.id)
+    return messages[-1].id if messages else None
+
+
 def channel(state: State, one: Channel) -> Json:
     """A channel, thread or direct conversation."""
-    messages = [] if one.type == FORUM else state.history(one.id)
     body: Json = {"id": one.id, "type": one.type, "flags": 0}
-    body["last_message_id"] = messages[-1].id if messages else None
+    body["last_message_id"] = _newest(state, one)
     if one.type == DM:
         others = [user(state.users[who]) for who in sorted(one.members) if who != BOT]
         return body | {"recipients": others}
     body |= {"guild_id": one.guild, "name": one.name, "rate_limit_per_user": 0}
     if one.is_thread:
-        return body | _thread(one, len(messages))
+        return body | _thread(one, len(state.history(one.id)))
     body |= {"position": 0, "parent_id": None, "topic": None, "nsfw": False}
     body["permission_overwrites"] = [
         {

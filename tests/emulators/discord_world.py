@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from tests.emulators import discord_wire as wire
 from tests.emulators.discord_model import (
@@ -220,16 +221,19 @@ class World(State):
         reply_to: str = "",
         ping: bool = True,
         files: Sequence[str] = (),
+        ago: float = 0.0,
     ) -> str:
         """Somebody writes; `<@id>` and `<@&id>` mention. Returns the message's id.
 
-        ping: a reply mentions the author it answers. files: names of attachments. Raises
-        ValueError where this person can't write.
+        ping: a reply mentions the author it answers. files: names of attachments. ago: seconds
+        since it was written. Raises ValueError where this person can't write.
         """
         where, author = self.channel(channel), self.user(who).id
         if not self.permissions(author, where) or where.type == FORUM or where.locked:
             raise ValueError(f"{who} can't write in {where.name or where.id}")
-        message = self._mentioning(Message(self.snowflake(), where.id, author, text))
+        id_ = self.old_snowflake(ago) if ago else self.snowflake()
+        message = Message(id_, where.id, author, text, created=time.time() - ago)
+        message = self._mentioning(message)
         if reply_to:
             target = self.messages[reply_to]
             message = replace(message, type=REPLY, reply_to=(target.channel, target.id))
@@ -313,6 +317,13 @@ class World(State):
         allow, deny = where.overwrites.get(id_, (0, 0))
         where.overwrites[id_] = (allow & ~less | more, deny & ~more | less)
         self._channel_happened("CHANNEL_UPDATE", where)
+
+    def invite_bot(self) -> None:
+        """The bot is added to the guild, now."""
+        guild = self.guilds[GUILD]
+        guild.members[BOT] = [MANAGED_ROLE]
+        guild.joined = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.tell(Happened("GUILD_CREATE", GUILD, "", None, wire.guild(self, guild)))
 
     def kick_bot(self) -> None:
         """The bot is removed from the guild."""

@@ -1,6 +1,7 @@
 """Commands as Discord brings them: taken in time, and never without a word when they fail."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,7 +10,7 @@ from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
 from adapters.discord.ids import Address
 from core.errors import StoreBusy, StoreError, StoreUnusable
-from tests.adapters.discord.conftest import US, Inbox
+from tests.adapters.discord.conftest import US, Inbox, registered
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_interaction import Interaction
@@ -17,6 +18,13 @@ from tests.emulators.discord_rules import READ_HISTORY
 
 CALLBACK = "POST /interactions/{interaction}/{token}/callback"
 ORIGINAL = "GET /webhooks/{app}/{token}/messages/@original"
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server whose app has our commands."""
+    async with registered() as server:
+        yield server
 
 
 async def take(api: Api, inbox: Inbox, used: Interaction, patience: float = 60.0) -> None:

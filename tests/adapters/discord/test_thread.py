@@ -24,7 +24,7 @@ from core.delivery.writer import Writer
 from core.errors import RateLimited, Undeliverable
 from core.ports import Posted
 from core.types import PartId, Prompt
-from tests.adapters.discord.conftest import US, Inbox
+from tests.adapters.discord.conftest import US, Inbox, registered
 from tests.emulators import discord_wire as wire
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
@@ -39,6 +39,13 @@ OPEN = "POST /channels/{channel}/messages/{message}/threads"
 WORDS = [f"word{number} " for number in range(60)]
 WHOLE = "".join(WORDS).strip()
 MINUTE_14 = 14 * 60.0
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server whose app has our commands."""
+    async with registered() as server:
+        yield server
 
 
 class Journal:
