@@ -1,38 +1,37 @@
 """Discord as a platform: who we are there, what comes in, and a thread to answer in."""
 
 import asyncio
-import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
 import discord
 import structlog
 
-from adapters.discord import calls, commands, missed
+from adapters.discord import calls, commands
 from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
-from adapters.discord.events import addresses, read
 from adapters.discord.gateway import INTENTS_REFUSED, WRONG_TOKEN, Closed, Gateway
-from adapters.discord.ids import PLATFORM, Bot, is_snowflake
+from adapters.discord.ids import PLATFORM
+from adapters.discord.incoming import Incoming, pauses
 from adapters.discord.intake import Intake
 from adapters.discord.invite import invitation
-from adapters.discord.missed import Place, places_of
 from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
+from adapters.discord.session import Session
 from adapters.discord.thread import DiscordThread
-from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
-from core.ports import Recent
+from core.errors import ConfigurationError, DeliveryError, Undeliverable, Unreachable
 from core.types import Prompt
 
 log = structlog.get_logger()
 
 CONNECTING = 60.0
 """Seconds for the first connection, until Discord has named all servers."""
-QUEUE = 10_000
-"""Messages that may wait for the store; beyond that new ones are dropped, and logged."""
-_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries to commit a prompt
-_THREADS = (10, 11, 12)
+REGISTERING = 10.0
+"""Seconds that the start waits for the commands to be registered."""
+ACCEPTING = 3.0
+"""Seconds in which what has come in may still be stored at the end."""
 _NO_CONTENT = (
     "without the Message Content intent: follow-ups in threads need a mention or a reply "
     "(switch it on under Bot at discord.com/developers/applications)"
@@ -64,18 +63,13 @@ class DiscordPlatform:
         self._intake = intake
         self._gateway_url = gateway_url
         self._api = Api(bot_token, api_url, session)
-        self._bot: Bot | None = None
-        self._client: Gateway | None = None
+        self._session = Session()
+        self._incoming = Incoming(self._api, intake, self._session)
         self._content = True
         self._off = ""
-        self._complete = asyncio.Event()  # every server of this session has been named
-        self._caught_up = asyncio.Event()  # what was missed has been read back
-        self._missing: set[str] = set()
-        self._places: dict[str, list[Place]] = {}
-        self._messages: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(QUEUE)
         self._running: asyncio.Task[None] | None = None
-        self._catching_up: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> str:
         """Log in, let events in, register the commands; "as Threadseek in 3 servers" and the
@@ -84,10 +78,10 @@ class DiscordPlatform:
         Raises: ConfigurationError when Discord refuses the token, Unreachable. It may be called
         again after an error.
         """
-        self._complete.clear()
+        self._session.complete.clear()
         client = await self._login()
         self._running = asyncio.create_task(self._stay(client), name="discord")
-        ready = asyncio.create_task(self._complete.wait())
+        ready = asyncio.create_task(self._session.complete.wait())
         try:
             done, _ = await asyncio.wait(
                 {self._running, ready}, timeout=CONNECTING, return_when=asyncio.FIRST_COMPLETED
@@ -96,46 +90,49 @@ class DiscordPlatform:
             ready.cancel()
         if ready not in done:
             await self._failed(self._running)
-        self._spawn(self._take_messages())
-        await self._register()
+        self._spawn(self._incoming.run())
+        await asyncio.wait({self._spawn(self._register())}, timeout=REGISTERING)
         return self._introduction()
 
     async def close(self) -> None:
         """Let nothing more in and finish what is being accepted. Threads keep working."""
-        tasks = [task for task in (self._running, self._catching_up, *self._tasks) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._client:
-            await self._client.close()
+        await _ended(self._running)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ACCEPTING):
+                await self._incoming.taken()
+                await asyncio.gather(*self._commands)
+        await _ended(*self._commands, *self._tasks)
+        await self._incoming.close()
+        if self._session.client:
+            await self._session.client.close()
 
     def problem(self) -> str:
         """What keeps events from coming in now; empty when nothing does."""
-        if self._off or self._client is None:
+        if self._off or self._session.client is None:
             return self._off or "not connected"
-        return "" if self._client.up else "the gateway is down; reconnecting"
+        return "" if self._session.client.up else "the gateway is down; reconnecting"
 
     def open(self, prompt: Prompt) -> DiscordThread:
         """The live handle for answering this prompt; makes no call.
 
         Raises: Unreachable before the first `connect`.
         """
-        return DiscordThread(self._api, self._me(), prompt, self._spawn)
-
-    def _me(self) -> Bot:
-        if self._bot is None:
-            raise Unreachable("not connected to Discord yet")
-        return self._bot
+        return DiscordThread(self._api, self._session.bot, prompt, self._spawn)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside everything else, until the platform closes."""
+        return self._kept(work, self._tasks)
+
+    def _kept(
+        self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]
+    ) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        among.add(task)
+        task.add_done_callback(among.discard)
+        task.add_done_callback(self._told)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _told(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             log.error("discord.broken", error=type(error).__name__, exc_info=error)
 
@@ -143,13 +140,13 @@ class DiscordPlatform:
 
     async def _login(self) -> Gateway:
         """A client that Discord knows. Raises: ConfigurationError, Unreachable."""
-        if self._client:
-            await self._client.close()
+        if self._session.client:
+            await self._session.client.close()
         client = Gateway(
             content=self._content,
             address=self._gateway_url,
             on_event=self._on_event,
-            before=self._client,
+            before=self._session.client,
         )
         try:
             async with asyncio.timeout(CONNECTING):
@@ -160,7 +157,7 @@ class DiscordPlatform:
         except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
             await client.close()
             raise Unreachable(f"Discord can't be reached ({type(error).__name__})") from error
-        self._client = client
+        self._session.client = client
         return client
 
     async def _stay(self, client: Gateway) -> None:
@@ -184,7 +181,7 @@ class DiscordPlatform:
 
     async def _again(self) -> Gateway:
         """Log in once more, however long that takes. Raises: ConfigurationError."""
-        for pause in _pauses():
+        for pause in pauses():
             try:
                 return await self._login()
             except ConfigurationError:
@@ -211,17 +208,22 @@ class DiscordPlatform:
 
     async def _register(self) -> None:
         """Tell Discord our commands, if it knows other ones."""
-        names = {"application": self._me().application}
-        try:
-            known = (await self._api.call(calls.COMMANDS, names)).body
-            if not commands.same(known):
-                await self._api.call(calls.SET_COMMANDS, names, list(commands.COMMANDS))
-                log.info("discord.commands_registered")
-        except DeliveryError as error:
-            log.warning("discord.commands_not_registered", reason=str(error))
+        names = {"application": self._session.bot.application}
+        for pause in pauses():
+            try:
+                known = (await self._api.call(calls.COMMANDS, names)).body
+                if not commands.same(known):
+                    await self._api.call(calls.SET_COMMANDS, names, list(commands.COMMANDS))
+                    log.info("discord.commands_registered")
+                return
+            except DeliveryError as error:
+                log.warning("discord.commands_not_registered", reason=str(error))
+                if isinstance(error, Undeliverable):
+                    return
+                await asyncio.sleep(pause)
 
     def _introduction(self) -> str:
-        bot, count = self._me(), len(self._places)
+        bot, count = self._session.bot, len(self._session.places)
         where = f"{count} server{'s' if count != 1 else ''}" if count else "no server yet"
         lines = [f"as {bot.name} in {where}", f"invite it: {invitation(bot.application)}"]
         return "\n".join([*lines, *([] if self._content else [_NO_CONTENT])])
@@ -231,151 +233,25 @@ class DiscordPlatform:
     def _on_event(self, name: str, data: Any) -> None:
         match name:
             case "READY":
-                self._began(data)
+                self._session.begin(data)
+                self._incoming.begin()
             case "GUILD_CREATE":
-                self._named(data)
+                self._session.named(data)
             case "GUILD_DELETE":
-                self._places.pop(str(data["id"]), None)
-                self._heard_of(str(data["id"]))
+                self._session.left(str(data["id"]))
             case "MESSAGE_CREATE":
-                try:
-                    self._messages.put_nowait(dict(data))
-                except asyncio.QueueFull:
-                    log.error("discord.message_dropped", waiting=QUEUE)
+                self._incoming.add(data)
             case "INTERACTION_CREATE":
-                interactions = Interactions(self._api, self._me(), self._intake)
-                self._spawn(interactions.take(dict(data)))
-
-    def _began(self, data: Mapping[str, Any]) -> None:
-        """A new session: nothing that happened before it will be told."""
-        user = data["user"]
-        application = str((data.get("application") or {}).get("id") or user["id"])
-        self._bot = Bot(str(user["id"]), application, str(user.get("username", "")))
-        self._places.clear()
-        self._missing = {str(guild["id"]) for guild in data.get("guilds") or ()}
-        self._complete.clear()
-        self._caught_up.clear()
-        if self._catching_up:
-            self._catching_up.cancel()
-        self._catching_up = asyncio.create_task(self._catch_up())
-        if not self._missing:
-            self._complete.set()
-
-    def _named(self, guild: Mapping[str, Any]) -> None:
-        """A server and all that is in it."""
-        bot, id_ = self._me(), str(guild["id"])
-        ours = frozenset(
-            str(role["id"])
-            for role in guild.get("roles") or ()
-            if str((role.get("tags") or {}).get("bot_id")) == bot.user
-        )
-        self._bot = Bot(bot.user, bot.application, bot.name, bot.roles | ours)
-        joined = guild.get("joined_at")
-        since = discord.utils.parse_time(joined).timestamp() if joined else 0.0
-        self._places[id_] = list(places_of(guild, since))
-        self._heard_of(id_)
-
-    def _heard_of(self, guild: str) -> None:
-        self._missing.discard(guild)
-        if not self._missing:
-            self._complete.set()
-
-    # Messages, in the order in which they came.
-
-    async def _catch_up(self) -> None:
-        """Accept what was asked before this session; new messages wait until that is done."""
-        try:
-            async with asyncio.timeout(missed.NAMING):
-                await self._complete.wait()
-        except TimeoutError:
-            self._complete.set()  # a server that is down; its messages come when it is back
-        try:
-            await self._read_back()
-        except Exception as error:
-            log.error("discord.broken", error=type(error).__name__, exc_info=error)
-        self._caught_up.set()  # not when cancelled: the next session reads back then
-
-    async def _read_back(self) -> None:
-        now = time.time()
-        recent = await self._recent(now - missed.KNOWN)
-        places = [place for known in self._places.values() for place in known]
-        prompts = missed.read_back(self._api, self._me(), places, recent, now, self._readable)
-        async for prompt in prompts:
-            await self._commit(prompt)
-
-    async def _recent(self, since: float) -> Sequence[Recent]:
-        """What was talked in lately, however long the store takes: the rest waits for it, too."""
-        for pause in _pauses():
-            try:
-                return await self._intake.recent(since)
-            except StoreError as error:
-                log.error("discord.not_read_back", again_in=pause, reason=str(error))
-                await asyncio.sleep(pause)
-        return ()
-
-    def _readable(self, place: Place) -> bool:
-        """Whether we may read there, as far as discord.py's cache knows."""
-        if not place.guild or self._client is None:
-            return True
-        if place.guild not in self._places:
-            return False  # we were removed from there
-        channel = self._client.get_channel(int(place.channel))
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return True
-        try:
-            may = channel.permissions_for(channel.guild.me)
-        except (discord.DiscordException, AttributeError):  # the thread's channel isn't known
-            return True
-        return may.view_channel and may.read_message_history
-
-    async def _take_messages(self) -> None:
-        while True:
-            message = await self._messages.get()
-            await self._caught_up.wait()
-            try:
-                await self._take(message)
-            except Exception as error:  # noqa: BLE001 - the next message is not to suffer
-                log.error("discord.broken", error=type(error).__name__)
-
-    async def _take(self, message: Mapping[str, Any]) -> None:
-        outcome = read(message, self._me(), thread=await self._is_thread(message))
-        if isinstance(outcome, Prompt):
-            await self._commit(outcome)
-        else:
-            log.debug("discord.ignored", why=outcome.why)
-
-    async def _is_thread(self, message: Mapping[str, Any]) -> bool | None:
-        """Whether a message was written in a thread; None where it need not be known."""
-        channel = message.get("channel_id")
-        if not message.get("guild_id") or not is_snowflake(channel) or self._client is None:
-            return None
-        known = self._client.get_channel(int(channel))
-        if known is not None:
-            return isinstance(known, discord.Thread)
-        if not addresses(message, self._me()):
-            return None
-        try:
-            found = (await self._api.call(calls.CHANNEL, {"channel": channel})).body
-        except DeliveryError:
-            return None
-        return isinstance(found, Mapping) and found.get("type") in _THREADS
-
-    async def _commit(self, prompt: Prompt) -> None:
-        """Store a prompt, however long the store takes: Discord doesn't bring it again."""
-        for pause in _pauses():
-            try:
-                new = await self._intake.accept(prompt)
-            except StoreError as error:
-                log.error("discord.not_accepted", again_in=pause, reason=str(error))
-                await asyncio.sleep(pause)
-            else:
-                log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
-                return
+                interactions = Interactions(self._api, self._session.bot, self._intake)
+                self._kept(interactions.take(dict(data)), self._commands)
 
 
-def _pauses() -> Iterable[float]:
-    """Seconds between tries that go on for days."""
-    return (*_AGAIN, *[_AGAIN[-1]] * QUEUE)
+async def _ended(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel them and wait for their ends."""
+    running = [task for task in tasks if task]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 _WRONG_TOKEN = f"DISCORD_BOT_TOKEN: Discord refused it; {TOKEN_ADVICE}"

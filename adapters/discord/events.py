@@ -24,6 +24,8 @@ from core.types import Prompt, Remembered, Role
 PLAIN, REPLY, COMMAND, STARTER, MENU = 0, 19, 20, 21, 23
 """Types of messages: what a person wrote, replied, was answered by a command; a thread's root."""
 
+LOADING = 1 << 7
+"""Flag of a command's answer that still waits ("thinking…")."""
 ASKED_IN = frozenset({PLAIN, REPLY})
 NAME = 90
 """Characters of a thread's name at most; Discord takes 100."""
@@ -80,6 +82,33 @@ def read(
         files=files,
         follow_up=not addressed,
         late=late,
+    )
+
+
+def left_waiting(message: Message, bot: Bot, *, thread: bool) -> Prompt | None:
+    """A command that was acknowledged and never stored, as its message says that still waits.
+
+    Its question is not told again. None for every other message.
+    """
+    asked = message.get("interaction_metadata")
+    author, flags = message.get("author"), message.get("flags")
+    ours = isinstance(author, Mapping) and author.get("id") == bot.user
+    if not ours or not isinstance(flags, int) or not flags & LOADING:
+        return None
+    if not isinstance(asked, Mapping) or not is_snowflake(asked.get("id")):
+        return None
+    guild, channel = str(message.get("guild_id") or ""), str(message["channel_id"])
+    alone = guild and not thread
+    return Prompt(
+        platform=PLATFORM,
+        thread=thread_key(guild, str(message["id"]) if alone else channel),
+        identity=identity(asked["id"]),
+        sequence=sequence(asked["id"]),
+        author=_name(asked.get("user")) if guild else "",
+        text="",
+        asked_at=time_of(asked["id"]),
+        address=Address(channel=channel, before=asked["id"], answer=str(message["id"])).encode(),
+        late=True,
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from adapters.discord import calls
 from adapters.discord.calls import Api
-from adapters.discord.events import read
+from adapters.discord.events import left_waiting, read
 from adapters.discord.ids import Bot, channel_of, first_after, is_snowflake, time_of
 from core.errors import DeliveryError, RateLimited, Unreachable
 from core.ports import Recent
@@ -81,73 +81,84 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
     return [place for place in found.values() if not place.last or int(place.last) > int(after)]
 
 
-async def read_back(
-    api: Api,
-    bot: Bot,
-    places: Iterable[Place],
-    recent: Sequence[Recent],
-    now: float,
-    readable: Callable[[Place], bool],
-) -> AsyncIterator[Prompt]:
-    """The prompts since the newest one we know, the ones we know included; none at the very first.
-
-    now: seconds since the epoch. readable: whether we may read a place, as far as we know.
+class Reading:
+    """One reading back. readable: whether we may read a place, as far as we know. age: seconds since
+    the first session of this process began: commands used since may still be on their way.
     """
-    if not recent:
-        return
-    newest = max(time_of(known.sequence) for known in recent)
-    after = first_after(max(newest - MARGIN, now - REACH))
-    wanted = [place for place in to_read(places, recent, after) if readable(place)]
-    begun = {channel_of(known.thread): known.sequence for known in recent}
-    slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def one(place: Place) -> list[Prompt]:
-        async with slots:
-            prompts = await _of(api, bot, place, after)
-            # A remark made before we were asked was never meant for us. (Known ones are known.)
-            newest = begun.get(place.channel, "")
-            return [p for p in prompts if not p.follow_up or p.sequence > newest]
+    def __init__(
+        self, api: Api, bot: Bot, readable: Callable[[Place], bool], age: float = 0.0
+    ) -> None:
+        self._api = api
+        self._bot = bot
+        self._readable = readable
+        self._age = age
 
-    tasks = [asyncio.create_task(one(place)) for place in wanted]
-    try:
-        for task in tasks:
-            for prompt in await task:
-                yield prompt
-    finally:
-        for task in tasks:
-            task.cancel()
-    log.info("discord.read_back", places=len(wanted))
+    async def prompts(
+        self, places: Iterable[Place], recent: Sequence[Recent], now: float
+    ) -> AsyncIterator[Prompt]:
+        """The prompts since the newest one we know, the ones we know included; none at the very
+        first. now: seconds since the epoch.
+        """
+        if not recent:
+            return
+        newest = max(time_of(known.sequence) for known in recent)
+        after = first_after(max(newest - MARGIN, now - REACH))
+        wanted = [place for place in to_read(places, recent, after) if self._readable(place)]
+        begun = {channel_of(known.thread): known.sequence for known in recent}
+        slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
+        async def one(place: Place) -> list[Prompt]:
+            async with slots:
+                prompts = await self._of(place, after)
+                # A remark made before we were asked was never meant for us. (Known ones are known.)
+                newest = begun.get(place.channel, "")
+                return [p for p in prompts if not p.follow_up or p.sequence > newest]
 
-async def _of(api: Api, bot: Bot, place: Place, after: str) -> list[Prompt]:
-    """The prompts of one place newer than `after`, oldest first; what can't be read is left out.
-
-    Read from the newest on, since the older ones of a busy place get one line at best.
-    """
-    prompts: list[Prompt] = []
-    before = ""
-    for _ in range(PAGES):
+        tasks = [asyncio.create_task(one(place)) for place in wanted]
         try:
-            page = await _page(api, place.channel, before)
-        except DeliveryError as error:
-            log.info("discord.not_read_back", channel=place.channel, reason=str(error))
-            break
-        listed = page.body if isinstance(page.body, list) else []
-        messages = [m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id"))]
-        messages.sort(key=lambda message: int(message["id"]), reverse=True)
-        for message in messages:
-            asked = time_of(message["id"])
-            if int(message["id"]) <= int(after) or asked < place.since:
-                return prompts[::-1]
-            late = page.time - asked > LATE
-            whole = {**message, "guild_id": place.guild}
-            outcome = read(whole, bot, thread=place.thread, late=late)
-            if isinstance(outcome, Prompt):
-                prompts.append(outcome)
-        if len(listed) < PAGE or not messages:
-            break
-        before = str(messages[-1]["id"])
-    return prompts[::-1]
+            for task in tasks:
+                for prompt in await task:
+                    yield prompt
+        finally:
+            for task in tasks:
+                task.cancel()
+        log.info("discord.read_back", places=len(wanted))
+
+    async def _of(self, place: Place, after: str) -> list[Prompt]:
+        """The prompts of one place newer than `after`, oldest first; what can't be read is left
+        out. Read from the newest on, since the older ones of a busy place get one line at best.
+        """
+        prompts: list[Prompt] = []
+        before = ""
+        for _ in range(PAGES):
+            try:
+                page = await _page(self._api, place.channel, before)
+            except DeliveryError as error:
+                log.info("discord.not_read_back", channel=place.channel, reason=str(error))
+                break
+            listed = page.body if isinstance(page.body, list) else []
+            messages = [m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id"))]
+            messages.sort(key=lambda message: int(message["id"]), reverse=True)
+            for message in messages:
+                asked = time_of(message["id"])
+                if int(message["id"]) <= int(after) or asked < place.since:
+                    return prompts[::-1]
+                if prompt := self._prompt(message, place, page.time):
+                    prompts.append(prompt)
+            if len(listed) < PAGE or not messages:
+                break
+            before = str(messages[-1]["id"])
+        return prompts[::-1]
+
+    def _prompt(self, message: Mapping[str, Any], place: Place, now: float) -> Prompt | None:
+        """What a message asks of us; `now` is Discord's clock."""
+        age = now - time_of(message["id"])
+        whole = {**message, "guild_id": place.guild}
+        if age > self._age and (left := left_waiting(whole, self._bot, thread=place.thread)):
+            return left
+        outcome = read(whole, self._bot, thread=place.thread, late=age > LATE)
+        return outcome if isinstance(outcome, Prompt) else None
 
 
 async def _page(api: Api, channel: str, before: str) -> calls.Answer:

@@ -99,7 +99,7 @@ class DiscordThread:
         """Post a new message; the first one of a command's answer fills the one that waits."""
         self._stop_typing()
         form = _form(text)
-        if self._at.token and key.endswith(_FIRST):
+        if (self._at.token or self._at.answer) and key.endswith(_FIRST):
             return await self._answer(form, key)
         channel = await self._place()
         if not self._at.member:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.turns.notices import LATE
 from tests.e2e.seen import until
 from tests.e2e.seen_discord import answers, calm, edits, last_answer
 from tests.e2e.service import running
@@ -238,7 +239,9 @@ async def test_a_token_that_dies_while_answering_is_followed_by_the_bots_own(
         async with running(tmp_path, {**discord_settings, "SHUTDOWN_GRACE": "0"}) as service:
             long = people.slash("alice", "general", "ask", prompt="count")
             late = people.slash("alice", "random", "ask", prompt="think")
-            await discord.wait_for(lambda: late.text() == "at last", 10)
+            # The bot's own token is not let near a message that still waits.
+            random = discord.world.channel("random").id
+            await discord.wait_for(lambda: "at last" in answers(discord, random), 10)
             await discord.wait_for(lambda: long.text() == text, 20)
             cut = people.slash("alice", "random", "ask", prompt="again")
             await discord.wait_for(cut.text, 10)
@@ -298,3 +301,26 @@ async def test_a_locked_database_delays_an_answer_but_not_the_callback(
         await discord.wait_for(lambda: asked.text() == "Question 1 was: hello", 15)
     assert len(asked.messages) == len(api.calls) == 1
     calm(discord)
+
+
+async def test_a_command_that_died_with_the_process_is_not_left_without_a_word(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    world = discord.world
+    async with running(tmp_path, discord_settings) as service:
+        known = world.say("alice", "general", f"{discord.mention} hello")
+        await service.printed("turn.settled")
+        other = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        asked = discord.interactions.slash("alice", "general", "ask", prompt="lost")
+        await discord.wait_for(lambda: asked.thinking, 3)
+        await service.end(signal.SIGKILL)
+        other.execute("ROLLBACK")
+        other.close()
+    async with running(tmp_path, discord_settings):
+        channel = world.channel("general").id
+        await discord.wait_for(lambda: any(answers(discord, channel)), 15)
+        await asyncio.sleep(0.5)
+    assert [text for text in answers(discord, channel) if text] == [LATE]
+    assert len(answers(discord, known)) == 1
+    assert len(api.calls) == 1

@@ -12,8 +12,8 @@ from aiohttp import web
 from hypothesis import example, given
 
 from adapters.discord.calls import Api
-from adapters.discord.ids import first_after, identity, sequence
-from adapters.discord.missed import LATE, MARGIN, PAGES, REACH, Place, places_of, read_back, to_read
+from adapters.discord.ids import Address, first_after, identity, sequence
+from adapters.discord.missed import LATE, MARGIN, PAGES, REACH, Place, Reading, places_of, to_read
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
 from tests.adapters.discord.payloads import BOT, US, garbage, message, odd
@@ -100,7 +100,7 @@ def may(_place: Place) -> bool:
 
 async def missed(api: Api, *places: Place, recent: list[Recent] | None = None) -> list[Prompt]:
     given_ = LATELY if recent is None else recent
-    return [prompt async for prompt in read_back(api, BOT, places, given_, NOW, may)]
+    return [prompt async for prompt in Reading(api, BOT, may).prompts(places, given_, NOW)]
 
 
 def identities(prompts: list[Prompt]) -> list[str]:
@@ -253,7 +253,7 @@ async def test_who_stops_listening_stops_the_reading(history: History, api: Api)
     for n in range(40):
         history.say(str(n), NOW - 60)
     places = [channel(str(n)) for n in range(40)]
-    reading = read_back(api, BOT, places, LATELY, NOW, may)
+    reading = Reading(api, BOT, may).prompts(places, LATELY, NOW)
     async for prompt in reading:
         assert prompt.text == "hi"
         break
@@ -315,3 +315,21 @@ def test_what_we_know_is_read_besides() -> None:
         Place("40", "", thread=False),
     ]
     assert active not in to_read([active], recent, "5")
+
+
+async def test_a_command_that_was_never_stored_is_not_left_thinking(
+    history: History, api: Api
+) -> None:
+    ours = {"id": BOT.user, "username": "threadseek", "bot": True}
+    waits: dict[str, Any] = {"author": ours, "type": 20, "flags": 128, "content": ""}
+    asked: dict[str, Any] = {"id": first_after(NOW - 101), "user": {"id": "5", "username": "alice"}}
+    id_ = history.say("20", NOW - 100, **waits, interaction_metadata=asked)
+    history.say("20", NOW - 90, **(waits | {"flags": 0}), interaction_metadata=asked)
+    history.say("20", NOW - 80, **waits)
+    reading = Reading(api, BOT, may, age=95.0)
+    (prompt,) = [p async for p in reading.prompts([channel()], LATELY, NOW)]
+    assert prompt.identity == identity(asked["id"]), "as it would have been stored"
+    assert prompt.late
+    assert Address.decode(prompt.address).answer == id_
+    young = Reading(api, BOT, may, age=120.0)
+    assert [p async for p in young.prompts([channel()], LATELY, NOW)] == [], "it may be ours"

@@ -1,0 +1,148 @@
+"""Messages on their way to the store: in the order in which they came, after what was missed.
+
+Discord doesn't bring a message again, so each is kept until the store has it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from adapters.discord import calls, missed
+from adapters.discord.calls import Api
+from adapters.discord.events import addresses, read
+from adapters.discord.ids import is_snowflake
+from adapters.discord.intake import Intake
+from adapters.discord.session import Session
+from core.errors import DeliveryError, StoreError
+from core.ports import Recent
+from core.types import Prompt
+
+log = structlog.get_logger()
+
+QUEUE = 10_000
+"""Messages that may wait for the store; beyond that new ones are dropped, and logged."""
+_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_THREADS = (10, 11, 12)
+
+
+def pauses() -> Iterable[float]:
+    """Seconds between tries that go on for days."""
+    return (*_AGAIN, *[_AGAIN[-1]] * QUEUE)
+
+
+class Incoming:
+    """The messages of all sessions. `run` takes them, for as long as the platform lives."""
+
+    def __init__(self, api: Api, intake: Intake, session: Session) -> None:
+        self._api = api
+        self._intake = intake
+        self._session = session
+        self._waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(QUEUE)
+        self._caught_up = asyncio.Event()  # what was missed has been read back
+        self._catching_up: asyncio.Task[None] | None = None
+        self._first: float | None = None  # when the first session began
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """One more message, as the gateway brings it."""
+        try:
+            self._waiting.put_nowait(dict(message))
+        except asyncio.QueueFull:
+            log.error("discord.message_dropped", waiting=QUEUE)
+
+    def begin(self) -> None:
+        """A new session has begun: what was missed comes first."""
+        self._first = self._first or time.monotonic()
+        self._caught_up.clear()
+        if self._catching_up:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def run(self) -> None:
+        """Take one message after the other, until cancelled."""
+        while True:
+            message = await self._waiting.get()
+            try:
+                await self._caught_up.wait()
+                await self._take(message)
+            except Exception as error:  # noqa: BLE001 - the next message is not to suffer
+                log.error("discord.broken", error=type(error).__name__)
+            finally:
+                self._waiting.task_done()
+
+    async def taken(self) -> None:
+        """Wait until everything that came is stored."""
+        await self._waiting.join()
+
+    async def close(self) -> None:
+        """Read nothing more back."""
+        if self._catching_up:
+            self._catching_up.cancel()
+            await asyncio.gather(self._catching_up, return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        """Accept what was asked before this session; new messages wait until that is done."""
+        try:
+            async with asyncio.timeout(missed.NAMING):
+                await self._session.complete.wait()
+        except TimeoutError:
+            self._session.complete.set()  # a server is down; its messages come when it is back
+        try:
+            await self._read_back()
+        except Exception as error:
+            log.error("discord.broken", error=type(error).__name__, exc_info=error)
+        self._caught_up.set()  # not when cancelled: the next session reads back then
+
+    async def _read_back(self) -> None:
+        now, session = time.time(), self._session
+        recent = await self._recent(now - missed.KNOWN)
+        places = [place for known in session.places.values() for place in known]
+        age = time.monotonic() - (self._first or 0.0)
+        reading = missed.Reading(self._api, session.bot, session.readable, age)
+        async for prompt in reading.prompts(places, recent, now):
+            await self._commit(prompt)
+
+    async def _recent(self, since: float) -> Sequence[Recent]:
+        """What was talked in lately, however long the store takes: the rest waits for it, too."""
+        for pause in pauses():
+            try:
+                return await self._intake.recent(since)
+            except StoreError as error:
+                log.error("discord.not_read_back", again_in=pause, reason=str(error))
+                await asyncio.sleep(pause)
+        return ()
+
+    async def _take(self, message: Mapping[str, Any]) -> None:
+        outcome = read(message, self._session.bot, thread=await self._is_thread(message))
+        if isinstance(outcome, Prompt):
+            await self._commit(outcome)
+        else:
+            log.debug("discord.ignored", why=outcome.why)
+
+    async def _is_thread(self, message: Mapping[str, Any]) -> bool | None:
+        """Whether a message was written in a thread; None where it need not be known."""
+        channel = message.get("channel_id")
+        if not message.get("guild_id") or not is_snowflake(channel):
+            return None
+        known = self._session.is_thread(channel)
+        if known is not None or not addresses(message, self._session.bot):
+            return known
+        try:
+            found = (await self._api.call(calls.CHANNEL, {"channel": channel})).body
+        except DeliveryError:
+            return None
+        return isinstance(found, Mapping) and found.get("type") in _THREADS
+
+    async def _commit(self, prompt: Prompt) -> None:
+        """Store a prompt, however long the store takes."""
+        for pause in pauses():
+            try:
+                new = await self._intake.accept(prompt)
+            except StoreError as error:
+                log.error("discord.not_accepted", again_in=pause, reason=str(error))
+                await asyncio.sleep(pause)
+            else:
+                log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
+                return
