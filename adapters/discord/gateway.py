@@ -32,8 +32,6 @@ OPENING = 30.0
 """Seconds for opening a socket and hearing Discord's hello."""
 SILENCE = 50.0
 """Seconds without a word after which a connection is dead: heartbeats are acknowledged every 41."""
-GOODBYE = 1.0
-"""Seconds for closing a socket politely; discord.py waits 30 (2.7.1 http.py ws_connect)."""
 _RESUMABLE, _FINAL = 4000, 1000  # close codes: after the second, Discord ends the session
 _RESUMES = 2  # tries at the address that Discord named for resuming, before its usual one
 
@@ -62,13 +60,12 @@ def intents(*, content: bool) -> discord.Intents:
 
 
 class _Socket(DiscordWebSocket):
-    """A socket that is closed and silent in time, whatever ends it."""
+    """A socket that is closed, whatever ends it; discord.py's stays open when it is cancelled."""
 
     async def poll_event(self) -> None:
-        """Take the next frame. Raises: what discord.py raises, TimeoutError in silence."""
+        """Take the next frame. Raises: what discord.py raises."""
         try:
-            async with asyncio.timeout(self._max_heartbeat_timeout / 2):
-                await super().poll_event()
+            await super().poll_event()
         except asyncio.CancelledError:
             await self._end(_FINAL)
             raise
@@ -79,9 +76,9 @@ class _Socket(DiscordWebSocket):
     async def _end(self, code: int) -> None:
         if self._keep_alive:  # a thread, which would go on for a dead socket
             self._keep_alive.stop()
+        # Without a wait for the other side: aiohttp has none after a read that was cancelled.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(GOODBYE):
-                await self.socket.close(code=code)
+            await self.socket.close(code=code)
 
 
 class Gateway(discord.Client):
@@ -110,7 +107,7 @@ class Gateway(discord.Client):
             guild_ready_timeout=0,  # a wait for its own event "ready", which nobody hears here
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
-            heartbeat_timeout=2 * silence,  # discord.py's own would wait for a goodbye
+            heartbeat_timeout=silence,
         )
         self.content = content
         self.up = False

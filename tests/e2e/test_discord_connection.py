@@ -38,7 +38,7 @@ async def test_a_wrong_token_leaves_the_rest_running(
                 assert alive.status == 200
             async with session.get("/") as page:
                 assert page.status == 200
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.1)
         assert "not.the.one" not in service.out + service.err
     assert [call.status for call in discord.record.calls] == [401]
     assert not discord.gateway.dialled
@@ -54,7 +54,7 @@ async def test_a_token_reset_while_running_is_said_and_not_hammered(
         await discord.gateway.drop()
         assert "off: DISCORD_BOT_TOKEN" in await becomes(service, 503)
         await service.printed("discord.off")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.1)
         assert await service.end() == 0
     assert len(discord.gateway.dialled) == 2
     assert discord.record.invalid == 0
@@ -67,8 +67,8 @@ async def test_without_message_content_the_rest_goes_on(
     world = discord.world
     async with running(tmp_path, discord_settings) as service:
         await service.printed("connected as threadseek")
-        await service.printed("without the Message Content intent")
         await service.printed("discord.no_message_content")
+        assert "without the Message Content intent" in service.out, "said at the start, too"
         place = world.say("alice", "general", f"{discord.mention} one")
         await discord.wait_for(lambda: answers(discord, place) == ["Question 1 was: one"], 10)
         world.say("alice", place, "nobody is asked")

@@ -80,6 +80,12 @@ class Gateway:
         """How many sessions have a socket."""
         return sum(session.link is not None for session in self.sessions)
 
+    @property
+    def sockets(self) -> int:
+        """How many connections the clients hold open, with a session or not."""
+        open_ = (link.transport for link in self._links if link.transport is not None)
+        return sum(not transport.is_closing() for transport in open_)
+
     def publish(self, name: str, guild: str, body_for: Callable[[int], Json | None]) -> None:
         """Dispatch to every session. body_for: the payload for a session's intents, or None."""
         for session in self.sessions:

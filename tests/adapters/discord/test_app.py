@@ -58,6 +58,9 @@ async def test_message_content_switched_off_while_running_and_trouble_on_the_way
     await until(lambda: len(discord.gateway.identifies) == 2)
     discord.gateway.mood = ""
     await inbox.holds("one", "two", within=15)
+    first, second, third = discord.gateway.identifies
+    assert second - first >= 5
+    assert third - second >= 5
     assert lines(log, "discord.no_message_content")
     assert lines(log, "discord.not_connected"), "one login came to nothing"
     await until(lambda: not made.problem())
@@ -166,6 +169,9 @@ async def test_what_was_asked_while_nobody_listened_is_taken_once(
     assert by_text["f1"].thread.endswith(post)
     assert by_text["t2"].thread == by_text["t1"].thread
     assert by_text["t2"].follow_up
+    assert world.channel("help").id not in {
+        c.names["channel"] for c in discord.record.called_with(READ)
+    }
     assert not [call for call in discord.record.calls if 400 <= call.status < 500]
 
 
@@ -223,6 +229,21 @@ async def test_places_that_we_may_not_read_are_not_asked_for(
     assert [call.names.get("channel") for call in refused] == [gone]
     names = {world.channels[c.names["channel"]].name for c in discord.record.called_with(READ)}
     assert not any(name.startswith("secret") for name in names)
+
+
+async def test_a_server_that_we_were_removed_from_is_not_asked_for(
+    discord: DiscordServer, make: Make, inbox: Inbox
+) -> None:
+    made = make()
+    await made.connect()
+    conversation(discord, "one")
+    await inbox.holds("one")
+    await made.close()
+    discord.world.kick_bot()
+    await make().connect()
+    discord.world.say("bob", discord.world.direct("bob"), "two")
+    await inbox.holds("one", "two")
+    assert not discord.record.called_with(READ)
 
 
 async def test_a_store_in_trouble_delays_what_was_missed_and_loses_nothing(

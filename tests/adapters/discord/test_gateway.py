@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from adapters.discord.app import DiscordPlatform
-from adapters.discord.gateway import GOODBYE, Gateway
+from adapters.discord.gateway import Gateway
 from core.errors import Unreachable
 from tests.adapters.discord.conftest import Inbox, Log, Make, until
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_rules import BOT
 
 
@@ -76,8 +77,9 @@ async def test_a_session_that_ends_while_it_is_read_back_is_not_taken_for_read(
     await discord.gateway.invalidate()
     discord.world.say("alice", thread, "two")
     discord.world.say("bob", thread, "three")
-    discord.faults.latency[READ] = 20.0
-    await discord.wait_for(lambda: discord.gateway.identified == 2, 8)
+    slow = discord.faults.add(Fault(READ, times=2, delay=30.0))
+    await until(lambda: not slow.times)  # the channel and the thread are being read
+    assert discord.gateway.identified == 2
     await discord.gateway.invalidate()
     discord.faults.latency[READ] = 0.3
     await discord.wait_for(lambda: discord.gateway.identified == 3, 8)
@@ -156,7 +158,7 @@ async def test_a_connection_in_silence_is_resumed(
         discord.gateway.acking = True
         await until(lambda: client.up)
         discord.gateway.mood = "mute"
-        await until(lambda: not client.up, 5 + GOODBYE)
+        await until(lambda: not client.up, 5)
     finally:
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
@@ -164,14 +166,12 @@ async def test_a_connection_in_silence_is_resumed(
 
 
 async def test_closing_leaves_nothing_behind(discord: DiscordServer, make: Make) -> None:
-    discord.gateway.heartbeat = 0.2
     before = asyncio.all_tasks()
     made = make()
     await made.connect()
     assert len(threads()) == 1
-    for number in range(3):
-        await discord.gateway.drop()
-        await until(lambda: discord.gateway.resumed > number)  # noqa: B023 - called in this round
+    await discord.gateway.drop()
+    await discord.wait_for(lambda: discord.gateway.resumed)
     await made.close()
     await until(lambda: not threads())
     await discord.wait_for(lambda: not discord.gateway.connected)
@@ -191,5 +191,24 @@ async def test_closing_does_not_wait_for_a_gateway_that_says_nothing(
     await asyncio.sleep(0.3)
     begun = asyncio.get_running_loop().time()
     await made.close()
-    assert asyncio.get_running_loop().time() - begun < GOODBYE + 1
+    assert asyncio.get_running_loop().time() - begun < 1
     await until(lambda: not threads())
+
+
+async def test_a_connection_that_never_says_hello_is_let_go(
+    discord: DiscordServer, make: Make
+) -> None:
+    await make().connect()  # points discord.py at the stand-in
+    discord.gateway.mood = "mute"
+    client = Gateway(content=True, address=discord.gateway_url, on_event=lambda *_: None)
+    await client.login(discord.app.token)
+    staying = asyncio.create_task(client.stay())
+    try:
+        await until(lambda: discord.gateway.sockets == 2)
+        await asyncio.sleep(0.1)  # it waits for the hello
+        staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
+        await until(lambda: discord.gateway.sockets == 1, 2)
+    finally:
+        await client.close()
+    assert not discord.gateway.identifies[1:]
