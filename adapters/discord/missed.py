@@ -82,8 +82,10 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
 
 
 class Reading:
-    """One reading back. readable: whether we may read a place, as far as we know. age: seconds since
-    the first session of this process began: commands used since may still be on their way.
+    """One reading back.
+
+    readable: whether we may read a place, as far as we know. age: seconds since the first session
+    of this process began: commands used since may still be on their way.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 
 from adapters.discord import commands
 from adapters.discord.commands import COMMANDS, Ask, Form, Help, New, Used, about, read, same
@@ -261,6 +261,7 @@ def test_a_form_without_the_message_names_it() -> None:
     assert submitted().text == ""
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # making the odd things takes its time
 @example(interaction(channel={"id": CHANNEL, "type": [11]}))
 @given(odd(interaction()))
 def test_odd_commands_are_survived(whole: dict[str, Any]) -> None:
