@@ -65,7 +65,7 @@ class WordList(TypeDecorator[Sequence[str]]):
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 # The order of code points, whatever the locale of a PostgreSQL database is.
-_SORTED = Words().with_variant(Text(collation="C"), "postgresql")
+_SORTED = Words(collation="C").with_variant(Words(), "sqlite")
 _OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 metadata = MetaData(
