@@ -3,18 +3,20 @@
 import asyncio
 import tempfile
 import warnings
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
 from core.store.postgres import PostgresDatabase
 from core.store.sql import SqlHistory, SqlTurns
 from tests.core.store.making import Clock, Store
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -30,11 +32,8 @@ class Cluster:
 
     async def run(self, statement: str, database: str = "postgres") -> Any:
         """One statement outside of a transaction; returns its first value."""
-        connection = await asyncpg.connect(self.url(database))
-        try:
+        async with connected(self.url(database)) as connection:
             return await connection.fetchval(statement)
-        finally:
-            await connection.close()
 
     @asynccontextmanager
     async def fresh(self, template: str = "template1") -> AsyncGenerator[str, None]:
@@ -45,6 +44,25 @@ class Cluster:
             yield self.url(name)
         finally:
             await self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def until(look: Callable[[], Awaitable[T]], seconds: float = 5.0) -> T:
+    """The first thing that is true of what `look` finds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if found := await look():
+                return found
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Any, None]:
+    """A connection of somebody else: of asyncpg itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
 
 
 @contextmanager
@@ -68,6 +86,7 @@ def serving() -> Generator[Cluster, None, None]:
 async def _prepare(cluster: Cluster) -> None:
     await cluster.run("ALTER SYSTEM SET fsync = off")
     await cluster.run("SELECT pg_reload_conf()")
+    await cluster.run("CREATE ROLE plain LOGIN")
     await cluster.run("CREATE DATABASE migrated")
     async with PostgresDatabase.open(cluster.url("migrated")):
         pass
