@@ -52,16 +52,19 @@ class PostgresDatabase:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncGenerator["PostgresDatabase", None]:
+    async def open(
+        cls, url: str, *, patience: float = _OPENING
+    ) -> AsyncGenerator["PostgresDatabase", None]:
         """Open the database of a DATABASE_URL, its tables made or migrated first.
 
         Of several processes that open it at once, one migrates and the others wait.
+        patience: seconds to wait for a server that is not there yet.
         Raises: StoreBusy (the server is away), StoreUnusable.
         """
         require_driver()
         database = cls(Server.of(url))
         try:
-            await migrate_server(database._engine, database.place, patience=_OPENING)
+            await migrate_server(database._engine, database.place, patience=patience)
             _log.info("database.opened", place=database.place, exclusive=False)
             yield database
         finally:
@@ -104,17 +107,24 @@ class PostgresDatabase:
                 await self._unused.acquire()
         except TimeoutError as error:
             raise failures.explain(error, self.place) from None
-        return await self._to_the_end(self._tried(fn, args, deadline, options))
+        return await self._to_the_end(self._tried(fn, args, deadline, options), deadline)
 
-    async def _to_the_end(self, transaction: Coroutine[Any, Any, T]) -> T:
-        """Run it whole, and only then give its connection on, even if the caller is cancelled."""
+    async def _to_the_end(self, transaction: Coroutine[Any, Any, T], deadline: float) -> T:
+        """Run it whole, and only then give its connection on, even if the caller is cancelled.
+
+        A connection on which nothing comes back takes its time to be closed; nobody waits for it.
+        """
         if self._closed:
             transaction.close()
             self._unused.release()
             raise StoreUnusable(f"The database {self.place} is closed: the process is stopping.")
         running = asyncio.ensure_future(transaction)
         running.add_done_callback(lambda _: self._unused.release())
-        return await asyncio.shield(running)
+        try:
+            async with asyncio.timeout_at(deadline + _COMMITTING):
+                return await asyncio.shield(running)
+        except TimeoutError as error:
+            raise failures.explain(error, self.place) from None
 
     async def _tried(
         self,

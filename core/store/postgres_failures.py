@@ -9,8 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreBusy, StoreError, StoreUnusable
 
-_AWAY = "is not to be reached and nothing more is written until it is: start it, or set "
-_SERVER = "DATABASE_URL to the server that runs."
+_AWAY = (
+    "is not to be reached and nothing more is written until it is: start it, or set "
+    "DATABASE_URL to the server that runs."
+)
+_SLOW = "took too long: it is overloaded or away, or someone holds a lock (pg_stat_activity)."
 
 # The beginning of an SQLSTATE -> what to say after "The database <place> ". Longest match wins.
 _UNUSABLE = {
@@ -28,13 +31,13 @@ _UNUSABLE = {
     "XX002": "is damaged: restore a backup.",
 }
 _BUSY = {
-    "08": _AWAY + _SERVER,
-    "57P": _AWAY + _SERVER,
+    "08": _AWAY,
+    "57P": _AWAY,
     "25P": "ended a transaction that took too long: it was undone and can be tried again.",
     "53": "has no room for one more connection or its memory is full: raise max_connections, "
     "or run fewer replicas.",
-    "55P03": "stayed locked: find who holds the lock (pg_stat_activity).",
-    "57014": "took too long and nothing was written: it is overloaded, or someone holds a lock.",
+    "55P03": _SLOW,
+    "57014": _SLOW,
     "40": "undid the transaction for the sake of another, and did so each time it was tried.",
 }
 
@@ -78,22 +81,28 @@ def explain(error: BaseException, place: str) -> StoreError:
             return StoreUnusable(f"{about} {sentence} ({_reason(error)})")
         if sentence := _BUSY.get(code[:length]):
             return StoreBusy(f"{about} {sentence} ({_reason(error)})")
+    if not code and _timed_out(error):
+        return StoreBusy(f"{about} {_SLOW} (no answer in time)")
     if not code and _lost(error):
-        return StoreBusy(f"{about} {_AWAY}{_SERVER} ({_reason(error)})")
+        return StoreBusy(f"{about} {_AWAY} ({_reason(error)})")
     return StoreUnusable(
         f"{about} refused a statement, or speaks another language than PostgreSQL 14 or newer: "
         f"look into the server's log. ({_reason(error)})"
     )
 
 
+def _timed_out(error: BaseException) -> bool:
+    return any(isinstance(cause, TimeoutError) for cause in _chain(error))
+
+
 def _lost(error: BaseException) -> bool:
     """No connection, or one that broke off without a word from the server.
 
-    TimeoutError is an OSError; asyncpg names what happens to a connection InterfaceError.
+    TimeoutError is an OSError too; asyncpg has InterfaceError for a connection that is closed.
     """
-    names = ("InterfaceError", "InternalClientError", "ConnectionDoesNotExistError")
-    return any(
-        isinstance(cause, OSError) or type(cause).__name__ in names for cause in _chain(error)
+    *_, innermost = _chain(error)
+    return type(innermost).__name__ in ("InterfaceError", "InternalClientError") or any(
+        isinstance(cause, OSError) for cause in _chain(error)
     )
 
 
@@ -106,8 +115,6 @@ def _reason(error: BaseException) -> str:
     *_, innermost = _chain(error)
     if code := sqlstate(error):
         return " ".join(f"{code}: {getattr(innermost, 'message', None) or ''}".split())
-    if isinstance(innermost, TimeoutError):
-        return "no answer in time"
     if isinstance(innermost, OSError):
         return innermost.strerror or type(innermost).__name__
     return type(innermost).__name__

@@ -46,12 +46,16 @@ class Server:
         scheme, _, rest = url.partition("://")
         return cls(dsn=f"{scheme.partition('+')[0]}://{rest}", place=_place(parsed))
 
-    async def connect(self, **settings: Any) -> "Connection[Any]":
-        """A new connection. Raises: what asyncpg raises, OSError, TimeoutError."""
+    async def connect(self) -> "Connection[Any]":
+        """A new connection. Raises: StoreUnusable, what asyncpg raises, OSError, TimeoutError."""
         import asyncpg
 
-        options = _SETTINGS | settings
-        return await asyncpg.connect(self.dsn, timeout=CONNECT_TIMEOUT, server_settings=options)
+        try:
+            return await asyncpg.connect(
+                self.dsn, timeout=CONNECT_TIMEOUT, server_settings=_SETTINGS
+            )
+        except ValueError:  # its words may quote the URL
+            raise StoreUnusable(f"DATABASE_URL is not of a form that is known. {_FORM}") from None
 
 
 def require_driver() -> None:

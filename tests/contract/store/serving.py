@@ -84,10 +84,15 @@ def serving() -> Generator[Cluster, None, None]:
 
 
 async def _prepare(cluster: Cluster) -> None:
-    await cluster.run("ALTER SYSTEM SET fsync = off")
-    await cluster.run("SELECT pg_reload_conf()")
     await cluster.run("CREATE ROLE plain LOGIN")
+    await cluster.run("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'r1ght'")
+    access = cluster.directory / "pg_hba.conf"
+    rules = f"local all guarded scram-sha-256\n{access.read_text()}"
+    access.write_text(rules)
     await cluster.run("CREATE DATABASE migrated")
+    await cluster.run("ALTER SYSTEM SET fsync = off")
+    await cluster.run("ALTER SYSTEM SET deadlock_timeout = '100ms'")
+    await cluster.run("SELECT pg_reload_conf()")
     async with PostgresDatabase.open(cluster.url("migrated")):
         pass
 
