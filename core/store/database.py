@@ -73,6 +73,12 @@ class Database:
             _log.info("database.opened", path=str(path), exclusive=exclusive)
             yield database
 
+    @asynccontextmanager
+    async def sole(self, name: str) -> AsyncGenerator[None, None]:
+        """Within it, no other process gets past this for the same name. Raises: InUse."""
+        with sole_use(self.path.with_name(f"{self.path.name}.{name}")):
+            yield
+
     def tell(self) -> None:
         """Nobody else works on a file."""
 

@@ -37,6 +37,12 @@ class Transactions(Protocol):
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
 
+    def sole(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Within it, nobody else gets past this for the same name; who dies lets go of it.
+
+        Raises: InUse, StoreBusy, StoreUnusable.
+        """
+
     def tell(self) -> None:
         """Let the others who share it know that there is work; returns at once, never fails."""
 

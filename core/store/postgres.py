@@ -18,6 +18,7 @@ from core.errors import StoreUnusable
 from core.store import postgres_failures as failures
 from core.store.clock import Clock, server_clock
 from core.store.database import PATIENCE
+from core.store.files import InUse
 from core.store.notices import Notices
 from core.store.postgres_migrate import migrate_server
 from core.store.server import Server, require_driver
@@ -42,6 +43,7 @@ class PostgresDatabase:
     exclusive = False
 
     def __init__(self, server: Server, *, connections: int = _CONNECTIONS) -> None:
+        self._server = server
         self.place = server.place
         self.clock: Clock = server_clock
         self._engine = _engine(server, connections)
@@ -85,6 +87,27 @@ class PostgresDatabase:
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
         return await self._turn(fn, args, patience, _WRITER)
+
+    @asynccontextmanager
+    async def sole(self, name: str) -> AsyncGenerator[None, None]:
+        """Within it, no other process gets past this for the same name. Raises: InUse.
+
+        The lock is on the name's hash, and ends with the connection it was taken on.
+        """
+        try:
+            connection = await self._server.connect()
+            lock = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+            alone = await connection.fetchval(lock, name)
+        except Exception as error:
+            if not failures.of_database(error):
+                raise
+            raise failures.explain(error, self.place) from None
+        try:
+            if not alone:
+                raise InUse(f"Another process has {name} of the database {self.place} open.")
+            yield
+        finally:
+            connection.terminate()
 
     def tell(self) -> None:
         """Let the other processes know that there is work, soon and together with what follows."""
