@@ -86,7 +86,7 @@ def explain(error: BaseException, place: str) -> StoreError:
     if not code and _lost(error):
         return StoreBusy(f"{about} {_AWAY} ({_reason(error)})")
     return StoreUnusable(
-        f"{about} refused a statement, or speaks another language than PostgreSQL 14 or newer: "
+        f"{about} refused a statement, or speaks another language than PostgreSQL: "
         f"look into the server's log. ({_reason(error)})"
     )
 

@@ -94,8 +94,11 @@ async def test_patience_counts_the_wait_for_a_connection(store: Store, url: str)
     async with connected(url) as other, other.transaction():
         await other.execute("SELECT 1 FROM conversation FOR UPDATE")
         patient = [asyncio.ensure_future(store.turns.accept(prompt(n))) for n in range(2, 12)]
+        await until(lambda: other.fetchval("SELECT count(*) = 10 FROM pg_locks WHERE NOT granted"))
+        began = asyncio.get_running_loop().time()
         with pytest.raises(StoreBusy):
-            await store.database.write(inbox.accept, prompt(99), 0.0, patience=0.3)
+            await store.database.write(inbox.accept, prompt(99, "other"), 0.0, patience=0.3)
+        assert asyncio.get_running_loop().time() - began < 1.0
     assert await asyncio.gather(*patient) == [True] * 10
 
 
