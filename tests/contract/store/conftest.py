@@ -1,10 +1,10 @@
-"""An open store on PostgreSQL for each test: one server, a copy of the migrated database each."""
+"""An open store on PostgreSQL for each test: one server, an empty database each."""
 
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from tests.contract.store.serving import Cluster, opened_there, serving
+from tests.contract.store.serving import USED_AGAIN, Cluster, opened_there, serving
 from tests.core.store.making import Opening, Store
 
 
@@ -16,8 +16,15 @@ def cluster() -> Generator[Cluster, None, None]:
 
 
 @pytest.fixture
-async def url(cluster: Cluster) -> AsyncGenerator[str, None]:
-    """A migrated, empty database."""
+async def url(cluster: Cluster) -> str:
+    """A migrated database, emptied: quicker than a new one. Tests leave its schema alone."""
+    await cluster.empty(USED_AGAIN)
+    return cluster.url(USED_AGAIN)
+
+
+@pytest.fixture
+async def own(cluster: Cluster) -> AsyncGenerator[str, None]:
+    """A migrated, empty database of one test alone."""
     async with cluster.fresh("migrated") as made:
         yield made
 

@@ -69,7 +69,9 @@ async def test_many_accepts_at_once_are_told_of_together(
 async def test_word_comes_after_the_commit(store: Store, url: str) -> None:
     """Who is woken finds the turn: there is no word of what is not committed yet."""
     await store.turns.accept(prompt(1))
-    async with connected(url) as other, store.database.listening(Woken()):
+    here = Woken()
+    async with connected(url) as other, store.database.listening(here):
+        await here.settled()
         heard = asyncio.Queue[str]()
         await other.add_listener("threadseek", lambda *_: heard.put_nowait("word"))
         await store.turns.accept(prompt(2))

@@ -102,8 +102,8 @@ async def test_the_types_are_those_that_were_meant(empty: str) -> None:
     assert identities == {"conversation.id", "turn.id"}
 
 
-async def test_an_id_is_never_given_out_again(url: str) -> None:
-    async with connected(url) as other:
+async def test_an_id_is_never_given_out_again(own: str) -> None:
+    async with connected(own) as other:
         insert = (
             "INSERT INTO conversation (platform, thread, fence, start, ratio, told, speaker,"
             " several, fresh, created_at) VALUES ('slack', 't', 0, 0, 1, false, '', false, true, 1)"
@@ -152,25 +152,25 @@ async def test_eight_that_start_on_an_empty_database(empty: str) -> None:
         assert await other.fetch("SELECT * FROM alembic_version") == [(REVISION,)]
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(url: str, newer: Path) -> None:
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(own: str, newer: Path) -> None:
     script = newer / "versions" / "next.py"
     script.write_text(script.read_text() + '    op.execute("SELECT 1 FROM nowhere")\n')
-    before = await shape(url)
-    engine = engine_of(url)
+    before = await shape(own)
+    engine = engine_of(own)
     with pytest.raises(StoreUnusable, match="nowhere"):
         await migrate_server(engine, "here", patience=5, scripts=newer, head="next")
     await engine.dispose()
-    assert await shape(url) == before
+    assert await shape(own) == before
 
 
-async def test_a_newer_database_is_refused_and_left_alone(url: str) -> None:
-    async with connected(url) as other:
+async def test_a_newer_database_is_refused_and_left_alone(own: str) -> None:
+    async with connected(own) as other:
         await other.execute("UPDATE alembic_version SET version_num = '9999'")
-    before = await shape(url)
+    before = await shape(own)
     with pytest.raises(StoreUnusable, match=f"schema 9999 .* none after {REVISION}: run the newer"):
-        async with PostgresDatabase.open(url):
+        async with PostgresDatabase.open(own):
             pass
-    assert await shape(url) == before
+    assert await shape(own) == before
 
 
 async def test_the_database_of_another_program_is_refused_and_left_alone(empty: str) -> None:

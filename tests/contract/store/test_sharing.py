@@ -140,17 +140,19 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO plain;
 """
 
 
-async def test_a_turn_settled_between_the_look_and_the_lock_is_not_claimed(
-    url: str, replicas: list[SqlTurns]
-) -> None:
+async def test_a_turn_settled_between_the_look_and_the_lock_is_not_claimed(own: str) -> None:
     """The look is held up where it reads the conversations, before it locks the one it found."""
-    turns = replicas[0]
-    await turns.accept(prompt(1, "settled meanwhile"))
-    await turns.accept(prompt(1, "open"))
-    slow_url = url.replace("postgres@", "plain@")
-    async with connected(url) as other:
+    slow_url = own.replace("postgres@", "plain@")
+    async with connected(own) as other:
         await other.execute(_SLOWLY)
-    async with connected(url) as other, PostgresDatabase.open(slow_url) as slow:
+    async with (
+        connected(own) as other,
+        PostgresDatabase.open(own) as database,
+        PostgresDatabase.open(slow_url) as slow,
+    ):
+        turns = SqlTurns(database)
+        await turns.accept(prompt(1, "settled meanwhile"))
+        await turns.accept(prompt(1, "open"))
         await other.execute("SELECT pg_advisory_lock(7)")
         looking = asyncio.create_task(SqlTurns(slow).claim("slow", HERE, LEASE))
         held_up = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -161,10 +163,10 @@ async def test_a_turn_settled_between_the_look_and_the_lock_is_not_claimed(
         await turns.finish(first, State.CANCELLED)
         await other.execute("SELECT pg_advisory_unlock(7)")
         claimed = await looking
-    assert claimed is not None
-    assert claimed.prompt.thread == "open"
-    await turns.accept(prompt(2, "settled meanwhile"))
-    again = await turns.claim("quick", HERE, LEASE)
+        assert claimed is not None
+        assert claimed.prompt.thread == "open"
+        await turns.accept(prompt(2, "settled meanwhile"))
+        again = await turns.claim("quick", HERE, LEASE)
     assert again is not None, "the conversation in between was let go"
 
 

@@ -22,7 +22,7 @@ class OnServer(StoreMachine):
 
     def reset(self) -> None:
         def empty(conn: Connection) -> None:
-            conn.execute(text("TRUNCATE conversation, turn, part, message RESTART IDENTITY"))
+            conn.execute(text("DELETE FROM conversation"))
 
         self.run(empty)
 
