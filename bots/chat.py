@@ -4,14 +4,15 @@ import asyncio
 import re
 import secrets
 import sys
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from adapters.console.app import ConsolePlatform, platform_of
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
-from core.errors import ConfigurationError, StoreUnusable
+from core.errors import ConfigurationError
 from core.ports import Threads
-from core.store.files import sole_use
+from core.store.files import InUse
 from core.types import Outcome, Verdict
 
 _NAME = re.compile(r"[\w.-]{1,64}")
@@ -30,32 +31,32 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
         raise ConfigurationError(["the question is empty: write it after `threadseek chat`"])
     new = not name
     name = name or secrets.token_hex(4)
-    with ExitStack() as stack:
-        async with core_of(settings, terminal=True) as core:
-            if not new:
-                stack.enter_context(_only_terminal(core, name))
-            platforms: dict[str, Threads] = {}
-            async with engine_of(core, platforms) as engine:
-                console = ConsolePlatform(name, engine.accept, sys.stdout, sys.stderr)
-                platforms[platform_of(name)] = console
-                if question is not None:
-                    return await _answer_once(console, question)
-                _greet(core, name)
-                await _talk(console)
-                print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(core_of(settings, terminal=True))
+        if not new:
+            await stack.enter_async_context(_only_terminal(core, name))
+        platforms: dict[str, Threads] = {}
+        engine = await stack.enter_async_context(engine_of(core, platforms))
+        console = ConsolePlatform(name, engine.accept, sys.stdout, sys.stderr)
+        platforms[platform_of(name)] = console
+        if question is not None:
+            return await _answer_once(console, question)
+        _greet(core, name)
+        await _talk(console)
+        print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
     return 0
 
 
-def _only_terminal(core: Core, name: str) -> ExitStack:
+@asynccontextmanager
+async def _only_terminal(core: Core, name: str) -> AsyncGenerator[None, None]:
     """Two terminals on one conversation would take each other's answers."""
-    stack = ExitStack()
-    path = core.database.path
-    try:
-        stack.enter_context(sole_use(path.with_name(f"{path.name}.{name}")))
-    except StoreUnusable as error:
-        problem = f"--thread: the conversation {name} is open in another terminal"
-        raise ConfigurationError([problem]) from error
-    return stack
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(core.database.sole(name))
+        except InUse as error:
+            problem = f"--thread: the conversation {name} is open in another terminal"
+            raise ConfigurationError([problem]) from error
+        yield
 
 
 async def _answer_once(console: ConsolePlatform, question: str) -> int:

@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from bots.settings import SECRETS, Loaded, Settings
+from bots.settings import FROM_FILE, SECRETS, Loaded, Settings
+from core.store.files import is_postgres
+from core.store.server import Server
 
 _GROUPS = {
     "DEEPSEEK_": "The model",
@@ -44,7 +46,7 @@ def markdown() -> str:
 
 def page() -> str:
     """docs/configuration.md."""
-    secrets = ", ".join(f"`{name}_FILE`" for name, _ in _fields() if name in SECRETS)
+    secrets = ", ".join(f"`{name}_FILE`" for name, _ in _fields() if name in FROM_FILE)
     return (
         "# Configuration\n\n"
         "Environment variables; `.env` in the working directory is read too, and the environment\n"
@@ -71,9 +73,18 @@ def in_force(loaded: Loaded) -> str:
     lines = []
     for name, _ in _fields():
         value = getattr(loaded.settings, name.lower())
-        shown = "unset" if value is None else "********" if name in SECRETS else str(value)
+        shown = "unset" if value is None else _shown(name, value)
         lines.append(f"{name:<30} {shown}  ({loaded.origins.get(name, 'default')})")
     return "\n".join(lines)
+
+
+def _shown(name: str, value: object) -> str:
+    """A value without what is secret in it."""
+    if name in SECRETS:
+        return "********"
+    if name == "DATABASE_URL" and is_postgres(str(value)):
+        return Server.of(str(value)).place
+    return str(value)
 
 
 def given(loaded: Loaded) -> str:

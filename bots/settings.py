@@ -1,8 +1,8 @@
 """Environment -> Settings. The only reader of os.environ.
 
-A variable is taken from the environment, else from the file named by `NAME_FILE` (secrets only),
-else from `.env` in the working directory. An empty value counts as unset. All problems are
-reported at once, each line beginning with the variable and ending with the fix.
+A variable is taken from the environment, else from the file named by `NAME_FILE` (if it may hold
+something secret), else from `.env` in the working directory. An empty value counts as unset. All
+problems are reported at once, each line beginning with the variable and ending with the fix.
 """
 
 import difflib
@@ -109,9 +109,19 @@ def _format_name(value: object) -> object:
 
 
 def _database(value: str) -> str:
+    """The errors do not repeat the value, which may hold a password."""
     if value.startswith(("postgresql:", "postgres:")):
-        raise ValueError("this version stores in SQLite only: use sqlite:///threadseek.db")
-    if not value.startswith("sqlite:///") or value == "sqlite:///" or ":memory:" in value:
+        try:
+            parts = urlsplit(value)
+            complete = "://" in value and bool(parts.path.strip("/")) and parts.port != 0
+        except ValueError:
+            complete = False
+        if not complete:
+            raise ValueError(
+                "must be postgresql://user:password@host/name, with %XX for what is neither a "
+                "letter nor a digit in the password"
+            )
+    elif not value.startswith("sqlite:///") or value == "sqlite:///" or ":memory:" in value:
         raise ValueError("must be sqlite:///FILE, such as sqlite:///threadseek.db")
     return value
 
@@ -195,7 +205,10 @@ class Settings(BaseModel):
         "wss://gateway.discord.gg/", description="Discord's gateway."
     )
     database_url: Annotated[str, AfterValidator(_database)] = Field(
-        "sqlite:///threadseek.db", description="Where conversations are kept: `sqlite:///FILE`."
+        "sqlite:///threadseek.db",
+        repr=False,
+        description="Where conversations are kept: `sqlite:///FILE`, or for several replicas "
+        "`postgresql://user:password@host/name`.",
     )
     http_host: str = Field(
         "127.0.0.1",
@@ -218,7 +231,10 @@ SECRETS = frozenset(
     for name, field in Settings.model_fields.items()
     if "Secret" in str(field.annotation)
 )
-"""Variables that may also be given as NAME_FILE and are never shown."""
+"""Variables that are never shown."""
+
+FROM_FILE = SECRETS | {"DATABASE_URL"}
+"""Variables that may also be given as NAME_FILE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +274,7 @@ def _gather(
         from_file = {}
     for origin, source in ((str(dotenv), from_file), ("environment", environ)):
         given = {name: value.strip() for name, value in source.items() if value and value.strip()}
-        for name in SECRETS:
+        for name in FROM_FILE:
             path = given.get(f"{name}_FILE")
             if path and name not in given and (secret := _secret(name, Path(path), problems)):
                 values[name], origins[name] = secret, f"{name}_FILE"
@@ -290,7 +306,7 @@ def _problem(detail: Any) -> str:
 
 def _slips(values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
     names = [name.upper() for name in Settings.model_fields]
-    accepted = {*names, *(f"{name}_FILE" for name in SECRETS)}
+    accepted = {*names, *(f"{name}_FILE" for name in FROM_FILE)}
     warnings = []
     for name in values:
         if name in accepted or not name.startswith(_PREFIXES):

@@ -5,7 +5,6 @@ import os
 import random
 import secrets
 import socket
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from core.deepseek.client import DeepSeek, Options
 from core.delivery.pacing import Pacers
 from core.errors import ConfigurationError, DeliveryError, StoreError
 from core.ports import Completions, Recent, Threads
-from core.store.database import Database
+from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Means
 from core.turns.asking import Policy
@@ -70,7 +69,7 @@ class Platform(Threads, Protocol):
 class Core:
     """The platform-neutral half of a service. source: what answers, for a person to read."""
 
-    database: Database
+    database: Transactions
     turns: SqlTurns
     means: Means
     source: str
@@ -84,7 +83,7 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
     Raises: StoreError.
     """
     async with AsyncExitStack() as stack:
-        opening = Database.open(settings.database_url, exclusive=not terminal)
+        opening = open_database(settings.database_url, exclusive=not terminal)
         database = await stack.enter_async_context(opening)
         base_url, model = settings.deepseek_base_url, settings.deepseek_model
         offline = settings.deepseek_api_key is None
@@ -97,7 +96,7 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
             )
         client = DeepSeek(_client_options(settings, base_url, model))
         completions = await stack.enter_async_context(client)
-        turns = SqlTurns(database, time.time)
+        turns = SqlTurns(database)
         means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
         yield Core(database, turns, means, source, offline)
 
@@ -157,7 +156,8 @@ async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[
     engine = Engine(core.means, platforms, owner=owner)
     running = asyncio.create_task(engine.run(), name="engine")
     try:
-        yield engine
+        async with core.database.listening(engine.wake):
+            yield engine
     finally:
         await engine.stop(grace=0)
         running.cancel()
@@ -173,7 +173,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
     settings = loaded.settings
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(core_of(settings))
-        say(f"Database       {core.database.path}")
+        say(f"Database       {core.database.place}")
         say(f"Model          {core.source}")
         health = Health()
         health.part("database", lambda: _readable(core))
@@ -181,7 +181,8 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         )
         platforms: dict[str, Threads] = {}
-        await core.turns.take_over(["web", "slack", "discord"])
+        if core.database.exclusive:  # else the leases of who died run out by themselves
+            await core.turns.take_over(["web", "slack", "discord"])
         engine = await stack.enter_async_context(engine_of(core, platforms))
         web = _web(settings, core, engine)
         slack = _slack(settings, engine, session)

@@ -2,7 +2,7 @@
 
 Every function is one transaction. It compares the claim's fence, and the turn's state with
 `core.lifecycle.STEPS`, in the statement that writes, and raises LostClaim when they differ.
-`now` is seconds since the epoch.
+`now` is seconds since the epoch, by whatever clock the caller shares with the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, literal, select, u
 from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
 from core.store import history
+from core.store.clock import Now
 from core.store.leases import free, holds, lost
 from core.store.outcomes import columns_of
 from core.store.schema import conversation, part, turn
@@ -51,7 +52,7 @@ def answer(
     outcome: Outcome,
     remember: Sequence[Remembered],
     memory: Memory,
-    now: float,
+    now: Now,
 ) -> None:
     """Commit outcome, history entries and memory: claimed -> answered.
 
@@ -68,7 +69,7 @@ def answer(
         raise lost(conn, claimed)
 
 
-def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: float) -> None:
+def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now) -> None:
     """Step to settled, abandoned or cancelled, and free the conversation.
 
     Raises ValueError for a state that is not an end.
@@ -101,7 +102,12 @@ def _before(state: State) -> list[State]:
 
 def _stands(claimed: Turn, states: Iterable[State]) -> ColumnElement[bool]:
     """The turn is in one of the states and the claim holds; the conversation is locked by it."""
-    held = select(conversation.c.id).where(holds(claimed)).with_for_update().scalar_subquery()
+    held = (
+        select(conversation.c.id)
+        .where(holds(claimed))
+        .with_for_update(key_share=True)
+        .scalar_subquery()
+    )
     return and_(turn.c.id == claimed.id, turn.c.state.in_(states), turn.c.conversation_id == held)
 
 

@@ -7,6 +7,7 @@ committed outlives a power cut; secure_delete, so that what is deleted is gone f
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import StoreUnusable
+from core.store.clock import Clock
 from core.store.failures import busy, explained, is_busy
 from core.store.files import database_file, sole_use
 from core.store.migrate import migrate_file
@@ -42,6 +44,8 @@ class Database:
 
     def __init__(self, path: Path, *, exclusive: bool) -> None:
         self.path = path
+        self.place = str(path)
+        self.clock: Clock = time.time
         self.exclusive = exclusive
         self._writer = _engine(path, "BEGIN IMMEDIATE", _WRITER_WAITS, connections=1)
         self._reader = _engine(path, "BEGIN", _READER_WAITS, connections=_READERS)
@@ -68,6 +72,20 @@ class Database:
             await database.write(lambda _: None, patience=_OPENING)
             _log.info("database.opened", path=str(path), exclusive=exclusive)
             yield database
+
+    @asynccontextmanager
+    async def sole(self, name: str) -> AsyncGenerator[None, None]:
+        """Within it, no other process gets past this for the same name. Raises: InUse."""
+        with sole_use(self.path.with_name(f"{self.path.name}.{name}")):
+            yield
+
+    def tell(self) -> None:
+        """Nobody else works on a file."""
+
+    @asynccontextmanager
+    async def listening(self, wake: Callable[[], None]) -> AsyncGenerator[None, None]:
+        """Nobody else tells of work in a file: `wake` is never called."""
+        yield
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""

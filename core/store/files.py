@@ -15,6 +15,11 @@ from core.store.failures import explained
 _FORM = "Set DATABASE_URL to a file: sqlite:///threadseek.db, or sqlite:////srv/threadseek.db."
 
 
+def is_postgres(url: str) -> bool:
+    """Whether a DATABASE_URL names a PostgreSQL server: `postgresql://` or `postgres://`."""
+    return url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:"))
+
+
 def database_file(url: str) -> Path:
     """The file that a DATABASE_URL names: `sqlite:///relative` or `sqlite:////absolute`.
 
@@ -24,8 +29,6 @@ def database_file(url: str) -> Path:
         parsed = make_url(url)
     except ArgumentError:
         raise StoreUnusable(f"DATABASE_URL is not a database URL. {_FORM}") from None
-    if parsed.get_backend_name() == "postgresql":
-        raise StoreUnusable(f"This version stores in SQLite only, not in PostgreSQL. {_FORM}")
     if parsed.drivername != "sqlite" or parsed.host or parsed.query:
         raise StoreUnusable(f"DATABASE_URL is not of a form that Threadseek knows. {_FORM}")
     if parsed.database in (None, "", ":memory:"):

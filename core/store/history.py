@@ -101,12 +101,14 @@ def restart(conn: Connection, thread: ThreadKey) -> bool | None:
     its answer will be stored with the memory that it was asked with.
     """
     here = conversation.c.thread == thread
-    # Locked first, so that no turn is claimed between the look and the change.
-    row = conn.execute(select(conversation.c.ratio, _end()).where(here).with_for_update()).first()
-    if row is None:
+    # Locked first, so that no turn is claimed between the look and the change, and by itself: the
+    # end is looked for by a statement that began with the lock, and so sees all before it.
+    lock = select(conversation.c.id).where(here).with_for_update(key_share=True)
+    if conn.execute(lock).first() is None:
         return None
     if waiting(conn, thread):
         return False
+    row = conn.execute(select(conversation.c.ratio, _end()).where(here)).one()
     # told: whoever starts afresh knows that the beginning is left out.
     memory = Memory(start=row.end, ratio=row.ratio, told=True)
     conn.execute(update(conversation).where(here).values(**asdict(memory), fresh=false()))

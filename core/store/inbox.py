@@ -1,14 +1,17 @@
 """The durable inbox: take a prompt in, hand the next turn out.
 
 Plain functions over a connection, one transaction each, called through `Database` or, by anyone
-with an engine of their own, directly. `now` is seconds since the epoch.
+with an engine of their own, directly. `now` is seconds since the epoch, by a clock that all who
+share the database share.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
     Row,
     Select,
     case,
@@ -18,9 +21,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
+from core.store.clock import Now
 from core.store.outcomes import outcome_of
 from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
@@ -29,7 +34,7 @@ from core.types import PartId, Prompt, ThreadKey
 _open = turn.c.settled_at.is_(None)
 
 
-def accept(conn: Connection, prompt: Prompt, now: float) -> bool:
+def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
     """Store the prompt; False when its identity is known or it follows up on no conversation."""
     if _store_turn(conn, prompt, now):
         return True
@@ -43,7 +48,7 @@ def accept(conn: Connection, prompt: Prompt, now: float) -> bool:
     return _store_turn(conn, prompt, now)
 
 
-def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
+def _store_turn(conn: Connection, prompt: Prompt, now: Now) -> bool:
     """Insert the turn if its conversation exists and its identity is new."""
     values = {
         "identity": prompt.identity,
@@ -56,22 +61,22 @@ def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
         "late": prompt.late,
         "asked_at": prompt.asked_at,
         "state": State.RECEIVED,
-        "received_at": now,
     }
     source = select(
         conversation.c.id,
         *(literal(value, turn.c[name].type) for name, value in values.items()),
+        literal(now, Double) if isinstance(now, float) else now,
     ).where(conversation.c.thread == prompt.thread)
     statement = (
         insert(conn, turn)
-        .from_select(["conversation_id", *values], source)
+        .from_select(["conversation_id", *values, "received_at"], source)
         .on_conflict_do_nothing(index_elements=[turn.c.identity])
         .returning(turn.c.id)
     )
     return conn.execute(statement).first() is not None
 
 
-def free_conversation(platforms: Sequence[str], now: float) -> Select[tuple[int]]:
+def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
     """The conversation that waits longest and that nobody holds, locked where rows can be."""
     return (
         select(turn.c.conversation_id)
@@ -79,7 +84,7 @@ def free_conversation(platforms: Sequence[str], now: float) -> Select[tuple[int]
         .where(_open, conversation.c.platform.in_(platforms), _free(now))
         .order_by(turn.c.received_at, turn.c.conversation_id)
         .limit(1)
-        .with_for_update(of=conversation, skip_locked=True)
+        .with_for_update(of=conversation, key_share=True, skip_locked=True)
     )
 
 
@@ -94,13 +99,33 @@ def head_turn(conversation_id: int) -> Select[tuple[int]]:
 
 
 def claim(
-    conn: Connection, owner: str, platforms: Sequence[str], lease: float, now: float
+    conn: Connection, owner: str, platforms: Sequence[str], lease: float, now: Now
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
     A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
     """
-    taken = conn.execute(
+    while taken := conn.execute(_take(owner, platforms, lease, now)).first():
+        row = conn.execute(
+            update(turn)
+            .where(turn.c.id == head_turn(taken.id).scalar_subquery())
+            .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+            .returning(turn)
+        ).first()
+        if row is not None:
+            return _turn(row, taken, _parts(conn, row.id))
+        # Where others write meanwhile: its last turn was settled between the look and the lock.
+        conn.execute(
+            update(conversation)
+            .where(conversation.c.id == taken.id)
+            .values(owner=None, lease_until=None)
+        )
+    return None
+
+
+def _take(owner: str, platforms: Sequence[str], lease: float, now: Now) -> ReturningUpdate[Any]:
+    """Hold the conversation that is next, under a new fence."""
+    return (
         update(conversation)
         .where(conversation.c.id == free_conversation(platforms, now).scalar_subquery())
         .values(owner=owner, lease_until=now + lease, fence=conversation.c.fence + 1)
@@ -110,23 +135,17 @@ def claim(
             conversation.c.thread,
             conversation.c.fence,
         )
-    ).first()
-    if taken is None:
-        return None
-    row = conn.execute(
-        update(turn)
-        .where(turn.c.id == head_turn(taken.id).scalar_subquery())
-        .values(
-            state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state),
-        )
-        .returning(turn)
-    ).one()
-    posted = conn.execute(
+    )
+
+
+def _parts(conn: Connection, turn_id: int) -> tuple[Posted, ...]:
+    """What was announced or posted of a turn's reply, in order."""
+    rows = conn.execute(
         select(part.c.position, part.c.part_id)
-        .where(part.c.turn_id == row.id)
+        .where(part.c.turn_id == turn_id)
         .order_by(part.c.position)
     )
-    return _turn(row, taken, tuple(Posted(index, id_ and PartId(id_)) for index, id_ in posted))
+    return tuple(Posted(index, id_ and PartId(id_)) for index, id_ in rows)
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
@@ -193,7 +212,7 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
     )
 
 
-def _free(now: float) -> ColumnElement[bool]:
+def _free(now: Now) -> ColumnElement[bool]:
     """No live lease."""
     return or_(conversation.c.owner.is_(None), conversation.c.lease_until < now)
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from core.errors import LostClaim
 from core.ports import Turn
+from core.store.clock import Now
 from core.store.schema import conversation, turn
 
 
@@ -35,7 +36,7 @@ def lost(conn: Connection, claimed: Turn) -> LostClaim:
     )
 
 
-def renew(conn: Connection, claimed: Turn, lease: float, now: float) -> None:
+def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
     """Hold the conversation for `lease` seconds from `now`. Raises LostClaim."""
     statement = update(conversation).where(holds(claimed)).values(lease_until=now + lease)
     if conn.execute(statement).rowcount == 0:

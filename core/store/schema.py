@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -65,7 +66,7 @@ class WordList(TypeDecorator[Sequence[str]]):
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 # The order of code points, whatever the locale of a PostgreSQL database is.
-_SORTED = Words().with_variant(Text(collation="C"), "postgresql")
+_SORTED = Words(collation="C").with_variant(Words(), "sqlite")
 _OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 metadata = MetaData(
@@ -83,7 +84,7 @@ metadata = MetaData(
 conversation = Table(
     "conversation",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", _ID, Identity(), primary_key=True),
     Column("platform", Words, nullable=False),
     Column("thread", Words, nullable=False),
     Column("owner", Words),
@@ -105,7 +106,7 @@ conversation = Table(
 turn = Table(
     "turn",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", _ID, Identity(), primary_key=True),
     Column("conversation_id", ForeignKey(conversation.c.id, ondelete="CASCADE"), nullable=False),
     Column("identity", Words, nullable=False),
     Column("sequence", _SORTED, nullable=False),

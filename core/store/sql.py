@@ -1,11 +1,12 @@
 """The ports `Turns` and `History`, on a `Database`. Method by method as `core.ports` says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from core.lifecycle import State
 from core.ports import Recent, Turn
 from core.store import claims, history, inbox, leases
-from core.store.database import Database
+from core.store.clock import Clock
+from core.store.opening import Transactions
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
 INGRESS_PATIENCE = 1.5
@@ -13,16 +14,19 @@ INGRESS_PATIENCE = 1.5
 
 
 class SqlTurns:
-    """The durable inbox. clock: seconds since the epoch."""
+    """The durable inbox. clock: what "now" is for it; the database's own, if none is given."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Transactions, clock: Clock | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.clock
 
     async def accept(self, prompt: Prompt) -> bool:
         """Store prompt and turn; False when it is known already or a follow-up to nothing."""
         now = self._clock()
-        return await self._database.write(inbox.accept, prompt, now, patience=INGRESS_PATIENCE)
+        new = await self._database.write(inbox.accept, prompt, now, patience=INGRESS_PATIENCE)
+        if new:
+            self._database.tell()
+        return new
 
     async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
@@ -80,7 +84,7 @@ class SqlTurns:
 class SqlHistory:
     """The stored conversations."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def load(self, thread: ThreadKey) -> Conversation:

@@ -54,7 +54,7 @@ def upgrade() -> None:
 def _conversation() -> None:
     op.create_table(
         "conversation",
-        sa.Column("id", _ID, nullable=False),
+        sa.Column("id", _ID, sa.Identity(), nullable=False),
         sa.Column("platform", sa.Text, nullable=False),
         sa.Column("thread", sa.Text, nullable=False),
         sa.Column("owner", sa.Text),
@@ -79,7 +79,7 @@ def _conversation() -> None:
 def _turn() -> None:
     op.create_table(
         "turn",
-        sa.Column("id", _ID, nullable=False),
+        sa.Column("id", _ID, sa.Identity(), nullable=False),
         sa.Column("conversation_id", _ID, nullable=False),
         sa.Column("identity", sa.Text, nullable=False),
         sa.Column("sequence", _SORTED, nullable=False),

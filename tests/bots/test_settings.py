@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bots import reference
 from bots.settings import Loaded, load
 from core.errors import ConfigurationError
 
@@ -53,6 +54,18 @@ def test_all_problems_are_reported_at_once_by_variable_with_the_fix() -> None:
     assert "app-level token" in found["SLACK_BOT_TOKEN"]
 
 
+def test_a_database_url_is_read_from_a_file_and_shown_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://ann:s3cret@db:5433/threadseek?sslmode=require&password=s3cret"
+    file = tmp_path / "url"
+    file.write_text(f"{url}\n")
+    result = loaded(DATABASE_URL_FILE=str(file))
+    assert result.settings.database_url == url
+    assert "postgresql://ann@db:5433/threadseek " in reference.in_force(result)
+    shown = f"{reference.in_force(result)}{reference.given(result)}{result!r}"
+    assert "s3cret" not in shown
+    assert "DATABASE_URL_FILE" in reference.page()
+
+
 @pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
 def test_a_temperature_outside_0_to_2_is_refused(value: str) -> None:
     assert "DEEPSEEK_TEMPERATURE" in problems(DEEPSEEK_TEMPERATURE=value)
@@ -70,7 +83,8 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
         ("DEEPSEEK_API_KEY", "sk-1\nsk-2", "line break"),
         ("DEEPSEEK_EXTRA_BODY", '{"stream": false}', "can't be set here"),
         ("DEEPSEEK_EXTRA_BODY", "{broken", "JSON object"),
-        ("DATABASE_URL", "postgresql://u:p@db/x", "SQLite only"),
+        ("DATABASE_URL", "postgresql://u:p@db", "postgresql://user:password@host/name"),
+        ("DATABASE_URL", "postgres://u:sk-1/#@db/x", "%XX"),
         ("DATABASE_URL", "sqlite://", "sqlite:///FILE"),
         ("DEEPSEEK_IDLE_TIMEOUT", "0", "greater than 0"),
         ("CONTEXT_TOKENS", "10", "greater than or equal to 1000"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.store.migrate import migrate
-from tests.core.store.making import Store, opened, url_of
+from tests.core.store.making import Opening, Store, opened, url_of
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,13 @@ def path(tmp_path: Path, migrated: Path) -> Path:
 
 
 @pytest.fixture
-async def store(path: Path) -> AsyncGenerator[Store, None]:
+def opening(path: Path) -> Opening:
+    """Opens this test's store, as often as it wants."""
+    return lambda: opened(path)
+
+
+@pytest.fixture
+async def store(opening: Opening) -> AsyncGenerator[Store, None]:
     """An open store."""
-    async with opened(path) as made:
+    async with opening() as made:
         yield made

@@ -1,17 +1,19 @@
 """What the tests of the store are made of."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Select, insert, text
 from sqlalchemy.dialects import sqlite
 
 from core.lifecycle import State
 from core.ports import History, Turn, Turns
+from core.store import leases
 from core.store.database import Database
+from core.store.opening import Transactions
 from core.store.schema import conversation, turn
 from core.store.sql import SqlHistory, SqlTurns
 from core.types import Memory, Outcome, Prompt, Remembered, Role, ThreadKey, Usage, Verdict
@@ -69,7 +71,7 @@ class Clock:
 class Store:
     """An open store."""
 
-    database: Database
+    database: Transactions
     turns: SqlTurns
     history: SqlHistory
     clock: Clock = field(default_factory=Clock)
@@ -83,9 +85,17 @@ class Store:
     async def free_turn(self) -> Turn | None:
         return await self.turns.claim("worker", HERE, LEASE)
 
+    async def void(self, platforms: tuple[str, ...] = HERE) -> int:
+        """Free what was held, as if whoever held it were known to be no more."""
+        return await self.database.write(leases.take_over, platforms)
+
     async def say(self, turn: Turn, *entries: Remembered) -> None:
         """Answer the turn."""
         await self.turns.answer(turn, COMPLETE, entries or SPOKEN, Memory())
+
+
+Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
+"""Opens the store of one test, again and again."""
 
 
 @asynccontextmanager

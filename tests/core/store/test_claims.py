@@ -10,7 +10,7 @@ from core.lifecycle import State
 from core.ports import Posted, Turn
 from core.store.schema import turn
 from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
-from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
+from tests.core.store.making import COMPLETE, LEASE, SPOKEN, THREAD, Store, prompt
 
 Write = Callable[[Store, Turn], Awaitable[object]]
 
@@ -67,7 +67,7 @@ async def test_a_claim_given_up_writes_nothing(store: Store, end: str) -> None:
     if end == "released":
         await store.turns.release(claimed)
     elif end == "taken over":
-        await store.turns.take_over(HERE)
+        await store.void()
     else:
         await store.turns.finish(claimed, State.ABANDONED)
     assert await refused(store, claimed) == list(WRITES)

@@ -49,8 +49,8 @@ async def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(store:
     assert await store.turns.accept(prompt(1))
 
 
-async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store) -> None:
-    other = sqlite3.connect(store.database.path, isolation_level=None)
+async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     writing = asyncio.ensure_future(store.turns.accept(prompt(1)))
     assert await store.turns.waiting(THREAD) == 0, "readers do not wait for the writer"
@@ -69,10 +69,10 @@ async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store) -> No
 
 
 async def test_reads_go_on_and_writes_wait_while_another_program_holds_the_lock(
-    store: Store,
+    store: Store, path: Path
 ) -> None:
     loop = asyncio.get_running_loop()
-    with locked(store.database.path) as other:
+    with locked(path) as other:
         began = loop.time()
         with pytest.raises(StoreBusy, match=r"stayed locked .* try again"):
             await store.database.write(inbox.accept, prompt(1), 0.0, patience=0.2)
@@ -85,8 +85,8 @@ async def test_reads_go_on_and_writes_wait_while_another_program_holds_the_lock(
         assert await patient
 
 
-async def test_patience_counts_the_wait_behind_our_own_writers(store: Store) -> None:
-    with locked(store.database.path):
+async def test_patience_counts_the_wait_behind_our_own_writers(store: Store, path: Path) -> None:
+    with locked(path):
         first = asyncio.ensure_future(
             store.database.write(inbox.accept, prompt(1), 0.0, patience=0.5)
         )

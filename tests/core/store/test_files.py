@@ -32,8 +32,8 @@ def test_relative_and_absolute() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://ann:s3cret@db/threadseek", "SQLite only"),
-        ("postgresql+asyncpg://ann:s3cret@db/threadseek", "SQLite only"),
+        ("postgresql://ann:s3cret@db/threadseek", "not of a form"),
+        ("postgresql+asyncpg://ann:s3cret@db/threadseek", "not of a form"),
         ("mysql://ann:s3cret@db/threadseek", "not of a form"),
         ("sqlite+aiosqlite:///t.db", "not of a form"),
         ("sqlite://srv/t.db", "not of a form"),

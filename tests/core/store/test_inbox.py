@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,11 @@ from core.store import inbox
 from core.types import Memory, PartId, ThreadKey
 from tests.core.store.making import (
     FULL,
-    HERE,
     LEASE,
     SPOKEN,
     THREAD,
+    Opening,
     Store,
-    opened,
     plan_of,
     prompt,
     settle_many,
@@ -163,32 +161,32 @@ async def test_an_answer_outlives_its_worker(store: Store) -> None:
     assert (second.state, second.outcome) == (State.ANSWERED, FULL)
 
 
-async def test_everything_is_there_after_a_crash_at_each_step(path: Path) -> None:
-    async with opened(path) as store:
+async def test_everything_is_there_after_a_crash_at_each_step(opening: Opening) -> None:
+    async with opening() as store:
         await store.turns.accept(prompt(1))
-    async with opened(path) as store:
+    async with opening() as store:
         assert not await store.turns.accept(prompt(1))
         claimed = await store.claim()
         await store.turns.attempt(claimed)
         await store.turns.announce(claimed, 0)
-    async with opened(path) as store:
+    async with opening() as store:
         assert await store.free_turn() is None
-        assert await store.turns.take_over(["discord"]) == 0
-        assert await store.turns.take_over(HERE) == 1
+        assert await store.void(("discord",)) == 0
+        assert await store.void() == 1
         claimed = await store.claim()
         assert (claimed.state, claimed.attempts) == (State.CLAIMED, 1)
         assert claimed.parts == (Posted(0, None),)
         await store.turns.answer(claimed, FULL, SPOKEN, Memory(start=0, told=True))
-    async with opened(path) as store:
-        await store.turns.take_over(HERE)
+    async with opening() as store:
+        await store.void()
         claimed = await store.claim()
         assert (claimed.state, claimed.outcome) == (State.ANSWERED, FULL)
         await store.turns.finish(claimed, State.SETTLED)
         kept = await store.history.load(THREAD)
         assert (kept.messages, kept.memory.told) == (SPOKEN, True)
-    async with opened(path) as store:
+    async with opening() as store:
         assert await store.free_turn() is None
-        assert await store.turns.take_over(HERE) == 0
+        assert await store.void() == 0
 
 
 async def test_work_is_found_by_index_among_ten_thousand_settled_turns(store: Store) -> None:

@@ -55,13 +55,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with ENGINE.begin() as conn:
-            metadata.drop_all(conn)
-            metadata.create_all(conn)
+        self.reset()
         self.now = 1000.0
         self.talks = {thread: Talk() for thread in THREADS}
         self.claims: list[Turn] = []
         self.memories: dict[tuple[str, int], Memory] = {}
+
+    def reset(self) -> None:
+        """Empty the tables."""
+        with ENGINE.begin() as conn:
+            metadata.drop_all(conn)
+            metadata.create_all(conn)
 
     def run(self, fn: Callable[..., Any], *args: Any) -> Any:
         with ENGINE.begin() as conn:

@@ -1,0 +1,216 @@
+"""One PostgreSQL database that any number of processes share.
+
+The same transactions as on SQLite, each on a connection of a pool, READ COMMITTED for writers
+and one read-only snapshot for readers. A transaction that the server undid for another's sake, or
+that lost the server before it was committed, is run again until its patience ends.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar, TypeVarTuple
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core.errors import StoreUnusable
+from core.store import postgres_failures as failures
+from core.store.clock import Clock, server_clock
+from core.store.database import PATIENCE
+from core.store.files import InUse
+from core.store.notices import Notices
+from core.store.postgres_migrate import migrate_server
+from core.store.server import Server, require_driver
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_CONNECTIONS = 10  # of each process; the server has to allow them for every replica
+_OPENING = 10.0  # seconds of patience with a server that starts together with us
+_COMMITTING = 1.0  # seconds that a commit gets beyond its patience: half done is not known
+_PAUSES = (0.01, 1.0)  # seconds between two tries: the first, the longest
+
+_WRITER = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
+_READER = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+_log = structlog.get_logger()
+
+
+class PostgresDatabase:
+    """An open database; use `PostgresDatabase.open`. A `core.store.opening.Transactions`."""
+
+    exclusive = False
+
+    def __init__(self, server: Server, *, connections: int = _CONNECTIONS) -> None:
+        self._server = server
+        self.place = server.place
+        self.clock: Clock = server_clock
+        self._engine = _engine(server, connections)
+        self._connections = connections
+        self._unused = asyncio.Semaphore(connections)
+        self._notices = Notices(server)
+        self._closed = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, patience: float = _OPENING
+    ) -> AsyncGenerator["PostgresDatabase", None]:
+        """Open the database of a DATABASE_URL, its tables made or migrated first.
+
+        Of several processes that open it at once, one migrates and the others wait.
+        patience: seconds to wait for a server that is not there yet.
+        Raises: StoreBusy (the server is away), StoreUnusable.
+        """
+        require_driver()
+        database = cls(Server.of(url))
+        try:
+            await migrate_server(database._engine, database.place, patience=patience)
+            _log.info("database.opened", place=database.place, exclusive=False)
+            yield database
+        finally:
+            await database._close()
+
+    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+        """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
+        return await self._turn(fn, args, PATIENCE, _READER)
+
+    async def write(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
+        """Run a transaction and commit it; whatever it raises rolls it back.
+
+        patience: seconds for all of it: a connection, the locks of others, and running it again.
+        A StoreBusy leaves open whether it was committed, if the server was lost in that moment.
+        A caller that is cancelled leaves a transaction that has begun to end by itself.
+        Raises: StoreBusy, StoreUnusable, and what `fn` raises.
+        """
+        return await self._turn(fn, args, patience, _WRITER)
+
+    @asynccontextmanager
+    async def sole(self, name: str) -> AsyncGenerator[None, None]:
+        """Within it, no other process gets past this for the same name. Raises: InUse.
+
+        The lock is on the name's hash, and ends with the connection it was taken on.
+        """
+        try:
+            connection = await self._server.connect()
+            lock = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+            alone = await connection.fetchval(lock, name)
+        except Exception as error:
+            if not failures.of_database(error):
+                raise
+            raise failures.explain(error, self.place) from None
+        try:
+            if not alone:
+                raise InUse(f"Another process has {name} of the database {self.place} open.")
+            yield
+        finally:
+            connection.terminate()
+
+    def tell(self) -> None:
+        """Let the other processes know that there is work, soon and together with what follows."""
+        self._notices.tell()
+
+    def listening(self, wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Within it, `wake` is called when another process tells of work, and now and then."""
+        return self._notices.listening(wake)
+
+    async def _turn(
+        self,
+        fn: Callable[[Connection, *Ts], T],
+        args: tuple[*Ts],
+        patience: float,
+        options: dict[str, Any],
+    ) -> T:
+        deadline = asyncio.get_running_loop().time() + patience
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._unused.acquire()
+        except TimeoutError as error:
+            raise failures.explain(error, self.place) from None
+        return await self._to_the_end(self._tried(fn, args, deadline, options), deadline)
+
+    async def _to_the_end(self, transaction: Coroutine[Any, Any, T], deadline: float) -> T:
+        """Run it whole, and only then give its connection on, even if the caller is cancelled.
+
+        A connection on which nothing comes back takes its time to be closed; nobody waits for it.
+        """
+        if self._closed:
+            transaction.close()
+            self._unused.release()
+            raise StoreUnusable(f"The database {self.place} is closed: the process is stopping.")
+        running = asyncio.ensure_future(transaction)
+        running.add_done_callback(lambda _: self._unused.release())
+        try:
+            async with asyncio.timeout_at(deadline + _COMMITTING):
+                return await asyncio.shield(running)
+        except TimeoutError as error:
+            raise failures.explain(error, self.place) from None
+
+    async def _tried(
+        self,
+        fn: Callable[[Connection, *Ts], T],
+        args: tuple[*Ts],
+        deadline: float,
+        options: dict[str, Any],
+    ) -> T:
+        """Run it, and again as long as that can help and is allowed."""
+        clock = asyncio.get_running_loop().time
+        pause, longest = _PAUSES
+        while True:
+            attempt = _Attempt(self._engine, deadline, options)
+            try:
+                return await attempt.run(fn, args)
+            except Exception as error:
+                if not failures.of_database(error):
+                    raise
+                may_help = failures.undone(error) or (
+                    failures.away(error) and not attempt.committing
+                )
+                if not may_help or self._closed or clock() + pause >= deadline:
+                    raise failures.explain(error, self.place) from None
+            await asyncio.sleep(pause)
+            pause = min(longest, pause * 2)
+
+    async def _close(self) -> None:
+        """Let the running transactions end, refuse the next, close the connections."""
+        self._closed = True
+        for _ in range(self._connections):
+            await self._unused.acquire()
+        for _ in range(self._connections):
+            self._unused.release()
+        await self._engine.dispose()
+
+
+class _Attempt:
+    """One run of a transaction. committing: whether it got as far as its commit."""
+
+    def __init__(self, engine: AsyncEngine, deadline: float, options: dict[str, Any]) -> None:
+        self._engine = engine
+        self._deadline = deadline
+        self._options = options
+        self.committing = False
+
+    async def run(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
+        """Begin, run, commit."""
+        clock = asyncio.get_running_loop().time
+        async with asyncio.timeout_at(self._deadline) as limit, self._engine.connect() as plain:
+            connection = await plain.execution_options(**self._options)
+            result = await connection.run_sync(lambda sync: fn(sync, *args))
+            limit.reschedule(max(self._deadline, clock() + _COMMITTING))
+            self.committing = True
+            await connection.commit()
+            return result
+
+
+def _engine(server: Server, connections: int) -> AsyncEngine:
+    """hide_parameters: an error must not carry what people wrote into a log."""
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=server.connect,
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,
+    )

@@ -1,0 +1,80 @@
+"""A PostgreSQL server: its URL, the name a person may read, and how to connect to it."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from core.errors import StoreUnusable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection  # type: ignore[import-untyped]
+
+CONNECT_TIMEOUT = 5.0  # seconds for one try
+_FORM = "Set DATABASE_URL to postgresql://user:password@host/name."
+
+# What the server does by itself, when the process that connected has stopped or is cut off.
+_SETTINGS = {
+    "application_name": "threadseek",
+    # A process that is paused in a transaction holds a conversation's lock no longer than this.
+    "idle_in_transaction_session_timeout": "10s",
+    "statement_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to connect to. place: without password and parameters."""
+
+    dsn: str = field(repr=False)
+    place: str
+
+    @classmethod
+    def of(cls, url: str) -> "Server":
+        """The server that a DATABASE_URL names; no error repeats the URL. Raises: StoreUnusable."""
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise StoreUnusable(f"DATABASE_URL is not a database URL. {_FORM}") from None
+        if not parsed.database:
+            raise StoreUnusable(f"DATABASE_URL names no database. {_FORM}")
+        scheme, _, rest = url.partition("://")
+        return cls(dsn=f"{scheme.partition('+')[0]}://{rest}", place=_place(parsed))
+
+    async def connect(self) -> "Connection[Any]":
+        """A new connection. Raises: StoreUnusable, what asyncpg raises, OSError, TimeoutError."""
+        import asyncpg
+
+        try:
+            return await asyncpg.connect(
+                self.dsn, timeout=CONNECT_TIMEOUT, server_settings=_SETTINGS
+            )
+        except ValueError:  # its words may quote the URL
+            raise StoreUnusable(f"DATABASE_URL is not of a form that is known. {_FORM}") from None
+
+
+def require_driver() -> None:
+    """Raises: StoreUnusable when the library for PostgreSQL is not installed."""
+    try:
+        import asyncpg  # noqa: F401
+    except ImportError:
+        raise StoreUnusable(
+            "DATABASE_URL names PostgreSQL, and what talks to it is not installed: "
+            "pip install threadseek[postgres], or set DATABASE_URL to a file."
+        ) from None
+
+
+def _place(parsed: URL) -> str:
+    host = parsed.host or _first(parsed.query.get("host")) or "localhost"
+    port = f":{parsed.port}" if parsed.port else ""
+    user = f"{parsed.username}@" if parsed.username else ""
+    return f"postgresql://{user}{host}{port}/{unquote(str(parsed.database))}"
+
+
+def _first(value: object) -> str:
+    return str(value[0] if isinstance(value, tuple) else value or "")

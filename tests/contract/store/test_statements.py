@@ -1,0 +1,34 @@
+"""What tests/core/store says of the store on a file, said once more on PostgreSQL.
+
+The same functions, run with this directory's `store`. Left out are those about the file itself:
+how SQLite finds a row, its settings, its locks.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+
+from tests.core.store import test_claims, test_history, test_inbox, test_recent
+
+_ABOUT_THE_FILE = {
+    "test_work_is_found_by_index_among_ten_thousand_settled_turns",
+    "test_the_recent_ones_are_found_by_index_among_a_hundred_thousand",
+    "test_a_window_is_one_clustered_range",
+}
+
+
+def _tests_of(module: ModuleType) -> dict[str, Callable[..., object]]:
+    return {
+        name: member
+        for name, member in vars(module).items()
+        if name.startswith("test_") and name not in _ABOUT_THE_FILE
+    }
+
+
+for _module in (test_claims, test_history, test_inbox, test_recent):
+    _new = _tests_of(_module)
+    assert not _new.keys() & globals().keys(), "two tests of one name: one would hide the other"
+    globals().update(_new)
+
+
+def test_every_one_of_them_is_here() -> None:
+    assert sum(name.startswith("test_") for name in globals()) > 40
