@@ -23,8 +23,8 @@ def calm(discord: DiscordServer) -> None:
     assert not record.broken_fences()
     for message in record.bot_messages():
         assert not record.went_back(message), record.history(message)
-    assert not [(c.route, c.response) for c in record.too_fast]
-    assert not [(c.route, c.response) for c in record.calls if 400 <= c.status < 500]
+    refused = [(c.route, c.status, c.response) for c in record.calls if 400 <= c.status < 500]
+    assert not refused, refused
 
 
 def one_at_a_time(discord: DiscordServer, gap: float) -> None:
