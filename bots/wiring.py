@@ -246,6 +246,7 @@ def _slack(
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         accept=engine.accept,
+        edits=engine,
         session=session,
     )
 

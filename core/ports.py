@@ -215,6 +215,19 @@ class Turns(Protocol):
         """
 
 
+class Edits(Protocol):
+    """Who is told that a person changed a message after it was written.
+
+    Both raise StoreError, after which the event must not be acknowledged. Texts as in `Prompt`.
+    """
+
+    async def amend(self, identity: str, text: str) -> bool:
+        """The message reads so now. False: it was no prompt."""
+
+    async def withdraw(self, identity: str) -> None:
+        """The message was deleted."""
+
+
 class History(Protocol):
     """The stored conversations."""
 
