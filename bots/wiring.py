@@ -286,6 +286,7 @@ def _discord(
     return DiscordPlatform(
         bot_token=token.get_secret_value(),
         intake=_Intake(core, engine),
+        edits=engine,
         session=session,
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar, TypeVarTuple
 
 import aiohttp
 import discord
@@ -12,7 +12,7 @@ import structlog
 from adapters.discord import calls, commands, missed
 from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
-from adapters.discord.events import addresses, read
+from adapters.discord.events import Edited, Ignored, addresses, deleted, edited, read
 from adapters.discord.gateway import INTENTS_REFUSED, WRONG_TOKEN, Closed, Gateway
 from adapters.discord.ids import PLATFORM, Bot, is_snowflake
 from adapters.discord.intake import Intake
@@ -22,7 +22,11 @@ from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
+from core.ports import Edits
 from core.types import Prompt
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 log = structlog.get_logger()
 
@@ -41,8 +45,9 @@ _NO_CONTENT = (
 class DiscordPlatform:
     """One bot in all its servers, over one gateway connection.
 
-    intake: commits prompts and answers questions about conversations. session: shared by all
-    calls; stays the caller's to close. api_url: with its version, as `/api/v10`.
+    intake: commits prompts and answers questions about conversations. edits: told of messages that
+    people edit and delete. session: shared by all calls; stays the caller's to close. api_url: with
+    its version, as `/api/v10`.
     """
 
     name = PLATFORM
@@ -52,6 +57,7 @@ class DiscordPlatform:
         *,
         bot_token: str,
         intake: Intake,
+        edits: Edits,
         session: aiohttp.ClientSession,
         api_url: str,
         gateway_url: str,
@@ -61,6 +67,7 @@ class DiscordPlatform:
         discord.http.Route.BASE = api_url
         self._token = bot_token
         self._intake = intake
+        self._edits = edits
         self._gateway_url = gateway_url
         self._api = Api(bot_token, api_url, session)
         self._bot: Bot | None = None
@@ -71,7 +78,7 @@ class DiscordPlatform:
         self._caught_up = asyncio.Event()  # what was missed has been read back
         self._missing: set[str] = set()
         self._places: dict[str, list[Place]] = {}
-        self._messages: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(QUEUE)
+        self._messages: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(QUEUE)
         self._running: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -224,9 +231,11 @@ class DiscordPlatform:
             case "GUILD_DELETE":
                 self._places.pop(str(data["id"]), None)
                 self._heard_of(str(data["id"]))
-            case "MESSAGE_CREATE":
+            case "MESSAGE_UPDATE" if (data.get("author") or {}).get("id") == self._me().user:
+                pass  # every edit of ours comes back
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
                 try:
-                    self._messages.put_nowait(dict(data))
+                    self._messages.put_nowait((name, dict(data)))
                 except asyncio.QueueFull:
                     log.error("discord.message_dropped", waiting=QUEUE)
             case "INTERACTION_CREATE":
@@ -289,13 +298,27 @@ class DiscordPlatform:
 
     async def _take_messages(self) -> None:
         while True:
-            message = await self._messages.get()
+            name, message = await self._messages.get()
             await self._caught_up.wait()
-            outcome = read(message, self._me(), thread=await self._is_thread(message))
-            if isinstance(outcome, Prompt):
-                await self._commit(outcome)
+            if name.startswith("MESSAGE_DELETE"):
+                for gone in deleted(message):
+                    await self._stored(self._edits.withdraw, gone)
+                continue
+            bot, thread = self._me(), await self._is_thread(message)
+            if name == "MESSAGE_CREATE":
+                await self._take(read(message, bot, thread=thread))
             else:
-                log.debug("discord.ignored", why=outcome.why)
+                await self._take(edited(message, bot, thread=thread, now=time.time()))
+
+    async def _take(self, outcome: Prompt | Edited | Ignored) -> None:
+        if isinstance(outcome, Prompt):
+            await self._commit(outcome)
+        elif isinstance(outcome, Edited):
+            known = await self._stored(self._edits.amend, outcome.identity, outcome.text)
+            if outcome.asked and not known:
+                await self._commit(outcome.asked)
+        else:
+            log.debug("discord.ignored", why=outcome.why)
 
     async def _is_thread(self, message: Mapping[str, Any]) -> bool | None:
         """Whether a message was written in a thread; None where it need not be known."""
@@ -314,16 +337,19 @@ class DiscordPlatform:
         return isinstance(found, Mapping) and found.get("type") in _THREADS
 
     async def _commit(self, prompt: Prompt) -> None:
-        """Store a prompt, however long the store takes: Discord doesn't bring it again."""
+        """Store a prompt."""
+        new = await self._stored(self._intake.accept, prompt)
+        log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
+
+    async def _stored(self, write: Callable[[*Ts], Awaitable[T]], *what: *Ts) -> T | None:
+        """Store it, however long the store takes: Discord doesn't bring it again."""
         for pause in (*_AGAIN, *[_AGAIN[-1]] * QUEUE):
             try:
-                new = await self._intake.accept(prompt)
+                return await write(*what)
             except StoreError as error:
                 log.error("discord.not_accepted", again_in=pause, reason=str(error))
                 await asyncio.sleep(pause)
-            else:
-                log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
-                return
+        return None
 
 
 _WRONG_TOKEN = f"DISCORD_BOT_TOKEN: Discord refused it; {TOKEN_ADVICE}"

@@ -9,8 +9,9 @@ import structlog
 
 from adapters.discord import calls, refusals
 from adapters.discord.calls import Api, Route
-from adapters.discord.events import remembered, replied
+from adapters.discord.events import remembered, replied, thread_name
 from adapters.discord.ids import (
+    QUESTION,
     TOKEN_LIFE,
     Address,
     Bot,
@@ -70,6 +71,8 @@ class DiscordThread:
         self._identity = prompt.identity
         self._direct = prompt.author == ""
         self._at = Address.decode(prompt.address)
+        named = self._at.opens == QUESTION
+        self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
         self._spawn = spawn
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
@@ -170,9 +173,15 @@ class DiscordThread:
         """
         if not self._at.member or (self._at.token and key.endswith(_FIRST)):
             return ()
-        channel, wanted = await self._place(), nonce(self._identity, key)
-        query = {"after": self._at.before, "limit": str(PAGE)}
-        page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
+        wanted, query = nonce(self._identity, key), {"after": self._at.before, "limit": str(PAGE)}
+        channel = self._at.channel if self._opened is False else self._place_expected()
+        try:
+            page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
+        except Refused as refused:
+            if refused.code != refusals.UNKNOWN_CHANNEL or channel == self._at.channel:
+                raise
+            channel = self._at.channel  # no thread was opened, or none could be
+            page = (await self._api.call(calls.READ, self._here(), None, query)).body
         messages = page if isinstance(page, list) else []
         found = [m for m in messages if isinstance(m, Mapping) and m.get("nonce") == wanted]
         return tuple(part_id(channel, str(message["id"])) for message in reversed(found))
@@ -263,7 +272,7 @@ class DiscordThread:
     async def _opens(self, message: str) -> bool:
         names = {"channel": self._at.channel, "message": message}
         try:
-            await self._api.call(calls.OPEN_THREAD, names, {"name": self._at.opens})
+            await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
         except PartGone as gone:
             if message == self._at.answer:
                 raise
