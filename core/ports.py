@@ -87,6 +87,17 @@ class RemovesPart(Protocol):
 
 
 @runtime_checkable
+class Retracts(Protocol):
+    """Can remove a post that can't be found: its key posted again gives the same message."""
+
+    async def retract(self, key: str) -> None:
+        """Remove what was posted with this key. What can't be removed stays.
+
+        Raises: RateLimited, Unreachable.
+        """
+
+
+@runtime_checkable
 class Concludes(Protocol):
     """Wants to know what became of its turn, beyond the texts it was given."""
 

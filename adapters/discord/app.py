@@ -18,6 +18,7 @@ from adapters.discord.ids import PLATFORM, Bot, is_snowflake
 from adapters.discord.intake import Intake
 from adapters.discord.invite import invitation
 from adapters.discord.missed import Place, places_of
+from adapters.discord.posts import Posts
 from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.thread import DiscordThread
@@ -77,6 +78,7 @@ class DiscordPlatform:
         self._complete = asyncio.Event()  # every server of this session has been named
         self._caught_up = asyncio.Event()  # what was missed has been read back
         self._missing: set[str] = set()
+        self._posts = Posts()
         self._places: dict[str, list[Place]] = {}
         self._messages: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(QUEUE)
         self._running: asyncio.Task[None] | None = None
@@ -126,7 +128,7 @@ class DiscordPlatform:
 
         Raises: Unreachable before the first `connect`.
         """
-        return DiscordThread(self._api, self._me(), prompt, self._spawn)
+        return DiscordThread(self._api, self._me(), prompt, self._spawn, self._posts)
 
     def _me(self) -> Bot:
         if self._bot is None:
@@ -231,8 +233,8 @@ class DiscordPlatform:
             case "GUILD_DELETE":
                 self._places.pop(str(data["id"]), None)
                 self._heard_of(str(data["id"]))
-            case "MESSAGE_UPDATE" if (data.get("author") or {}).get("id") == self._me().user:
-                pass  # every edit of ours comes back
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
+                self._posts.heard(data)  # every edit of ours comes back, too
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
                 try:
                     self._messages.put_nowait((name, dict(data)))
@@ -241,6 +243,9 @@ class DiscordPlatform:
             case "INTERACTION_CREATE":
                 interactions = Interactions(self._api, self._me(), self._intake)
                 self._spawn(interactions.take(dict(data)))
+
+    def _ours(self, message: Mapping[str, Any]) -> bool:
+        return (message.get("author") or {}).get("id") == self._me().user
 
     def _began(self, data: Mapping[str, Any]) -> None:
         """A new session: nothing that happened before it will be told."""

@@ -9,7 +9,7 @@ import structlog
 from core.delivery.pacing import Pacer, Pacers
 from core.delivery.reply import Delivery, Reply
 from core.errors import RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
-from core.ports import FindsPost, RemovesPart, Thread
+from core.ports import FindsPost, RemovesPart, Retracts, Thread
 from core.types import PartId
 
 log = structlog.get_logger()
@@ -72,6 +72,7 @@ class Writer:
         self._failures = 0
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
+        self._orphans = frozenset(reply.uncertain)  # announced by a process that died then
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
@@ -252,10 +253,18 @@ class Writer:
             found = None
             while found is None:
                 _, found = await self._attempt(self._thread.find(self._post_key(index)))
+            if not found and self._reply.withdrawn and index in self._orphans:
+                await self._retract(self._thread, self._post_key(index))
             for part in found:
                 removed = part == self._reply.message(index)
                 while not removed:
                     removed, _ = await self._attempt(self._thread.remove(part))
+
+    async def _retract(self, thread: object, key: str) -> None:
+        """Remove a post that can't be found, where that can be done."""
+        removed = not isinstance(thread, Retracts)
+        while not removed and isinstance(thread, Retracts):
+            removed, _ = await self._attempt(thread.retract(key))
 
     async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
         """A call beside the reply's own; (False, None) after a pause when it should be repeated."""

@@ -10,6 +10,7 @@ from tests.e2e.seen_discord import answers as shown
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_rules import BOT
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_workspace import BOT_USER
@@ -221,3 +222,36 @@ async def test_discord_edited_to_name_the_bot(
         await discord.wait_for(lambda: shown(discord, question) == [answer], 15)
         assert await service.end(signal.SIGTERM) == 0
     assert asked(api) == [SECRET]
+
+
+@pytest.mark.parametrize("way", ["lost", "late", "killed"])
+async def test_discord_deleted_while_the_first_post_is_on_its_way(
+    way: str,
+    tmp_path: Path,
+    api: DeepSeekServer,
+    discord: DiscordServer,
+    discord_settings: dict[str, str],
+) -> None:
+    """Its answer is lost, or comes late, or the process dies: the message is found and removed."""
+    api.script("canary", LONG)
+    route = "POST /channels/{channel}/messages"
+    cut = Fault(route, cut="after") if way == "lost" else Fault(route, reply_delay=2.0)
+    discord.faults.add(cut)
+    async with running(tmp_path, discord_settings) as service:
+        question = discord.world.say("alice", "general", f"{discord.mention} {SECRET}")
+        await discord.wait_for(lambda: theirs(discord), 15)
+        discord.world.delete(question)
+        await service.printed("prompt.withdrawn")
+        if way == "killed":
+            await service.end(signal.SIGKILL)
+        else:
+            await discord.wait_for(lambda: not theirs(discord), 8)
+            await service.printed("turn.cancelled", 25)
+            assert await service.end(signal.SIGTERM) == 0
+    if way == "killed":
+        async with running(tmp_path, discord_settings) as service:
+            await service.printed("turn.cancelled", 25)
+            assert await service.end(signal.SIGTERM) == 0
+    assert theirs(discord) == []
+    assert len(api.calls) == 1
+    assert not holding(tmp_path, "canary")
