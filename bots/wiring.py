@@ -247,6 +247,7 @@ def _slack(
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         accept=engine.accept,
+        edits=engine,
         session=session,
     )
 
@@ -286,6 +287,7 @@ def _discord(
     return DiscordPlatform(
         bot_token=token.get_secret_value(),
         intake=_Intake(core, engine),
+        edits=engine,
         session=session,
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,

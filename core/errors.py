@@ -11,7 +11,8 @@ ThreadseekError
 ├── StoreError           the database failed
 │   ├── StoreBusy        locked for too long; try again
 │   ├── StoreUnusable    full, read-only, newer than the code, in use by another process
-│   └── LostClaim        another worker holds the conversation now
+│   ├── LostClaim        another worker holds the conversation now
+│   └── Withdrawn        the prompt was deleted: take the answer back
 └── ConfigurationError   every problem at once
 
 Adapters and the store chain the library's own error as the cause.
@@ -120,6 +121,10 @@ class StoreUnusable(StoreError):
 
 class LostClaim(StoreError):
     """Another worker holds this conversation now: stop without a further write."""
+
+
+class Withdrawn(StoreError):
+    """The prompt was deleted while this claim held: nothing was written, the answer has to go."""
 
 
 class ConfigurationError(ThreadseekError):

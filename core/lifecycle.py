@@ -14,7 +14,7 @@ class State(StrEnum):
     ANSWERED = "answered"  # the outcome is committed; the last edit may be outstanding
     SETTLED = "settled"  # what people see is the outcome
     ABANDONED = "abandoned"  # can't be delivered, the reason is stored
-    CANCELLED = "cancelled"  # somebody deleted our message: nothing more is shown
+    CANCELLED = "cancelled"  # somebody deleted our message, or theirs: nothing more is shown
 
 
 STEPS: dict[State, frozenset[State]] = {

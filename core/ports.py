@@ -50,7 +50,10 @@ class ShowsStatus(Protocol):
     """Can say what is going on before there are words ("is thinking…")."""
 
     async def status(self, text: str) -> None:
-        """Show one line of status; it goes by itself when a message is posted. Never raises."""
+        """Show one line of status; it goes by itself when a message is posted. Never raises.
+
+        text: empty to take it away.
+        """
 
 
 @runtime_checkable
@@ -81,6 +84,17 @@ class RemovesPart(Protocol):
 
     async def remove(self, part: PartId) -> None:
         """Delete it; deleting what is gone is fine. Raises: RateLimited, Unreachable."""
+
+
+@runtime_checkable
+class Retracts(Protocol):
+    """Can remove a post that can't be found: its key posted again gives the same message."""
+
+    async def retract(self, key: str) -> None:
+        """Remove what was posted with this key. What can't be removed stays.
+
+        Raises: RateLimited, Unreachable.
+        """
 
 
 @runtime_checkable
@@ -119,7 +133,10 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A claimed turn, as it was read when it was claimed. fence: grows with every claim."""
+    """A claimed turn, as it was read when it was claimed. fence: grows with every claim.
+
+    withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
+    """
 
     id: int
     prompt: Prompt
@@ -128,6 +145,19 @@ class Turn:
     fence: int
     parts: tuple[Posted, ...] = ()
     outcome: Outcome | None = None
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """What an edit came to. known: the message was a prompt.
+
+    fence: claims of it with a lower one are void now, because the new text is to be answered; 0
+    when nothing is asked again.
+    """
+
+    known: bool
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +172,9 @@ class Recent:
 class Turns(Protocol):
     """The durable inbox and the life of its turns. Every method is one transaction.
 
-    Methods that take a `Turn` raise `LostClaim` when the claim's fence is no longer the newest.
+    Methods that take a `Turn` raise `LostClaim` when the claim's fence is no longer the newest, and
+    those that go on with it (`posted` and `release` do not) raise `Withdrawn` when its prompt was
+    deleted and `Turn.withdrawn` doesn't say so.
     All raise StoreBusy and StoreUnusable.
     """
 
@@ -183,6 +215,28 @@ class Turns(Protocol):
 
         since: seconds since the epoch, by our clock. For reading back what was missed while away.
         """
+
+    async def amend(self, identity: str, text: str) -> Amended:
+        """The message was edited: turn and history follow, and so does an answer not yet begun."""
+
+    async def withdraw(self, identity: str) -> bool:
+        """The message was deleted: its text leaves the store, an open turn isn't answered.
+
+        True: whoever holds the turn, or claims it next, has to take back what is visible of it.
+        """
+
+
+class Edits(Protocol):
+    """Who is told that a person changed a message after it was written.
+
+    Both raise StoreError, after which the event must not be acknowledged. Texts as in `Prompt`.
+    """
+
+    async def amend(self, identity: str, text: str) -> bool:
+        """The message reads so now. False: it was no prompt."""
+
+    async def withdraw(self, identity: str) -> None:
+        """The message was deleted."""
 
 
 class History(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -17,11 +17,13 @@ from adapters.discord.ids import PLATFORM
 from adapters.discord.incoming import Incoming, pauses
 from adapters.discord.intake import Intake
 from adapters.discord.invite import invitation
+from adapters.discord.posts import Posts
 from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.session import Session
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, Undeliverable, Unreachable
+from core.ports import Edits
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -41,8 +43,9 @@ _NO_CONTENT = (
 class DiscordPlatform:
     """One bot in all its servers, over one gateway connection.
 
-    intake: commits prompts and answers questions about conversations. session: shared by all
-    calls; stays the caller's to close. api_url: with its version, as `/api/v10`.
+    intake: commits prompts and answers questions about conversations. edits: told of messages that
+    people edit and delete. session: shared by all calls; stays the caller's to close. api_url: with
+    its version, as `/api/v10`.
     """
 
     name = PLATFORM
@@ -52,6 +55,7 @@ class DiscordPlatform:
         *,
         bot_token: str,
         intake: Intake,
+        edits: Edits,
         session: aiohttp.ClientSession,
         api_url: str,
         gateway_url: str,
@@ -64,7 +68,8 @@ class DiscordPlatform:
         self._gateway_url = gateway_url
         self._api = Api(bot_token, api_url, session)
         self._session = Session()
-        self._incoming = Incoming(self._api, intake, self._session)
+        self._incoming = Incoming(self._api, intake, edits, self._session)
+        self._posts = Posts()
         self._content = True
         self._off = ""
         self._running: asyncio.Task[None] | None = None
@@ -117,7 +122,7 @@ class DiscordPlatform:
 
         Raises: Unreachable before the first `connect`.
         """
-        return DiscordThread(self._api, self._session.bot, prompt, self._spawn)
+        return DiscordThread(self._api, self._session.bot, prompt, self._spawn, self._posts)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside everything else, until the platform closes."""
@@ -239,11 +244,16 @@ class DiscordPlatform:
                 self._session.named(data)
             case "GUILD_DELETE":
                 self._session.left(str(data["id"]))
-            case "MESSAGE_CREATE":
-                self._incoming.add(data)
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
+                self._posts.heard(data)  # every edit of ours comes back, too
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+                self._incoming.add(name, data)
             case "INTERACTION_CREATE":
                 interactions = Interactions(self._api, self._session.bot, self._intake)
                 self._kept(interactions.take(dict(data)), self._commands)
+
+    def _ours(self, message: Mapping[str, Any]) -> bool:
+        return (message.get("author") or {}).get("id") == self._session.bot.user
 
 
 async def _ended(*tasks: asyncio.Task[None] | None) -> None:

@@ -7,10 +7,12 @@ message object of docs.discord.com/developers/resources/message.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from adapters.discord.ids import (
     PLATFORM,
+    QUESTION,
     Address,
     Bot,
     identity,
@@ -30,6 +32,9 @@ ASKED_IN = frozenset({PLAIN, REPLY})
 NAME = 90
 """Characters of a thread's name at most; Discord takes 100."""
 
+FRESH = 300.0
+"""Seconds after which an edit is old news that came with some other change."""
+
 _TOKEN = re.compile(r"<(?:@[!&]?(?P<who>\d+)|a?:(?P<emoji>\w+):\d+|/(?P<command>[^:<>]+):\d+)>")
 
 
@@ -38,6 +43,15 @@ class Ignored:
     """Nothing is to be done; `why` is for the log."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A person rewrote a message. asked: the prompt that it is if it was none before."""
+
+    identity: str
+    text: str
+    asked: Prompt | None = None
 
 
 Message = Mapping[str, Any]
@@ -75,7 +89,7 @@ def read(
             channel=channel,
             before=id_,
             message=id_,
-            opens=thread_name(text, _name(message.get("author"))) if opens else "",
+            opens=QUESTION if opens else "",
             replied=replied(message) if opens else "",
             thread=bool(guild and thread),
         ).encode(),
@@ -110,6 +124,35 @@ def left_waiting(message: Message, bot: Bot, *, thread: bool) -> Prompt | None:
         address=Address(channel=channel, before=asked["id"], answer=str(message["id"])).encode(),
         late=True,
     )
+
+
+def edited(message: Message, bot: Bot, *, thread: bool | None, now: float) -> Edited | Ignored:
+    """What a MESSAGE_UPDATE means; it comes for previews, pins and opened threads, too.
+
+    Discord doesn't say what the message was before: who edits it to name us asks now if the edit is
+    FRESH and the message no prompt yet. now: epoch seconds. Without the message content intent an
+    empty text says nothing.
+    """
+    if why := speaks(message, bot):
+        return Ignored(why)
+    at = _moment(message.get("edited_timestamp"))
+    if at is None:
+        return Ignored("not edited")
+    read_now = read(message, bot, thread=thread)
+    text = plain(message, bot)
+    addressed = isinstance(read_now, Prompt) and not read_now.follow_up
+    if not text and not addressed:
+        return Ignored("no words")
+    new = addressed and message.get("guild_id") and now - at < FRESH
+    asked = read_now if new and isinstance(read_now, Prompt) else None
+    return Edited(identity(message["id"]), text, asked)
+
+
+def deleted(event: Message) -> list[str]:
+    """The identities of a MESSAGE_DELETE or MESSAGE_DELETE_BULK: whose they were isn't told."""
+    listed = event.get("ids")
+    ids = [event.get("id"), *(listed if isinstance(listed, list) else [])]
+    return [identity(id_) for id_ in ids if is_snowflake(id_)]
 
 
 def speaks(message: Message, bot: Bot) -> str:
@@ -191,6 +234,14 @@ def _type(message: Message) -> int:
     """The message's type; -1 for what can't be one."""
     type_ = message.get("type", PLAIN)
     return type_ if isinstance(type_, int) else -1
+
+
+def _moment(stamp: object) -> float | None:
+    """Epoch seconds of an ISO 8601 timestamp."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp() if isinstance(stamp, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _people(message: Message) -> Sequence[Mapping[str, Any]]:

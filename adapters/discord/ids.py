@@ -22,6 +22,9 @@ EPOCH = 1_420_070_400.0
 TOKEN_LIFE = 15 * 60.0
 """Seconds for which an interaction's token works, counted from the interaction."""
 
+QUESTION = "?"
+"""An `Address.opens` that means: named after the prompt."""
+
 _NONCE = 25  # characters; Discord takes no more
 
 
@@ -41,7 +44,8 @@ class Address:
 
     channel: where it was asked: a channel, a thread or a direct message. before: id of the prompt
     itself, a message or an interaction. message: the same, when it is a message to reply to.
-    opens: name of the thread to open on the message (or on `answer`); empty where none is wanted.
+    opens: name of the thread to open on the message (or on `answer`); empty where none is wanted,
+    `QUESTION` for the question's own words, which are not stored twice (they may have to go).
     replied: id of the message that the prompt replies to. answer: the message that an interaction
     answers with. token: the interaction's. member: the bot itself can see the channel.
     thread: what was said there before is the conversation's past.

@@ -5,20 +5,23 @@ Discord doesn't bring a message again, so each is kept until the store has it.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 
 from adapters.discord import calls, missed
 from adapters.discord.calls import Api
-from adapters.discord.events import addresses, read
+from adapters.discord.events import Edited, Ignored, addresses, deleted, edited, read
 from adapters.discord.ids import is_snowflake
 from adapters.discord.intake import Intake
 from adapters.discord.session import Session
 from core.errors import DeliveryError, StoreError
-from core.ports import Recent
+from core.ports import Edits, Recent
 from core.types import Prompt
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 log = structlog.get_logger()
 
@@ -36,19 +39,20 @@ def pauses() -> Iterable[float]:
 class Incoming:
     """The messages of all sessions. `run` takes them, for as long as the platform lives."""
 
-    def __init__(self, api: Api, intake: Intake, session: Session) -> None:
+    def __init__(self, api: Api, intake: Intake, edits: Edits, session: Session) -> None:
         self._api = api
         self._intake = intake
+        self._edits = edits
         self._session = session
-        self._waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(QUEUE)
+        self._waiting: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(QUEUE)
         self._caught_up = asyncio.Event()  # what was missed has been read back
         self._catching_up: asyncio.Task[None] | None = None
         self._first: float | None = None  # when the first session began
 
-    def add(self, message: Mapping[str, Any]) -> None:
-        """One more message, as the gateway brings it."""
+    def add(self, name: str, message: Mapping[str, Any]) -> None:
+        """One more event about a message, as the gateway brings it."""
         try:
-            self._waiting.put_nowait(dict(message))
+            self._waiting.put_nowait((name, dict(message)))
         except asyncio.QueueFull:
             log.error("discord.message_dropped", waiting=QUEUE)
 
@@ -63,10 +67,10 @@ class Incoming:
     async def run(self) -> None:
         """Take one message after the other, until cancelled."""
         while True:
-            message = await self._waiting.get()
+            name, message = await self._waiting.get()
             try:
                 await self._caught_up.wait()
-                await self._take(message)
+                await self._take(name, message)
             except Exception as error:  # noqa: BLE001 - the next message is not to suffer
                 log.error("discord.broken", error=type(error).__name__)
             finally:
@@ -85,19 +89,23 @@ class Incoming:
     async def _catch_up(self) -> None:
         """Accept what was asked before this session; new messages wait until that is done."""
         try:
-            async with asyncio.timeout(missed.NAMING):
-                await self._session.complete.wait()
-        except TimeoutError:
-            self._session.complete.set()  # a server is down; its messages come when it is back
-        try:
-            await self._read_back()
+            # Before anything of the new session is stored, which needs no reading back.
+            recent = await self._recent(time.time() - missed.KNOWN)
+            await self._all_named()
+            await self._read_back(recent)
         except Exception as error:
             log.error("discord.broken", error=type(error).__name__, exc_info=error)
         self._caught_up.set()  # not when cancelled: the next session reads back then
 
-    async def _read_back(self) -> None:
+    async def _all_named(self) -> None:
+        try:
+            async with asyncio.timeout(missed.NAMING):
+                await self._session.complete.wait()
+        except TimeoutError:
+            self._session.complete.set()  # a server is down; its messages come when it is back
+
+    async def _read_back(self, recent: Sequence[Recent]) -> None:
         now, session = time.time(), self._session
-        recent = await self._recent(now - missed.KNOWN)
         places = [place for known in session.places.values() for place in known]
         age = time.monotonic() - (self._first or 0.0)
         reading = missed.Reading(self._api, session.bot, session.readable, age)
@@ -114,10 +122,23 @@ class Incoming:
                 await asyncio.sleep(pause)
         return ()
 
-    async def _take(self, message: Mapping[str, Any]) -> None:
-        outcome = read(message, self._session.bot, thread=await self._is_thread(message))
+    async def _take(self, name: str, message: Mapping[str, Any]) -> None:
+        if name.startswith("MESSAGE_DELETE"):
+            for gone in deleted(message):
+                await _stored(self._edits.withdraw, gone)
+            return
+        bot, thread = self._session.bot, await self._is_thread(message)
+        outcome: Prompt | Edited | Ignored
+        if name == "MESSAGE_CREATE":
+            outcome = read(message, bot, thread=thread)
+        else:
+            outcome = edited(message, bot, thread=thread, now=time.time())
         if isinstance(outcome, Prompt):
             await self._commit(outcome)
+        elif isinstance(outcome, Edited):
+            known = await _stored(self._edits.amend, outcome.identity, outcome.text)
+            if outcome.asked and not known:
+                await self._commit(outcome.asked)
         else:
             log.debug("discord.ignored", why=outcome.why)
 
@@ -136,13 +157,17 @@ class Incoming:
         return isinstance(found, Mapping) and found.get("type") in _THREADS
 
     async def _commit(self, prompt: Prompt) -> None:
-        """Store a prompt, however long the store takes."""
-        for pause in pauses():
-            try:
-                new = await self._intake.accept(prompt)
-            except StoreError as error:
-                log.error("discord.not_accepted", again_in=pause, reason=str(error))
-                await asyncio.sleep(pause)
-            else:
-                log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
-                return
+        """Store a prompt."""
+        new = await _stored(self._intake.accept, prompt)
+        log.info("discord.prompt", identity=prompt.identity, new=new, late=prompt.late)
+
+
+async def _stored(write: Callable[[*Ts], Awaitable[T]], *what: *Ts) -> T | None:
+    """Store it, however long the store takes: Discord doesn't bring it again."""
+    for pause in pauses():
+        try:
+            return await write(*what)
+        except StoreError as error:
+            log.error("discord.not_accepted", again_in=pause, reason=str(error))
+            await asyncio.sleep(pause)
+    return None

@@ -9,8 +9,9 @@ import structlog
 
 from adapters.discord import calls, refusals
 from adapters.discord.calls import Api, Route
-from adapters.discord.events import remembered, replied
+from adapters.discord.events import remembered, replied, thread_name
 from adapters.discord.ids import (
+    QUESTION,
     TOKEN_LIFE,
     Address,
     Bot,
@@ -20,6 +21,7 @@ from adapters.discord.ids import (
     time_of,
 )
 from adapters.discord.markup import measure, render
+from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
@@ -60,18 +62,22 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 class DiscordThread:
     """Live handle on one conversation. Satisfies Thread, ShowsStatus, ReadsEarlier, FindsPost,
-    RemovesPart and Concludes of `core.ports`; raises what they say.
+    RemovesPart, Retracts and Concludes of `core.ports`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works. spawn: runs what goes on beside the calls, until the platform closes.
+    posts: what Discord told of our posts.
     """
 
-    def __init__(self, api: Api, bot: Bot, prompt: Prompt, spawn: Spawn) -> None:
+    def __init__(self, api: Api, bot: Bot, prompt: Prompt, spawn: Spawn, posts: Posts) -> None:
         self._api = api
         self._bot = bot
         self._identity = prompt.identity
         self._at = Address.decode(prompt.address)
+        named = self._at.opens == QUESTION
+        self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
         self._spawn = spawn
+        self._posts = posts
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
         self._opened: bool | None = None if self._at.opens else False
@@ -174,18 +180,41 @@ class DiscordThread:
         return tuple(reversed(entries))
 
     async def find(self, key: str) -> Sequence[PartId]:
-        """The messages posted with this key, where Discord still tells it.
+        """The messages posted with this key, where Discord told it or still does.
 
         Where it doesn't, the same key posted again gives the same message for some minutes.
         """
         if not self._at.member or (self._at.token and key.endswith(_FIRST)):
             return ()
-        channel, wanted = await self._place(), nonce(self._identity, key)
-        query = {"after": self._at.before, "limit": str(PAGE)}
-        page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
+        wanted, query = nonce(self._identity, key), {"after": self._at.before, "limit": str(PAGE)}
+        if told := self._posts.of(wanted):
+            return told
+        channel = self._at.channel if self._opened is False else self._place_expected()
+        try:
+            page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
+        except Refused as refused:
+            if refused.code != refusals.UNKNOWN_CHANNEL or channel == self._at.channel:
+                raise
+            channel = self._at.channel  # no thread was opened, or none could be
+            page = (await self._api.call(calls.READ, self._here(), None, query)).body
         messages = page if isinstance(page, list) else []
         found = [m for m in messages if isinstance(m, Mapping) and m.get("nonce") == wanted]
         return tuple(part_id(channel, str(message["id"])) for message in reversed(found))
+
+    async def retract(self, key: str) -> None:
+        """Remove a post that reading doesn't find: for some minutes, the same nonce posted again
+        gives the message that is there already. Where there is none, "…" shows for a moment.
+        """
+        if not self._at.member or (self._at.token and key.endswith(_FIRST)):
+            return
+        channel = self._place_expected()
+        form = _form("…") | {"nonce": nonce(self._identity, key), "enforce_nonce": True}
+        try:
+            found = await self._api.call(calls.POST, {"channel": channel}, form)
+        except Undeliverable as error:
+            log.info("discord.nothing_to_retract", reason=str(error))
+            return
+        await self.remove(_part(found.body, channel))
 
     async def concluded(self, _outcome: Outcome) -> None:
         """The answer is shown; it gets its thread now if it has none yet."""
@@ -288,7 +317,7 @@ class DiscordThread:
     async def _opens(self, message: str) -> bool:
         names = {"channel": self._at.channel, "message": message}
         try:
-            await self._api.call(calls.OPEN_THREAD, names, {"name": self._at.opens})
+            await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
         except PartGone as gone:
             if message == self._at.answer:
                 raise

@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack import calls
 from adapters.slack.calls import Api
-from adapters.slack.events import Opened, read
+from adapters.slack.events import Deleted, Edited, Opened, read
 from adapters.slack.http_events import HttpEvents
 from adapters.slack.ids import PLATFORM, Bot
 from adapters.slack.quiet import quiet_logger
@@ -23,6 +23,7 @@ from adapters.slack.refusals import TOKEN_CODES, Refused
 from adapters.slack.socket_mode import PING, Socket
 from adapters.slack.thread import SlackThread
 from core.errors import ConfigurationError, DeliveryError, Unreachable
+from core.ports import Edits
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -43,7 +44,8 @@ class SlackPlatform:
     """One workspace, over Socket Mode (app token) or HTTP (signing secret).
 
     accept: commits a prompt, False when it is known already or means nothing to us. It runs before
-    the event is acknowledged; when it raises, Slack delivers the event again.
+    the event is acknowledged; when it raises, Slack delivers the event again. edits: told alike of
+    messages that people edit and delete.
     session: shared by all calls; stays the caller's to close. ping: seconds, see `socket_mode`.
 
     Raises: ConfigurationError when a token is missing or of the wrong kind.
@@ -56,6 +58,7 @@ class SlackPlatform:
         *,
         bot_token: str,
         accept: Accept,
+        edits: Edits,
         session: aiohttp.ClientSession,
         app_token: str = "",
         signing_secret: str = "",
@@ -64,6 +67,7 @@ class SlackPlatform:
     ) -> None:
         _check_kinds(bot_token, app_token, signing_secret)
         self._accept = accept
+        self._edits = edits
         self._app_token = app_token
         self._ping = ping
         self._api = Api(bot_token, api_url, session)
@@ -176,6 +180,12 @@ class SlackPlatform:
         if isinstance(outcome, Prompt):
             new = await self._accept(outcome)
             log.info("slack.prompt", identity=outcome.identity, new=new)
+        elif isinstance(outcome, Edited):
+            known = await self._edits.amend(outcome.identity, outcome.text)
+            if outcome.asked and not known:
+                await self._accept(outcome.asked)
+        elif isinstance(outcome, Deleted):
+            await self._edits.withdraw(outcome.identity)
         elif isinstance(outcome, Opened):
             task = asyncio.create_task(self._suggest(outcome))
             self._tasks.add(task)

@@ -47,7 +47,25 @@ class Ignored:
     why: str
 
 
-Outcome = Prompt | Opened | Ignored
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A person rewrote a message. asked: the prompt that it is if it was none before, because only
+    the edit names us.
+    """
+
+    identity: str
+    text: str
+    asked: Prompt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A person's message was deleted."""
+
+    identity: str
+
+
+Outcome = Prompt | Opened | Edited | Deleted | Ignored
 Event = Mapping[str, Any]
 
 
@@ -116,6 +134,11 @@ def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered
 
 def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
     """A message or an app_mention. Both copies of one message get the same identity."""
+    subtype = event.get("subtype")
+    if subtype == "message_changed":
+        return _changed(payload, event, bot)
+    if subtype == "message_deleted":
+        return _deleted(payload, event, event.get("deleted_ts"), bot)
     if why := speaks(event, bot, payload.get("api_app_id")):
         return Ignored(why)
     channel, ts, root = event.get("channel"), event.get("ts"), event.get("thread_ts")
@@ -141,6 +164,46 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
         files=_files(event.get("files")),
         follow_up=not addressed,
     )
+
+
+def _changed(payload: Event, event: Event, bot: Bot) -> Outcome:
+    """A message was edited, or got a preview; every edit of ours comes back like that, too.
+
+    The root of a thread isn't deleted while it has replies: it becomes a tombstone.
+    """
+    after, before = event.get("message"), event.get("previous_message")
+    if not isinstance(after, Mapping):
+        return Ignored("no message")
+    if after.get("user") == bot.user or after.get("bot_id") == bot.bot:
+        return Ignored("own message")
+    if after.get("subtype") == "tombstone":
+        return _deleted(payload, event, after.get("ts"), bot)
+    places = {name: event.get(name) for name in ("channel", "channel_type")}
+    now = _message(payload, {**after, **places, "type": "message"}, bot)
+    if isinstance(now, Ignored) and now.why != "not addressed":
+        return now
+    channel, ts, text = event.get("channel"), after.get("ts"), after.get("text")
+    if not isinstance(channel, str) or not is_ts(ts) or not isinstance(text, str):
+        return Ignored("no channel or ts")
+    was = before.get("text") if isinstance(before, Mapping) else None
+    named = isinstance(was, str) and mentions(text, bot.user) and not mentions(was, bot.user)
+    if was == text:
+        return Ignored("no new words")
+    return Edited(
+        message_identity(_team(payload, event, bot), channel, ts),
+        plain(text, bot.user),
+        asked=now if isinstance(now, Prompt) and named and not channel.startswith("D") else None,
+    )
+
+
+def _deleted(payload: Event, event: Event, ts: object, bot: Bot) -> Outcome:
+    """A message was deleted; those of apps are nobody's prompt."""
+    channel, before = event.get("channel"), event.get("previous_message")
+    if not isinstance(channel, str) or not channel or not is_ts(ts):
+        return Ignored("no channel or ts")
+    if isinstance(before, Mapping) and (why := speaks(before, bot, payload.get("api_app_id"))):
+        return Ignored(why)
+    return Deleted(message_identity(_team(payload, event, bot), channel, ts))
 
 
 def _home(_payload: Event, event: Event, _bot: Bot) -> Outcome:

@@ -38,6 +38,7 @@ class Reply:
     beginning of an answer sees it begin again.
 
     begun: some text of this attempt was handed out. finished: no more text will come.
+    withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
     """
@@ -46,6 +47,7 @@ class Reply:
         self.limits = limits
         self.begun = False
         self.finished = False
+        self.withdrawn = False
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
@@ -65,7 +67,7 @@ class Reply:
 
     def add(self, text: str) -> None:
         """More of the answer. The writer should be told."""
-        if text:
+        if text and not self.withdrawn:
             self._splitter.feed(clean(text))
             self._heard, self._stale = False, True
 
@@ -86,6 +88,14 @@ class Reply:
         self.finished = True
         self._notice = clean(notice)
         self._conclude()
+
+    def withdraw(self) -> None:
+        """Nothing of it is to be seen: no text is due any more, every message is left over."""
+        self.finished = self.withdrawn = True
+        self._splitter = Splitter(self._size, self.limits.measure)
+        self._before, self._final, self._notice = [], [], ""
+        self._interim, self._stale = "", False
+        self._settled = 0
 
     def restart(self) -> None:
         """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
@@ -176,7 +186,7 @@ class Reply:
 
     @property
     def leftover(self) -> tuple[PartId, ...]:
-        """Messages of a former process that the finished reply has no text for."""
+        """Messages that the finished reply has no text for: a former process's, or all of them."""
         if not self.finished:
             return ()
         return tuple(part for index, part in sorted(self._ids.items()) if index >= len(self._final))

@@ -8,8 +8,8 @@ import structlog
 
 from core.delivery.pacing import Pacer, Pacers
 from core.delivery.reply import Delivery, Reply
-from core.errors import RateLimited, TooLarge, Undeliverable, Unreachable
-from core.ports import FindsPost, RemovesPart, Thread
+from core.errors import RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
+from core.ports import FindsPost, RemovesPart, Retracts, Thread
 from core.types import PartId
 
 log = structlog.get_logger()
@@ -72,9 +72,11 @@ class Writer:
         self._failures = 0
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
+        self._orphans = frozenset(reply.uncertain)  # announced by a process that died then
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
+        self._removed: set[PartId] = set()
         self.settling = False
 
     def wake(self) -> None:
@@ -95,13 +97,35 @@ class Writer:
         """
         await self._show()
         while self._doubt is not None:
-            self.settling = True
-            await asyncio.sleep(max(0.0, self._doubt + SETTLING - self._now()))
-            self.settling = False
+            left = self._doubt + SETTLING - self._now()
+            if left > 0 and await self._disturbed(left):
+                if self._reply.withdrawn:
+                    await self._show()
+                continue
             self._doubt = None
             await self._remove_twins()
             self._reply.recheck()
             await self._show()
+
+    def withdraw(self) -> None:
+        """Show nothing more and remove what is visible; a call under way isn't cut off. `run` does
+        it, or does it again after it ended. Never blocks.
+        """
+        self._reply.withdraw()
+        self._woken.set()
+
+    async def _disturbed(self, seconds: float) -> bool:
+        """Wait until what was cut off can't land any more; True: something came in between."""
+        self.settling = True
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.settling = False
+        return True
 
     async def _show(self) -> None:
         """Write until the finished reply is shown and nothing of a former process is left."""
@@ -137,23 +161,33 @@ class Writer:
             self._reply.failed(delivery, self._now())
             pacer.refused(error.retry_after, self._now())
             log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
+        except asyncio.CancelledError:
+            self._cut_off(delivery)
+            raise
         except Unreachable:
-            self._reply.failed(delivery, self._now())
-            self._doubt = self._now()
-            if delivery.part is None:
-                self._lost_at = self._doubt
-                self._ambiguous.add(delivery.index)
-                self._reply.uncertain.add(delivery.index)
+            self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
         except TooLarge as error:
             self._reply.failed(delivery, self._now())
             log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
             if not self._reply.shrink():
                 raise Undeliverable("the platform refuses even small parts as too large") from error
+        except ThreadseekError:
+            self._reply.failed(delivery, self._now())
+            raise
         else:
             self._reply.delivered(delivery, part, self._now())
             pacer.succeeded()
             self._failures = 0
+
+    def _cut_off(self, delivery: Delivery) -> None:
+        """A call ended without an answer: it may have landed, or may yet."""
+        self._reply.failed(delivery, self._now())
+        self._doubt = self._now()
+        if delivery.part is None:
+            self._lost_at = self._doubt
+            self._ambiguous.add(delivery.index)
+            self._reply.uncertain.add(delivery.index)
 
     async def _call(self, delivery: Delivery) -> PartId:
         """The call itself; a post is announced before and kept after."""
@@ -188,21 +222,28 @@ class Writer:
         self._reply.found(index, part)
 
     async def _clear_away(self) -> None:
-        """Remove what a former process posted beyond the final parts, where that can be done.
+        """Remove what was posted beyond the final parts, where that can be done.
 
-        The answer is shown by now, so what can't be removed in time is only logged.
+        The answer is shown by now, if there is one: what can't be removed in time is only logged.
         """
         if not isinstance(self._thread, RemovesPart):
             return
         try:
+            await self._remove_leftover(self._thread)
             while self._reply.uncertain:
                 self._check_patience()
                 await self._resolve(min(self._reply.uncertain))
-            for part in self._reply.leftover:
-                while not (await self._attempt(self._thread.remove(part)))[0]:
-                    self._check_patience()
+            await self._remove_leftover(self._thread)
         except Undeliverable:
             log.warning("delivery.leftover_stays", parts=len(self._reply.leftover))
+
+    async def _remove_leftover(self, thread: RemovesPart) -> None:
+        """Remove the messages that the reply has no text for. Raises: Undeliverable."""
+        for part in self._reply.leftover:
+            while part not in self._removed:
+                self._check_patience()
+                if (await self._attempt(thread.remove(part)))[0]:
+                    self._removed.add(part)
 
     async def _remove_twins(self) -> None:
         """Remove posts that were taken for lost and landed late, where that can be done."""
@@ -212,10 +253,18 @@ class Writer:
             found = None
             while found is None:
                 _, found = await self._attempt(self._thread.find(self._post_key(index)))
+            if not found and self._reply.withdrawn and index in self._orphans:
+                await self._retract(self._thread, self._post_key(index))
             for part in found:
                 removed = part == self._reply.message(index)
                 while not removed:
                     removed, _ = await self._attempt(self._thread.remove(part))
+
+    async def _retract(self, thread: object, key: str) -> None:
+        """Remove a post that can't be found, where that can be done."""
+        removed = not isinstance(thread, Retracts)
+        while not removed and isinstance(thread, Retracts):
+            removed, _ = await self._attempt(thread.retract(key))
 
     async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
         """A call beside the reply's own; (False, None) after a pause when it should be repeated."""
@@ -232,6 +281,8 @@ class Writer:
 
     async def _pause(self, event: str, part: int | None) -> None:
         """Wait after a call that didn't get through, longer each time, with full jitter."""
+        if part is not None and self._reply.withdrawn:
+            return  # it won't be made again
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 16))
         self._failures += 1
         pause = longest * self._random()

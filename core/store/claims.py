@@ -1,7 +1,8 @@
 """What the holder of a claim may write, and nobody else.
 
 Every function is one transaction. It compares the claim's fence, and the turn's state with
-`core.lifecycle.STEPS`, in the statement that writes, and raises LostClaim when they differ.
+`core.lifecycle.STEPS`, in the statement that writes, and raises LostClaim when they differ;
+Withdrawn when the prompt was deleted and the holder of the claim doesn't know that yet.
 `now` is seconds since the epoch, by whatever clock the caller shares with the others.
 """
 
@@ -11,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, literal, select, u
 
 from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
-from core.store import history
+from core.store import edits, history
 from core.store.clock import Now
 from core.store.leases import free, holds, lost
 from core.store.outcomes import columns_of
@@ -26,7 +27,7 @@ def attempt(conn: Connection, claimed: Turn) -> int:
     """Count one more API attempt; returns how many there are now."""
     statement = (
         update(turn)
-        .where(_stands(claimed, [State.CLAIMED]))
+        .where(_stands(claimed, [State.CLAIMED]), edits.noticed(claimed))
         .values(attempts=turn.c.attempts + 1)
         .returning(turn.c.attempts)
     )
@@ -60,12 +61,15 @@ def answer(
     """
     step = (
         update(turn)
-        .where(_stands(claimed, _before(State.ANSWERED)))
+        .where(_stands(claimed, _before(State.ANSWERED)), edits.noticed(claimed))
         .values(state=State.ANSWERED, answered_at=now, **columns_of(outcome))
     )
     if conn.execute(step).rowcount:
-        history.append(conn, claimed, remember, memory, claimed.id)
-    elif conn.execute(select(turn.c.id).where(_stands(claimed, [State.ANSWERED]))).first() is None:
+        entries = edits.current(conn, claimed, remember)
+        history.append(conn, claimed, entries, memory, claimed.id)
+        return
+    again = select(turn.c.id).where(_stands(claimed, [State.ANSWERED]), edits.noticed(claimed))
+    if conn.execute(again).first() is None:
         raise lost(conn, claimed)
 
 
@@ -78,7 +82,7 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
         raise ValueError(f"{state} is no end of a turn")
     step = (
         update(turn)
-        .where(_stands(claimed, _before(state)))
+        .where(_stands(claimed, _before(state)), edits.noticed(claimed))
         .values(state=state, reason=reason, settled_at=now)
     )
     if conn.execute(step).rowcount == 0:
@@ -116,6 +120,8 @@ def _put_part(conn: Connection, claimed: Turn, index: int, part_id: PartId | Non
     source = select(turn.c.id, literal(index), literal(part_id, part.c.part_id.type)).where(
         _stands(claimed, _AT_WORK)
     )
+    if part_id is None:  # what was posted is kept in any case, since it has to be found again
+        source = source.where(edits.noticed(claimed))
     statement = insert(conn, part).from_select(["turn_id", "position", "part_id"], source)
     known = case(
         (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id

@@ -242,4 +242,5 @@ def _turn(
         fence=taken.fence,
         parts=parts,
         outcome=outcome_of(row),
+        withdrawn=row.withdrawn,
     )

@@ -5,11 +5,12 @@ The fence decides, not the time: a claim whose lease ran out may go on until ano
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
-from core.errors import LostClaim
+from core.errors import LostClaim, Withdrawn
 from core.ports import Turn
 from core.store.clock import Now
+from core.store.edits import noticed
 from core.store.schema import conversation, turn
 
 
@@ -22,13 +23,15 @@ def holds(claimed: Turn) -> ColumnElement[bool]:
     )
 
 
-def lost(conn: Connection, claimed: Turn) -> LostClaim:
+def lost(conn: Connection, claimed: Turn) -> LostClaim | Withdrawn:
     """The error for a claim that does not hold, with what stands in its place."""
     row = conn.execute(
-        select(conversation.c.owner, conversation.c.fence, turn.c.state)
+        select(conversation.c.owner, conversation.c.fence, turn.c.state, turn.c.withdrawn)
         .join(turn)
         .where(turn.c.id == claimed.id)
     ).first()
+    if row and row.withdrawn and not claimed.withdrawn and row.fence == claimed.fence:
+        return Withdrawn(f"The prompt of turn {claimed.id} was deleted. Nothing was written.")
     stands = f"owner {row.owner}, fence {row.fence}, {row.state}" if row else "it is gone"
     return LostClaim(
         f"Turn {claimed.id}, claimed with fence {claimed.fence}, can't be written by this claim "
@@ -37,8 +40,12 @@ def lost(conn: Connection, claimed: Turn) -> LostClaim:
 
 
 def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
-    """Hold the conversation for `lease` seconds from `now`. Raises LostClaim."""
-    statement = update(conversation).where(holds(claimed)).values(lease_until=now + lease)
+    """Hold the conversation for `lease` seconds from `now`. Raises LostClaim, Withdrawn."""
+    statement = (
+        update(conversation)
+        .where(holds(claimed), exists().where(turn.c.id == claimed.id, noticed(claimed)))
+        .values(lease_until=now + lease)
+    )
     if conn.execute(statement).rowcount == 0:
         raise lost(conn, claimed)
 

@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0002"
+REVISION = "0003"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -133,6 +133,7 @@ turn = Table(
     Column("received_at", Double, nullable=False),
     Column("answered_at", Double),
     Column("settled_at", Double),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("identity"),
     CheckConstraint(f"(settled_at IS NULL) = (state IN ({_OPEN_STATES}))", name="settled"),
     CheckConstraint("(answered_at IS NULL) = (verdict IS NULL)", name="answered"),
@@ -187,4 +188,13 @@ message = Table(
     Column("turn_id", ForeignKey(turn.c.id, ondelete="CASCADE")),
     UniqueConstraint("turn_id", "role"),
     sqlite_with_rowid=False,
+)
+
+_adopted = message.c.turn_id.is_(None)
+# What was read from a thread is found by its message when that is edited or deleted.
+Index(
+    "ix_message_adopted",
+    message.c.identity,
+    sqlite_where=_adopted,
+    postgresql_where=_adopted,
 )

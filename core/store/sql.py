@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from core.lifecycle import State
-from core.ports import Recent, Turn
-from core.store import claims, history, inbox, leases
+from core.ports import Amended, Recent, Turn
+from core.store import claims, edits, history, inbox, leases
 from core.store.clock import Clock
 from core.store.opening import Transactions
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
@@ -79,6 +79,15 @@ class SqlTurns:
         if not self._database.exclusive:
             raise ValueError("only who has the sole use of the database may void leases")
         return await self._database.write(leases.take_over, platforms)
+
+    async def amend(self, identity: str, text: str) -> Amended:
+        """The message was edited: turn and history follow, and so does an answer not yet begun."""
+        return await self._database.write(edits.amend, identity, text, patience=INGRESS_PATIENCE)
+
+    async def withdraw(self, identity: str) -> bool:
+        """The message was deleted: its text leaves the store, an open turn isn't answered."""
+        now = self._clock()
+        return await self._database.write(edits.withdraw, identity, now, patience=INGRESS_PATIENCE)
 
 
 class SqlHistory:

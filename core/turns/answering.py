@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
-from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable
+from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
 from core.lifecycle import State
-from core.ports import Completions, Concludes, History, Thread, Turn, Turns
+from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy
@@ -20,6 +20,7 @@ from core.types import Outcome, PartId, Verdict
 
 log = structlog.get_logger()
 
+_DELETED = "the prompt was deleted"
 _COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
 
 
@@ -61,7 +62,7 @@ class _Journal:
             try:
                 await write()
                 return
-            except LostClaim:
+            except (LostClaim, Withdrawn):
                 raise
             except StoreError as error:
                 log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
@@ -103,8 +104,10 @@ class Answering:
         )
         self._started = means.now()
         self._asker: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._committing = False
         self._interrupted = False
+        self._amended = False
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
@@ -120,14 +123,49 @@ class Answering:
             self._reply.finish(notices.INTERRUPTED)
             self._writer.wake()
 
+    def amended(self, identity: str, fence: int) -> None:
+        """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""
+        if self._turn.prompt.identity == identity and self._turn.fence < fence:
+            self._amended = True
+            for task in (self._asker, self._writing):
+                if task:
+                    task.cancel()
+
+    def withdrawn(self, identity: str) -> None:
+        """Take the answer back if this is the prompt that was deleted."""
+        if self._turn.prompt.identity == identity:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        self._turn = replace(self._turn, withdrawn=True)
+        if self._asker:
+            self._asker.cancel()
+        self._writer.withdraw()
+
     async def run(self) -> None:
-        """Until the outcome is visible and settled, or the turn is given back or given up.
+        """Until the outcome is visible and settled, or the turn is given back, up or taken back.
 
         Raises: StoreError when the store fails for good; the turn is then claimed again later.
         """
+        try:
+            if not self._turn.withdrawn:
+                await self._carry()
+        except* Withdrawn:
+            self._withdraw()
+        if self._turn.withdrawn:
+            await self._take_back()
+
+    async def _carry(self) -> None:
+        """The turn of a prompt that stands. Raises: Withdrawn, when it doesn't any more."""
         turns, turn = self._means.turns, self._turn
         try:
             await self._work()
+            if self._turn.withdrawn:
+                return
+            if self._amended:
+                await self._no_status()
+                log.info("turn.asked_anew", turn=turn.id)
+                return
             if self._interrupted:
                 await turns.release(turn)
                 log.info("turn.interrupted", turn=turn.id)
@@ -146,13 +184,35 @@ class Answering:
         except* LostClaim:
             log.warning("turn.lost", turn=turn.id)
 
+    async def _take_back(self) -> None:
+        """Remove what is visible of the answer, then end the turn."""
+        self._withdraw()
+        try:
+            async with asyncio.TaskGroup() as group:
+                holding = group.create_task(self._hold())
+                await self._no_status()
+                await self._writer.run()
+                holding.cancel()
+            await self._means.turns.finish(self._turn, State.CANCELLED, _DELETED)
+            self._log_end("turn.cancelled", reason=_DELETED)
+        except* Undeliverable as group:
+            await self._means.turns.finish(self._turn, State.CANCELLED, str(group.exceptions[0]))
+            self._log_end("turn.cancelled", reason=str(group.exceptions[0]))
+        except* LostClaim:
+            log.warning("turn.lost", turn=self._turn.id)
+
+    async def _no_status(self) -> None:
+        """Take away the line that says that the prompt is being worked on."""
+        if isinstance(self._thread, ShowsStatus):
+            await self._thread.status("")
+
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
             holding = group.create_task(self._hold())
             group.create_task(self._status.run())
-            writer = group.create_task(self._writer.run())
+            self._writing = group.create_task(self._writer.run())
             self._asker = group.create_task(self._ask())
-            await asyncio.wait({writer})
+            await asyncio.wait({self._writing})
             self._status.end()
             holding.cancel()
 
@@ -164,6 +224,8 @@ class Answering:
                 await self._means.turns.renew(self._turn, self._means.lease)
             except LostClaim:
                 raise
+            except Withdrawn:
+                self._withdraw()
             except StoreError as error:
                 log.error("turn.lease_not_renewed", turn=self._turn.id, error=str(error))
 
@@ -206,7 +268,7 @@ class Answering:
                     self._turn, asked.outcome, asked.remember, asked.memory
                 )
                 return
-            except LostClaim:
+            except (LostClaim, Withdrawn):
                 raise
             except StoreError as error:
                 if delay is None:

@@ -120,3 +120,28 @@ class Engine:
         self._wake.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("turn.left_for_later", task=task.get_name(), error=repr(error))
+
+    async def amend(self, identity: str, text: str) -> bool:
+        """Somebody edited a message: what is stored follows, and so does an answer not yet begun.
+
+        False: the message was no prompt. Raises: StoreError, after which the event must not be
+        acknowledged.
+        """
+        amended = await self._means.turns.amend(identity, text)
+        if amended.fence:
+            for answering in self._running.values():
+                answering.amended(identity, amended.fence)
+            log.info("prompt.amended", identity=identity)
+            self._wake.set()
+        return amended.known
+
+    async def withdraw(self, identity: str) -> None:
+        """Somebody deleted a message: its text leaves the store, an answer under way is removed.
+
+        Raises: StoreError, after which the event must not be acknowledged.
+        """
+        if await self._means.turns.withdraw(identity):
+            for answering in self._running.values():
+                answering.withdrawn(identity)
+            log.info("prompt.withdrawn", identity=identity)
+            self._wake.set()

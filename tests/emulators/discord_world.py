@@ -138,6 +138,15 @@ class World(State):
         body |= {"guild_id": channel.guild} if channel.guild else {}
         self.tell(Happened("MESSAGE_DELETE", channel.guild, channel.id, message, body))
 
+    def purge(self, where: str) -> None:
+        """A moderator's bot deletes all messages of a channel in one call."""
+        channel = self.channel(where)
+        ids = [message.id for message in self.messages.values() if message.channel == channel.id]
+        for id_ in ids:
+            del self.messages[id_]
+        body: Json = {"ids": ids, "channel_id": channel.id, "guild_id": channel.guild}
+        self.tell(Happened("MESSAGE_DELETE_BULK", channel.guild, channel.id, None, body))
+
     def start_thread(
         self,
         parent: Channel,

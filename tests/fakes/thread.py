@@ -101,11 +101,7 @@ class FakeThread:
     async def post(self, text: str, key: str) -> PartId:
         part = PartId(f"m{len(self.states)}")
 
-        def land() -> None:
-            self.states[part] = [(now(), text)]
-            self.made[part] = key
-
-        await self._call("post", key, None, text, land)
+        await self._call("post", key, None, text, lambda: self.land(part, key, text))
         return part
 
     async def edit(self, part: PartId, text: str) -> None:
@@ -115,6 +111,11 @@ class FakeThread:
             self.states[part].append((now(), text))
 
         await self._call("edit", part, part, text, land)
+
+    def land(self, part: PartId, key: str, text: str) -> None:
+        """A post shows up, by itself when it was cut off on its way."""
+        self.states[part] = [(now(), text)]
+        self.made[part] = key
 
     async def _call(
         self, name: str, subject: str, part: PartId | None, text: str, land: Callable[[], None]

@@ -29,7 +29,7 @@ class Inbox:
     """Accepts prompts as the store does: once by identity, follow-ups only in a known thread.
 
     fail: errors to raise before the next ones are taken. blind: errors of the next `recent`.
-    restarts: what `restart` answers.
+    restarts: what `restart` answers. changed: (identity, new text), "" for a deletion.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,7 @@ class Inbox:
         self.fail: list[Exception] = []
         self.blind: list[StoreError] = []
         self.restarts: bool | None = True
+        self.changed: list[tuple[str, str]] = []
         self._rang = asyncio.Event()
 
     async def accept(self, prompt: Prompt) -> bool:
@@ -51,6 +52,13 @@ class Inbox:
         self.taken.append(prompt)
         self._rang.set()
         return True
+
+    async def amend(self, identity: str, text: str) -> bool:
+        self.changed.append((identity, text))
+        return identity in {taken.identity for taken in self.taken}
+
+    async def withdraw(self, identity: str) -> None:
+        self.changed.append((identity, ""))
 
     async def restart(self, _thread: ThreadKey) -> bool | None:
         if self.fail:
@@ -156,6 +164,7 @@ async def make(
         given: dict[str, Any] = {
             "bot_token": discord.app.token,
             "intake": inbox,
+            "edits": inbox,
             "session": session,
             "api_url": discord.api_url,
             "gateway_url": discord.gateway_url,

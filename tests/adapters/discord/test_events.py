@@ -7,7 +7,7 @@ from hypothesis import given
 
 from adapters.discord import events
 from adapters.discord.events import NAME, Ignored, plain, read, remembered, thread_name
-from adapters.discord.ids import Address, time_of
+from adapters.discord.ids import QUESTION, Address, time_of
 from core.types import Prompt, Remembered, Role
 from tests.adapters.discord.payloads import (
     ALICE,
@@ -52,9 +52,7 @@ def test_a_mention_in_a_channel_is_a_whole_prompt() -> None:
         author="alice",
         text="what is a fence?",
         asked_at=time_of(ASKED),
-        address=Address(
-            channel=CHANNEL, before=ASKED, message=ASKED, opens="what is a fence?"
-        ).encode(),
+        address=Address(channel=CHANNEL, before=ASKED, message=ASKED, opens="?").encode(),
     )
     assert prompt().thread == f"discord:{GUILD}:{ASKED}"
 
@@ -207,7 +205,9 @@ def test_files_are_named_as_far_as_they_have_names() -> None:
 
 
 def test_a_bare_mention_opens_a_thread_in_the_askers_name() -> None:
-    assert Address.decode(prompt(content="<@700>").address).opens == "alice's question"
+    asked = prompt(content="<@700>")
+    assert Address.decode(asked.address).opens == QUESTION
+    assert thread_name(asked.text, asked.author) == "alice's question"
 
 
 @pytest.mark.parametrize(

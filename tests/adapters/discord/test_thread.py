@@ -17,6 +17,7 @@ from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
 from adapters.discord.events import read
 from adapters.discord.ids import EPOCH, Address, split_part_id
+from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
 from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
@@ -86,7 +87,7 @@ class Given:
     def thread(self, prompt: Prompt) -> DiscordThread:
         """The handle for answering."""
 
-        return DiscordThread(self.api, US, prompt, self._spawn)
+        return DiscordThread(self.api, US, prompt, self._spawn, Posts())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -18,6 +18,7 @@ class Inbox:
     """Accepts prompts as the store does: once by identity, follow-ups only in a known thread.
 
     fail: errors to raise before the next ones are taken. gate: waited for before each.
+    changes: identities and new texts, None for deleted messages.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class Inbox:
         self.offered: list[Prompt] = []
         self.fail: list[Exception] = []
         self.gate: Callable[[], object] | None = None
+        self.changes: list[tuple[str, str | None]] = []
 
     async def accept(self, prompt: Prompt) -> bool:
         self.offered.append(prompt)
@@ -38,6 +40,17 @@ class Inbox:
             return False
         self.taken.append(prompt)
         return True
+
+    async def amend(self, identity: str, text: str) -> bool:
+        if self.fail:
+            raise self.fail.pop(0)
+        self.changes.append((identity, text))
+        return identity in {taken.identity for taken in self.taken}
+
+    async def withdraw(self, identity: str) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
+        self.changes.append((identity, None))
 
 
 @pytest.fixture
@@ -66,6 +79,7 @@ def make(slack: SlackServer, session: aiohttp.ClientSession, inbox: Inbox) -> Ma
             "bot_token": slack.app.bot_token,
             "app_token": slack.app.app_token,
             "accept": inbox.accept,
+            "edits": inbox,
             "session": session,
             "api_url": slack.api_url,
             "ping": 0.2,

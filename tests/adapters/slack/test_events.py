@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack.events import Ignored, Opened, plain, read, remembered
+from adapters.slack.events import Deleted, Edited, Ignored, Opened, plain, read, remembered
 from adapters.slack.ids import Address
 from core.types import Prompt, Remembered, Role
 from tests.adapters.slack.payloads import BOT, FOLDER, payload
@@ -88,8 +88,6 @@ def test_a_file_without_a_word_is_a_prompt() -> None:
     ("name", "why"),
     [
         ("message_root", "not addressed"),
-        ("message_changed", "subtype"),
-        ("message_deleted", "subtype"),
         ("channel_join", "subtype"),
         ("bot_message", "subtype"),
         ("other_bot", "bot"),
@@ -172,7 +170,7 @@ def test_any_field_may_be_anything(name: str, data: st.DataObject, odd: Any) -> 
     for key in way:
         spot = spot[key]
     spot[last] = odd
-    assert isinstance(read(broken, BOT), Prompt | Opened | Ignored)
+    assert isinstance(read(broken, BOT), Prompt | Opened | Edited | Deleted | Ignored)
 
 
 @given(ODD)

@@ -94,6 +94,7 @@ async def test_the_manifest_is_enough_in_every_kind_of_conversation(
             bot_token=app.bot_token,
             app_token=app.app_token,
             accept=inbox.accept,
+            edits=inbox,
             session=session,
             api_url=slack.api_url,
         )

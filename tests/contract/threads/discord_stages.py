@@ -10,6 +10,7 @@ import aiohttp
 from adapters.discord.calls import Api
 from adapters.discord.events import read
 from adapters.discord.ids import Address, Bot, channel_of, split_part_id
+from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
 from core.types import PartId, Prompt
 from tests.contract.threads.stage import LATE, TOKEN, Call, Stage, Trait, Trouble
@@ -75,7 +76,7 @@ class DiscordOnMention(Stage):
     def open(self, prompt: Prompt) -> DiscordThread:
         """A handle with calls and rate limits of its own."""
         api = Api(TOKEN, self.discord.api_url, self.session, timeout=self.patience())
-        return DiscordThread(api, self._bot(), prompt, self._spawn)
+        return DiscordThread(api, self._bot(), prompt, self._spawn, Posts())
 
     async def shown(self, prompt: Prompt) -> list[str]:
         """The thread; nothing while there is none."""

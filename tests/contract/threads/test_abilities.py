@@ -161,6 +161,19 @@ async def test_what_is_found_was_posted_with_the_key(stage: Stage) -> None:
     assert list(await thread.find("1:1")) == []
 
 
+@on(Trait.ROOTED)
+async def test_an_answer_can_be_removed_though_its_question_is_gone(stage: Stage) -> None:
+    prompt = await stage.ask()
+    part = await stage.open(prompt).post("one", "1:0")
+    stage.uproot(prompt)
+    thread = stage.open(prompt)
+    assert isinstance(thread, ports.FindsPost)
+    assert isinstance(thread, ports.RemovesPart)
+    assert set(await thread.find("1:0")) <= {part}
+    await thread.remove(part)
+    assert await stage.shown(prompt) == []
+
+
 @on()
 async def test_the_end_of_a_turn_can_always_be_told(stage: Stage) -> None:
     prompt = await stage.ask()

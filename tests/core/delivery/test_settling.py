@@ -54,6 +54,45 @@ def test_what_a_dead_process_sent_last_is_put_right() -> None:
     assert thread.visible == ["all of it"]
 
 
+def test_a_withdrawn_reply_goes_while_a_call_is_under_way_and_is_not_cut_off() -> None:
+    thread = AbleThread(latency=lambda: 1.0)
+
+    async def main() -> None:
+        session = Session(thread)
+        session.reply.add("some words")
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(0.5)
+        session.writer.withdraw()
+        await writing
+        assert now() < 4.0, "nothing is in doubt"
+        session.writer.withdraw()
+        await session.writer.run()
+        assert now() < 4.0
+
+    run(main())
+    assert [call.name for call in thread.calls] == ["post"]
+    assert thread.gone == {PartId("m0")}
+
+
+def test_a_withdrawn_reply_goes_although_its_writer_was_stopped_in_a_call() -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        session = Session(thread)
+        session.reply.add("some words")
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(0.1)
+        writing.cancel()
+        await asyncio.wait({writing})
+        asyncio.get_running_loop().call_later(9.0, lands, thread, "late", "some words")
+        session.writer.withdraw()
+        await session.writer.run()
+
+    run(main())
+    assert thread.visible == []
+    assert thread.gone == {PartId("late")}
+
+
 def test_nothing_is_sent_again_when_nothing_was_cut_off() -> None:
     thread = AbleThread()
 

@@ -1,0 +1,84 @@
+"""What Discord tells of people's edits and deletions."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from adapters.discord.events import FRESH, Edited, Ignored, deleted, edited, read
+from core.types import Prompt
+from tests.adapters.discord.payloads import (
+    ASKED,
+    BOT,
+    DIRECT,
+    THREAD,
+    US,
+    garbage,
+    message,
+    odd,
+)
+
+NOW = 1760281800.0
+STAMP = "2025-10-12T15:09:59.000000+00:00"  # a second before NOW
+ME = f"discord:{ASKED}"
+
+
+def change(*, thread: bool | None = False, now: float = NOW, **changes: Any) -> Edited | Ignored:
+    changes.setdefault("edited_timestamp", STAMP)
+    return edited(message(**changes), BOT, thread=thread, now=now)
+
+
+def test_an_edit_is_the_new_text_and_may_be_a_new_prompt() -> None:
+    asked = read(message(), BOT, thread=False)
+    assert isinstance(asked, Prompt)
+    assert change() == Edited(ME, "what is a fence?", asked)
+
+
+def test_what_was_not_edited_is_no_edit() -> None:
+    """Opening a thread on a message, a preview and a pin all come as an update."""
+    assert change(edited_timestamp=None, flags=1 << 5) == Ignored("not edited")
+    assert change(edited_timestamp="yesterday") == Ignored("not edited")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"now": NOW + FRESH},  # edited long ago, and pinned now
+        {"guild_id": None, "channel_id": DIRECT},
+        {"content": "what is a fence?", "mentions": []},
+        {"content": "and now?", "mentions": [], "channel_id": THREAD, "thread": True},
+    ],
+)
+def test_an_edit_that_asks_nothing_new(changes: dict[str, Any]) -> None:
+    outcome = change(**changes)
+    assert isinstance(outcome, Edited)
+    assert outcome.identity == ME
+    assert outcome.text
+    assert outcome.asked is None
+
+
+def test_an_empty_text_says_nothing_without_the_intent() -> None:
+    assert change(content="", mentions=[], thread=True) == Ignored("no words")
+    assert isinstance(change(content="<@700>"), Edited)
+
+
+@pytest.mark.parametrize("author", [US, {"id": "9", "bot": True}, None])
+def test_machines_edits_are_nobodys(author: object) -> None:
+    assert isinstance(change(author=author), Ignored)
+
+
+def test_deletions_one_by_one_and_in_bulk() -> None:
+    assert deleted({"id": "5", "channel_id": "20"}) == ["discord:5"]
+    assert deleted({"ids": ["5", "6"], "channel_id": "20"}) == ["discord:5", "discord:6"]
+    assert deleted({}) == deleted({"id": 7, "ids": "56"}) == []
+
+
+@given(odd(message(edited_timestamp=STAMP)))
+def test_any_field_may_be_anything(whole: dict[str, Any]) -> None:
+    assert isinstance(edited(whole, BOT, thread=None, now=NOW), Edited | Ignored)
+
+
+@given(garbage("id", "ids"))
+def test_a_deletion_may_be_anything(event: Any) -> None:
+    found = deleted(event) if isinstance(event, dict) else []
+    assert all(identity.startswith("discord:") for identity in found)

@@ -1,0 +1,203 @@
+"""Prompts that were edited or deleted: what is stored then, who notices, and who was first."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select
+
+from core.errors import LostClaim, Withdrawn
+from core.lifecycle import State
+from core.ports import Amended
+from core.store.edits import MARK
+from core.store.schema import turn
+from core.types import Memory, PartId, Remembered, Role
+from tests.core.store.making import COMPLETE, FULL, LEASE, THREAD, Store, opened, prompt
+
+ASKED = prompt(1)
+ME = ASKED.identity
+SAID = (Remembered(Role.USER, ASKED.text, "Ann"), Remembered(Role.ASSISTANT, "Forty-two."))
+
+
+def _rows(conn: Connection) -> list[tuple[str, str, str, bool]]:
+    columns = (turn.c.text, turn.c.state, turn.c.reason, turn.c.withdrawn)
+    return [tuple(row) for row in conn.execute(select(*columns).order_by(turn.c.id))]
+
+
+def _telling(folder: Path) -> list[str]:
+    """The files that hold the canary."""
+    return [file.name for file in folder.iterdir() if b"canary" in file.read_bytes()]
+
+
+async def _contents(store: Store) -> list[str]:
+    return [entry.content for entry in (await store.history.load(THREAD)).messages]
+
+
+async def test_edited_while_it_waits_is_asked_with_the_new_text(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    assert await store.turns.amend(ME, "better") == Amended(known=True)
+    assert (await store.claim()).prompt.text == "better"
+
+
+async def test_edited_before_a_part_was_announced_voids_the_claim(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    first = await store.claim()
+    await store.turns.attempt(first)
+    amended = await store.turns.amend(ME, "better")
+    assert amended == Amended(known=True, fence=first.fence + 1)
+    for write in (
+        store.turns.renew(first, LEASE),
+        store.turns.attempt(first),
+        store.turns.announce(first, 0),
+        store.turns.answer(first, COMPLETE, SAID, Memory()),
+        store.turns.finish(first, State.SETTLED),
+    ):
+        with pytest.raises(LostClaim):
+            await write
+    again = await store.claim()
+    assert (again.prompt.text, again.attempts, again.fence) == ("better", 1, first.fence + 2)
+
+
+async def test_the_same_text_again_disturbs_nobody(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    assert await store.turns.amend(ME, ASKED.text) == Amended(known=True)
+    await store.turns.renew(held, LEASE)
+    assert await store.free_turn() is None
+
+
+async def test_edited_once_it_may_be_visible_the_answer_stays_and_history_follows(
+    store: Store,
+) -> None:
+    await store.turns.accept(prompt(1, files=("a.pdf",)))
+    held = await store.claim()
+    await store.turns.announce(held, 0)
+    assert await store.turns.amend(ME, "better") == Amended(known=True)
+    note = "\n\n[Attached, but not readable for you: a.pdf]"
+    asked = Remembered(Role.USER, f"Ann: {ASKED.text}{note}", "Ann")
+    await store.turns.answer(held, COMPLETE, (asked, SAID[1]), Memory())
+    assert await _contents(store) == [f"Ann: better{note}", "Forty-two."]
+
+
+async def test_edited_when_settled_turn_and_history_follow(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    await store.say(held, *SAID)
+    await store.turns.finish(held, State.SETTLED)
+    assert await store.turns.amend(ME, "nul\x00") == Amended(known=True)
+    assert await _contents(store) == ["nul\ufffd", "Forty-two."]
+    assert await store.database.read(_rows) == [("nul\ufffd", State.SETTLED, "", False)]
+    assert await store.free_turn() is None
+
+
+@pytest.mark.parametrize("label", ["", "Bob: "])
+async def test_what_was_adopted_follows_too(store: Store, label: str) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    said = Remembered(Role.USER, f"{label}before", "Bob", "theirs")
+    other = Remembered(Role.USER, "another", "Bob", "other")
+    await store.history.adopt(held, (said, other), Memory())
+    assert await store.turns.amend("theirs", "after") == Amended(known=False)
+    assert await _contents(store) == [f"{label}after", "another"]
+    assert not await store.turns.withdraw("theirs")
+    assert await store.turns.amend("theirs", "again") == Amended(known=False)
+    assert await _contents(store) == [MARK, "another"]
+
+
+async def test_deleted_while_it_waits_is_over_at_once(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    await store.turns.accept(prompt(2))
+    assert not await store.turns.withdraw(ME)
+    assert (await store.database.read(_rows))[0] == (
+        MARK,
+        State.CANCELLED,
+        "the prompt was deleted",
+        True,
+    )
+    assert (await store.claim()).prompt.identity == prompt(2).identity
+
+
+async def test_deleted_while_it_is_answered_only_taking_back_goes_on(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    await store.turns.announce(held, 0)
+    assert await store.turns.withdraw(ME)
+    for write in (
+        store.turns.renew(held, LEASE),
+        store.turns.attempt(held),
+        store.turns.announce(held, 1),
+        store.turns.answer(held, COMPLETE, SAID, Memory()),
+        store.turns.finish(held, State.SETTLED),
+    ):
+        with pytest.raises(Withdrawn):
+            await write
+    await store.turns.posted(held, 0, PartId("p0"))
+    await store.turns.release(held)
+    again = await store.claim()
+    assert again.withdrawn
+    assert [part.id for part in again.parts] == ["p0"]
+    await store.turns.renew(again, LEASE)
+    await store.turns.finish(again, State.CANCELLED, "gone")
+    assert await store.database.read(_rows) == [(MARK, State.CANCELLED, "gone", True)]
+    assert await _contents(store) == []
+
+
+async def test_deleted_between_answer_and_settling_the_answer_leaves_the_history(
+    store: Store,
+) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    await store.turns.answer(held, FULL, SAID, Memory())
+    assert await store.turns.withdraw(ME)
+    with pytest.raises(Withdrawn):
+        await store.turns.answer(held, FULL, SAID, Memory())
+    with pytest.raises(Withdrawn):
+        await store.turns.finish(held, State.SETTLED)
+    store.clock.now += LEASE + 1
+    again = await store.claim()
+    assert again.withdrawn
+    assert again.outcome
+    assert (again.outcome.text, again.outcome.reasoning) == ("", "")
+    assert await _contents(store) == [MARK, MARK]
+
+
+async def test_deleted_when_settled_only_the_question_goes(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    await store.say(held, *SAID)
+    await store.turns.finish(held, State.SETTLED)
+    assert not await store.turns.withdraw(ME)
+    assert await store.database.read(_rows) == [(MARK, State.SETTLED, "", True)]
+    assert await _contents(store) == [MARK, "Forty-two."]
+
+
+async def test_nothing_brings_a_deleted_text_back(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    await store.turns.withdraw(ME)
+    assert await store.turns.amend(ME, "late") == Amended(known=True)
+    assert not await store.turns.accept(ASKED)
+    assert not await store.turns.withdraw(ME)
+    assert [row[:2] for row in await store.database.read(_rows)] == [(MARK, State.CANCELLED)]
+
+
+async def test_what_nobody_asked_changes_nothing(store: Store) -> None:
+    await store.turns.accept(ASKED)
+    assert await store.turns.amend("unknown", "text") == Amended(known=False)
+    assert not await store.turns.withdraw("unknown")
+    assert (await store.claim()).prompt.text == ASKED.text
+
+
+@pytest.mark.parametrize("settled", [False, True])
+async def test_the_file_holds_a_deleted_text_no_more(tmp_path: Path, settled: bool) -> None:
+    secret = "the canary sings at noon " * 400  # more than a page
+    path = tmp_path / "t.db"
+    asked = prompt(1, text=secret, files=("canary.pdf",))
+    async with opened(path) as store:
+        await store.turns.accept(asked)
+        if settled:
+            held = await store.claim()
+            await store.say(held, Remembered(Role.USER, secret, "Ann"), SAID[1])
+            await store.turns.finish(held, State.SETTLED)
+    assert _telling(tmp_path) == ["t.db"]
+    async with opened(path) as store:
+        await store.turns.withdraw(asked.identity)
+    assert not _telling(tmp_path)
