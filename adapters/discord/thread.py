@@ -14,6 +14,7 @@ from adapters.discord.ids import (
     TOKEN_LIFE,
     Address,
     Bot,
+    guild_of,
     nonce,
     part_id,
     split_part_id,
@@ -21,7 +22,7 @@ from adapters.discord.ids import (
 )
 from adapters.discord.markup import measure, render
 from adapters.discord.refusals import Refused
-from core.errors import DeliveryError, PartGone, Undeliverable, Unreachable
+from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -44,6 +45,12 @@ TYPING = 9.0
 TYPING_MOST = 65.0
 """Seconds for which one status types; the engine repeats its status every minute."""
 
+WAITING = "%E2%8F%B3"
+"""The reaction on a prompt that waits: an hourglass, as it stands in an address
+(docs.discord.com/developers/resources/message#create-reaction)."""
+SIGN_PATIENCE = 60.0
+"""Seconds for which the reaction is tried: Discord takes one in a quarter of a second."""
+
 SUPPRESS_EMBEDS = 1 << 2
 NO_PINGS: Mapping[str, Any] = {"parse": [], "replied_user": False}
 """Sent with every text, edits included: an edit rebuilds who is mentioned
@@ -57,8 +64,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class DiscordThread:
-    """Live handle on one conversation. Satisfies Thread, ShowsStatus, ReadsEarlier, FindsPost,
-    RemovesPart and Concludes of `core.ports`; raises what they say.
+    """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
+    FindsPost, RemovesPart and Concludes of `core.ports`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works. spawn: runs what goes on beside the calls, until the platform closes.
@@ -69,6 +76,7 @@ class DiscordThread:
         self._bot = bot
         self._identity = prompt.identity
         self._direct = prompt.author == ""
+        self._guild = guild_of(prompt.thread)
         self._at = Address.decode(prompt.address)
         self._spawn = spawn
         self._token_works = bool(self._at.token)
@@ -144,6 +152,36 @@ class DiscordThread:
         self._typing_until = asyncio.get_running_loop().time() + TYPING_MOST
         if self._typing is None or self._typing.done():
             self._typing = self._spawn(self._type())
+
+    async def queued(self, ahead: int) -> None:
+        """Put an hourglass on a message that waits, or take it away; a command has "thinking…".
+
+        Of taking away what is not there Discord may say no: the store doesn't keep what was shown.
+        """
+        if self._at.token or self._guild in self._api.no_reactions:
+            return
+        names = {**self._here(), "message": self._at.before, "emoji": WAITING}
+        route = calls.REACT if ahead else calls.UNREACT
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SIGN_PATIENCE
+        while loop.time() < end:
+            try:
+                await self._api.call(route, names)
+                return
+            except RateLimited as error:
+                wait = error.retry_after
+            except Unreachable:
+                wait = 1.0
+            except DeliveryError as error:
+                self._no_sign(error)
+                return
+            await asyncio.sleep(wait)
+
+    def _no_sign(self, error: DeliveryError) -> None:
+        """Without the permission no more is tried in this server, until the next start."""
+        if isinstance(error, Refused) and error.code == refusals.NO_PERMISSION:
+            self._api.no_reactions.add(self._guild)
+        log.info("discord.no_waiting_sign", reason=str(error))
 
     async def earlier(self) -> Sequence[Remembered]:
         """What was said in the thread before the prompt, or along the replies that led to it."""

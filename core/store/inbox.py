@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -26,25 +27,51 @@ from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
 from core.types import PartId, Prompt, ThreadKey
 
+MOST_OPEN = 10
+"""Open turns of one conversation; what is asked beyond them is refused."""
+
 _open = turn.c.settled_at.is_(None)
 
 
 def accept(conn: Connection, prompt: Prompt, now: float) -> bool:
-    """Store the prompt; False when its identity is known or it follows up on no conversation."""
-    if _store_turn(conn, prompt, now):
-        return True
-    if prompt.follow_up:
+    """Store the prompt; False when its identity is known or it follows up on no conversation.
+
+    Beyond `MOST_OPEN` open turns it is stored as crowded, in a conversation of its own: so it
+    waits for none of them, and nothing waits for it.
+    """
+    if not _locked(conn, prompt.thread):
+        if prompt.follow_up:
+            return False
+        _make(conn, prompt.platform, prompt.thread, now)
+        _locked(conn, prompt.thread)
+    if waiting(conn, prompt.thread) < MOST_OPEN:
+        return _store_turn(conn, prompt, prompt.thread, now, crowded=False)
+    if conn.execute(select(turn.c.id).where(turn.c.identity == prompt.identity)).first():
         return False
+    aside = ThreadKey(f"{prompt.thread}#{prompt.identity}")
+    _make(conn, prompt.platform, aside, now)
+    return _store_turn(conn, prompt, aside, now, crowded=True)
+
+
+def _locked(conn: Connection, thread: ThreadKey) -> bool:
+    """Whether there is the conversation; nobody else accepts into it until this is committed."""
+    here = select(conversation.c.id).where(conversation.c.thread == thread)
+    return conn.execute(here.with_for_update(key_share=True)).first() is not None
+
+
+def _make(conn: Connection, platform: str, thread: ThreadKey, now: float) -> None:
+    """Make the conversation if there is none."""
     conn.execute(
         insert(conn, conversation)
-        .values(platform=prompt.platform, thread=prompt.thread, created_at=now)
+        .values(platform=platform, thread=thread, created_at=now)
         .on_conflict_do_nothing(index_elements=[conversation.c.thread])
     )
-    return _store_turn(conn, prompt, now)
 
 
-def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
-    """Insert the turn if its conversation exists and its identity is new."""
+def _store_turn(
+    conn: Connection, prompt: Prompt, thread: ThreadKey, now: float, *, crowded: bool
+) -> bool:
+    """Insert the turn into the conversation, which exists, if its identity is new."""
     values = {
         "identity": prompt.identity,
         "sequence": prompt.sequence,
@@ -54,6 +81,7 @@ def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
         "files": prompt.files,
         "follow_up": prompt.follow_up,
         "late": prompt.late,
+        "crowded": crowded,
         "asked_at": prompt.asked_at,
         "state": State.RECEIVED,
         "received_at": now,
@@ -61,7 +89,7 @@ def _store_turn(conn: Connection, prompt: Prompt, now: float) -> bool:
     source = select(
         conversation.c.id,
         *(literal(value, turn.c[name].type) for name, value in values.items()),
-    ).where(conversation.c.thread == prompt.thread)
+    ).where(conversation.c.thread == thread)
     statement = (
         insert(conn, turn)
         .from_select(["conversation_id", *values], source)
@@ -126,7 +154,37 @@ def claim(
         .where(part.c.turn_id == row.id)
         .order_by(part.c.position)
     )
-    return _turn(row, taken, tuple(Posted(index, id_ and PartId(id_)) for index, id_ in posted))
+    parts = tuple(Posted(index, id_ and PartId(id_)) for index, id_ in posted)
+    return _turn(row, taken, parts, waited=_waited(conn, row))
+
+
+def _waited(conn: Connection, row: Row[tuple[object, ...]]) -> bool:
+    """Whether the turn before this one was still open when this one came."""
+    ended = conn.execute(
+        select(turn.c.settled_at)
+        .where(
+            turn.c.conversation_id == row.conversation_id,
+            tuple_(turn.c.sequence, turn.c.id) < tuple_(row.sequence, row.id),
+        )
+        .order_by(turn.c.sequence.desc(), turn.c.id.desc())
+        .limit(1)
+    ).scalar()
+    return ended is not None and ended >= row.received_at
+
+
+def ahead(conn: Connection, identity: str) -> int:
+    """How many open turns of its conversation come before the turn of this prompt."""
+    mine = turn.alias("mine")
+    return conn.execute(
+        select(func.count())
+        .select_from(turn)
+        .join(mine, mine.c.conversation_id == turn.c.conversation_id)
+        .where(
+            mine.c.identity == identity,
+            _open,
+            tuple_(turn.c.sequence, turn.c.id) < tuple_(mine.c.sequence, mine.c.id),
+        )
+    ).scalar_one()
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
@@ -164,7 +222,7 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
     # Materialized: else SQLite walks every turn in the order of the conversations to group them.
     found = (
         select(turn.c.conversation_id, turn.c.received_at)
-        .where(turn.c.received_at >= since)
+        .where(turn.c.received_at >= since, turn.c.crowded.is_(False))
         .cte("found")
         .prefix_with("MATERIALIZED")
     )
@@ -199,7 +257,11 @@ def _free(now: float) -> ColumnElement[bool]:
 
 
 def _turn(
-    row: Row[tuple[object, ...]], taken: Row[tuple[object, ...]], parts: tuple[Posted, ...]
+    row: Row[tuple[object, ...]],
+    taken: Row[tuple[object, ...]],
+    parts: tuple[Posted, ...],
+    *,
+    waited: bool,
 ) -> Turn:
     """A stored turn as the engine sees it."""
     prompt = Prompt(
@@ -222,5 +284,7 @@ def _turn(
         attempts=row.attempts,
         fence=taken.fence,
         parts=parts,
+        waited=waited,
+        crowded=row.crowded,
         outcome=outcome_of(row),
     )
