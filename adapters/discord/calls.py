@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -79,7 +80,7 @@ class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
     url: the API's address with its version, without a slash at the end. no_reactions: servers in
-    which we may put none; kept for the life of the process.
+    which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Api:
         self._buckets = Buckets()
         self._dead: Refused | None = None
         self.no_reactions: set[str] = set()
+        self.reacting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def call(
         self,

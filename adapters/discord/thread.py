@@ -156,12 +156,18 @@ class DiscordThread:
     async def queued(self, ahead: int) -> None:
         """Put an hourglass on a message that waits, or take it away; a command has "thinking…".
 
-        Of taking away what is not there Discord may say no: the store doesn't keep what was shown.
+        One after the other in a channel: a burst would only run into the limit of reactions.
         """
-        if self._at.token or self._guild in self._api.no_reactions:
+        if not self._at.token:
+            async with self._api.reacting.setdefault(self._at.channel, asyncio.Lock()):
+                await self._react(calls.REACT if ahead else calls.UNREACT)
+
+    async def _react(self, route: Route) -> None:
+        """The reaction, or its end; what Discord won't have is left. It may say no to the end of
+        one that isn't there: nobody keeps what was shown."""
+        if route is calls.REACT and self._guild in self._api.no_reactions:
             return
         names = {**self._here(), "message": self._at.before, "emoji": WAITING}
-        route = calls.REACT if ahead else calls.UNREACT
         loop = asyncio.get_running_loop()
         end = loop.time() + SIGN_PATIENCE
         while loop.time() < end:
@@ -178,7 +184,7 @@ class DiscordThread:
             await asyncio.sleep(wait)
 
     def _no_sign(self, error: DeliveryError) -> None:
-        """Without the permission no more is tried in this server, until the next start."""
+        """Without the permission no more is put in this server, until the next start."""
         if isinstance(error, Refused) and error.code == refusals.NO_PERMISSION:
             self._api.no_reactions.add(self._guild)
         log.info("discord.no_waiting_sign", reason=str(error))

@@ -1,7 +1,7 @@
 """One Slack thread, for one answer."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -33,6 +33,8 @@ PAGE = 200
 
 PAGES = 25
 """Pages of one thread that are read at most: a thread of 5,000 messages."""
+
+WAITS = "I'll get to this after the {} before it."
 
 EVENT_TYPE = "threadseek"
 """Name of the metadata on our messages. Every member can read metadata, so it holds only a UUID."""
@@ -117,29 +119,36 @@ class SlackThread:
         two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus)."""
         await self._hint(
             calls.STATUS,
-            channel_id=self._at.channel,
-            thread_ts=self._at.thread_ts,
-            status=text,
+            lambda: self._api.call(
+                calls.STATUS,
+                channel_id=self._at.channel,
+                thread_ts=self._at.thread_ts,
+                status=text,
+            ),
         )
 
     async def queued(self, ahead: int) -> None:
         """Tell the one who asked, and nobody else, that the prompt waits. It goes by itself: Slack
         does not keep such messages (docs.slack.dev/reference/methods/chat.postEphemeral)."""
         if ahead:
+            text = WAITS.format("one" if ahead == 1 else ahead)
             await self._hint(
                 calls.EPHEMERAL,
-                channel=self._at.channel,
-                thread_ts=self._at.thread_ts,
-                user=self._at.user,
-                text=f"I'll get to this after the {'one' if ahead == 1 else ahead} before it.",
+                lambda: self._api.call(
+                    calls.EPHEMERAL,
+                    channel=self._at.channel,
+                    thread_ts=self._at.thread_ts,
+                    user=self._at.user,
+                    text=text,
+                ),
             )
 
-    async def _hint(self, method: Method, **args: Any) -> None:
+    async def _hint(self, method: Method, call: Callable[[], Awaitable[object]]) -> None:
         """A call that may fail: it is dropped then, and not made again where it never works."""
         if method in self._api.off:
             return
         try:
-            await self._api.call(method, **args)
+            await call()
         except Refused as refused:
             if refused.code in NEVER:
                 self._api.off.add(method)

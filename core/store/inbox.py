@@ -222,7 +222,7 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
     # Materialized: else SQLite walks every turn in the order of the conversations to group them.
     found = (
         select(turn.c.conversation_id, turn.c.received_at)
-        .where(turn.c.received_at >= since, turn.c.crowded.is_(False))
+        .where(turn.c.received_at >= since)
         .cte("found")
         .prefix_with("MATERIALIZED")
     )
@@ -245,7 +245,7 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
         .select_from(lately)
         .join(conversation, conversation.c.id == lately.c.conversation_id)
         .join(turn, turn.c.id == newest)
-        .where(conversation.c.platform == platform)
+        .where(conversation.c.platform == platform, turn.c.crowded.is_(False))
         .order_by(lately.c.at.desc(), conversation.c.id.desc())
         .limit(limit)
     )

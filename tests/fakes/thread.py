@@ -99,14 +99,15 @@ class FakeThread:
         return [states[-1][1] for part, states in self.states.items() if part not in self.gone]
 
     async def post(self, text: str, key: str) -> PartId:
-        part = PartId(f"m{len(self.states)}")
+        landed: list[PartId] = []
 
         def land() -> None:
-            self.states[part] = [(now(), text)]
-            self.made[part] = key
+            landed.append(PartId(f"m{len(self.states)}"))
+            self.states[landed[0]] = [(now(), text)]
+            self.made[landed[0]] = key
 
         await self._call("post", key, None, text, land)
-        return part
+        return landed[0]
 
     async def edit(self, part: PartId, text: str) -> None:
         def land() -> None:
