@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from core.errors import StoreError
 from core.ports import ShowsQueued, Thread, Turn, Turns
 from core.types import Prompt
 
@@ -40,15 +39,12 @@ class Queueing:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _show(self, prompt: Prompt, thread: ShowsQueued) -> None:
-        try:
-            if not (ahead := await self._turns.ahead(prompt)):
-                return
-            await thread.queued(ahead)
-            # Its turn may have come before the sign was there: then nobody else removes it.
-            if not await self._turns.ahead(prompt):
-                await thread.queued(0)
-        except StoreError as error:
-            log.warning("prompt.wait_not_shown", error=str(error))
+        if not (ahead := await self._turns.ahead(prompt)):
+            return
+        await thread.queued(ahead)
+        # Its turn may have come before the sign was there: then nobody else removes it.
+        if not await self._turns.ahead(prompt):
+            await thread.queued(0)
 
     def _spawn(self, telling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(telling)
@@ -58,4 +54,4 @@ class Queueing:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("prompt.wait_not_shown", error=repr(error))
+            log.warning("prompt.wait_not_shown", error=repr(error))

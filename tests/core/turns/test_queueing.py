@@ -5,11 +5,10 @@ import asyncio
 from core.errors import StoreBusy
 from core.store.sql import SqlTurns
 from core.turns import notices
-from core.turns.queueing import Queueing
 from core.types import Prompt
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import Bench, FakePlatform, Screen, prompt
+from tests.fakes.platform import Bench, Screen, prompt
 
 LONG = words(*(f"w{number} " for number in range(100)))
 REFUSED = notices.CROWDED
@@ -111,12 +110,28 @@ def test_a_store_that_is_busy_costs_the_sign_only() -> None:
             raise StoreBusy(f"{prompt.identity} can't be looked at")
 
     async def main() -> None:
-        platform = FakePlatform()
-        queueing = Queueing(Busy(Bench().database, now))
-        queueing.accepted(prompt("p"), platform.open(prompt("p")))
-        await asyncio.sleep(1)
-        assert platform.screen().waits == []
-        queueing.accepted(prompt("p"), platform.open(prompt("p")))
-        await queueing.stop()
+        bench = Bench(words("one"), words("two"))
+        bench.turns = Busy(bench.database, now)
+        async with bench.process() as engine:
+            assert await engine.accept(prompt("p1", 1))
+            assert await engine.accept(prompt("p2", 2))
+        screen = bench.platform.screen()
+        assert screen.visible == ["one", "two"]
+        assert not any(ahead for _, ahead in screen.waits)
+
+    run(main())
+
+
+def test_showing_it_holds_nothing_up() -> None:
+    async def main() -> None:
+        bench = Bench(words("one"), words("two"))
+        screen = bench.platform.screens.setdefault(prompt("").thread, _Slow())
+        async with bench.process(grace=60) as engine:
+            for number in (1, 2):
+                assert await engine.accept(prompt(f"p{number}", number))
+            assert now() < 1, "an event is acknowledged in time"
+            await asyncio.sleep(60)
+        assert screen.visible == ["one", "two"]
+        assert now() < 200, "nor does it keep a process from its end"
 
     run(main())
