@@ -57,6 +57,19 @@ class ShowsStatus(Protocol):
 
 
 @runtime_checkable
+class ShowsQueued(Protocol):
+    """Can show the one who asked that the prompt waits for others of its conversation.
+
+    Each prompt is told of at most once that it waits.
+    """
+
+    async def queued(self, ahead: int) -> None:
+        """So many are before it; 0: its turn has come, which is said of each that was to wait,
+        perhaps more than once, perhaps by another process. Never raises.
+        """
+
+
+@runtime_checkable
 class ReadsEarlier(Protocol):
     """Can read what was said in the thread before the prompt."""
 
@@ -133,8 +146,10 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A claimed turn, as it was read when it was claimed. fence: grows with every claim.
+    """A claimed turn, as it was read when it was claimed.
 
+    fence: grows with every claim. waited: another turn of the conversation was open when it came.
+    crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
     """
 
@@ -144,6 +159,8 @@ class Turn:
     attempts: int
     fence: int
     parts: tuple[Posted, ...] = ()
+    waited: bool = False
+    crowded: bool = False
     outcome: Outcome | None = None
     withdrawn: bool = False
 
@@ -179,7 +196,10 @@ class Turns(Protocol):
     """
 
     async def accept(self, prompt: Prompt) -> bool:
-        """Store prompt and turn; False when it is known already or a follow-up to nothing."""
+        """Store prompt and turn; False when it is known already or a follow-up to nothing.
+
+        Ten turns of a conversation are open at most: what comes beyond them is stored as crowded.
+        """
 
     async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
@@ -209,6 +229,9 @@ class Turns(Protocol):
 
     async def waiting(self, thread: ThreadKey) -> int:
         """How many turns of this conversation are open, the one being answered included."""
+
+    async def ahead(self, prompt: Prompt) -> int:
+        """How many open turns come before the one of this prompt, which was accepted."""
 
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
         """The conversations with a turn received since then, newest first, `limit` at most.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -54,6 +55,8 @@ READ_ONE = Route("GET", _MESSAGES + "/{message}", "channel")
 POST = Route("POST", _MESSAGES, "channel")
 EDIT = Route("PATCH", _MESSAGES + "/{message}", "channel")
 DELETE = Route("DELETE", _MESSAGES + "/{message}", "channel")
+REACT = Route("PUT", _MESSAGES + "/{message}/reactions/{emoji}/@me", "channel")
+UNREACT = Route("DELETE", _MESSAGES + "/{message}/reactions/{emoji}/@me", "channel")
 TYPING = Route("POST", "/channels/{channel}/typing", "channel")
 OPEN_THREAD = Route("POST", _MESSAGES + "/{message}/threads", "channel")
 # An interaction's token is its permission and its major parameter; one bucket for all of these.
@@ -76,7 +79,8 @@ class Answer:
 class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
-    url: the API's address with its version, without a slash at the end.
+    url: the API's address with its version, without a slash at the end. no_reactions: servers in
+    which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
     def __init__(
@@ -88,6 +92,8 @@ class Api:
         self._timeout = timeout
         self._buckets = Buckets()
         self._dead: Refused | None = None
+        self.no_reactions: set[str] = set()
+        self.reacting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def call(
         self,

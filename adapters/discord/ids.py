@@ -89,6 +89,11 @@ def channel_of(thread: ThreadKey) -> str:
     return thread.rpartition(":")[2]
 
 
+def guild_of(thread: ThreadKey) -> str:
+    """The server of a conversation; something with an @ where there is none."""
+    return thread.split(":")[1]
+
+
 def identity(snowflake: str) -> str:
     """One message or interaction for ever: the deduplication key."""
     return f"{PLATFORM}:{snowflake}"

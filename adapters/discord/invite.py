@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 PERMISSIONS: Mapping[str, int] = MappingProxyType(
     {
+        "Add Reactions": 1 << 6,
         "View Channels": 1 << 10,
         "Send Messages": 1 << 11,
         "Read Message History": 1 << 16,

@@ -14,7 +14,7 @@ import structlog
 from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.events import left_waiting, read
-from adapters.discord.ids import Bot, channel_of, first_after, is_snowflake, time_of
+from adapters.discord.ids import Bot, channel_of, first_after, guild_of, is_snowflake, time_of
 from core.errors import DeliveryError, RateLimited, Unreachable
 from core.ports import Recent
 from core.types import Prompt
@@ -73,7 +73,7 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
     """
     found = {place.channel: place for place in places}
     for known in recent:
-        guild, channel = known.thread.split(":")[1], channel_of(known.thread)
+        guild, channel = guild_of(known.thread), channel_of(known.thread)
         if guild == _DIRECT:
             found.setdefault(channel, Place(channel, "", thread=False))
         elif not guild.startswith("@"):  # not where only a person's installation lets us answer

@@ -9,12 +9,14 @@ import structlog
 
 from adapters.discord import calls, refusals
 from adapters.discord.calls import Api, Route
-from adapters.discord.events import remembered, replied, thread_name
+from adapters.discord.earlier import said_before
+from adapters.discord.events import thread_name
 from adapters.discord.ids import (
     QUESTION,
     TOKEN_LIFE,
     Address,
     Bot,
+    guild_of,
     nonce,
     part_id,
     split_part_id,
@@ -23,6 +25,7 @@ from adapters.discord.ids import (
 from adapters.discord.markup import measure, render
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
+from adapters.discord.waiting import mark
 from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
@@ -40,8 +43,7 @@ SLOWER = 0.95
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
 
-EARLIER, PAGE, CHAIN = 200, 100, 20
-"""How many messages before the prompt are read at most, in one call, and along replies."""
+PAGE = 100  # messages in one call
 
 TYPING = 9.0
 """Seconds between two signs of typing; Discord shows one for ten."""
@@ -61,8 +63,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class DiscordThread:
-    """Live handle on one conversation. Satisfies Thread, ShowsStatus, ReadsEarlier, FindsPost,
-    RemovesPart, Retracts and Concludes of `core.ports`; raises what they say.
+    """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
+    FindsPost, RemovesPart, Retracts and Concludes of `core.ports`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works. spawn: runs what goes on beside the calls, until the platform closes.
@@ -73,6 +75,7 @@ class DiscordThread:
         self._api = api
         self._bot = bot
         self._identity = prompt.identity
+        self._guild = guild_of(prompt.thread)
         self._at = Address.decode(prompt.address)
         named = self._at.opens == QUESTION
         self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
@@ -161,23 +164,14 @@ class DiscordThread:
         if self._typing is None or self._typing.done():
             self._typing = self._spawn(self._type())
 
+    async def queued(self, ahead: int) -> None:
+        """Put an hourglass on a message that waits, or take it away; a command has "thinking…"."""
+        if not self._at.token:
+            await mark(self._api, self._at, self._guild, waits=ahead > 0)
+
     async def earlier(self) -> Sequence[Remembered]:
         """What was said in the thread before the prompt, or along the replies that led to it."""
-        if self._at.replied:
-            return await self._chain()
-        if not self._at.thread:
-            return ()
-        entries: list[Remembered] = []
-        before = self._at.before
-        for _ in range(EARLIER // PAGE):
-            query = {"before": before, "limit": str(PAGE)}
-            page = (await self._api.call(calls.READ, self._here(), None, query)).body
-            messages = [m for m in page if isinstance(m, Mapping)] if isinstance(page, list) else []
-            entries += filter(None, (remembered(message, self._bot) for message in messages))
-            if len(messages) < PAGE:
-                break
-            before = str(messages[-1]["id"])
-        return tuple(reversed(entries))
+        return await said_before(self._api, self._bot, self._at)
 
     async def find(self, key: str) -> Sequence[PartId]:
         """The messages posted with this key, where Discord told it or still does.
@@ -329,23 +323,6 @@ class DiscordThread:
                 log.warning("discord.no_thread", code=refused.code, reason=str(refused))
                 return False
         return True
-
-    async def _chain(self) -> Sequence[Remembered]:
-        """The messages that were replied to, from the first to the one before the prompt."""
-        entries: list[Remembered] = []
-        message = self._at.replied
-        for _ in range(CHAIN):
-            try:
-                found = await self._api.call(calls.READ_ONE, {**self._here(), "message": message})
-            except PartGone:
-                break
-            entry = remembered(found.body, self._bot) if isinstance(found.body, Mapping) else None
-            if entry:
-                entries.append(entry)
-            message = replied(found.body) if isinstance(found.body, Mapping) else ""
-            if not message:
-                break
-        return tuple(reversed(entries))
 
     async def _type(self) -> None:
         """Keep typing until somebody stops it or for as long as one status may last."""

@@ -36,6 +36,7 @@ _CHAT = frozenset({"chat:write"})
 AUTH = Method("auth.test")
 CONNECT = Method("apps.connections.open")
 POST = Method("chat.postMessage", _CHAT)
+EPHEMERAL = Method("chat.postEphemeral", _CHAT)
 UPDATE = Method("chat.update", _CHAT)
 DELETE = Method("chat.delete", _CHAT)
 REPLIES = Method("conversations.replies", _HISTORY, reads=True)
@@ -45,7 +46,7 @@ PROMPTS = Method("assistant.threads.setSuggestedPrompts", frozenset({"assistant:
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         method.name: method
-        for method in (AUTH, CONNECT, POST, UPDATE, DELETE, REPLIES, STATUS, PROMPTS)
+        for method in (AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE, REPLIES, STATUS, PROMPTS)
     }
 )
 """Every method that is called, by name."""

@@ -1,13 +1,13 @@
 """One Slack thread, for one answer."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from adapters.slack import calls
-from adapters.slack.calls import Api
+from adapters.slack.calls import Api, Method
 from adapters.slack.events import remembered
 from adapters.slack.ids import Address, Bot, part_id, post_id, split_part_id
 from adapters.slack.markup import measure, render
@@ -34,6 +34,8 @@ PAGE = 200
 PAGES = 25
 """Pages of one thread that are read at most: a thread of 5,000 messages."""
 
+WAITS = "I'll get to this after the {} before it."
+
 EVENT_TYPE = "threadseek"
 """Name of the metadata on our messages. Every member can read metadata, so it holds only a UUID."""
 
@@ -53,8 +55,8 @@ NEVER = frozenset(
 
 
 class SlackThread:
-    """Live handle on one thread. Satisfies Thread, ShowsStatus, ReadsEarlier, FindsPost and
-    RemovesPart of `core.ports`; raises what they say."""
+    """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
+    FindsPost and RemovesPart of `core.ports`; raises what they say."""
 
     def __init__(self, api: Api, bot: Bot, prompt: Prompt) -> None:
         self._api = api
@@ -115,21 +117,44 @@ class SlackThread:
     async def status(self, text: str) -> None:
         """Show "<app> <text>" under the thread; Slack drops it with our next message or after
         two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus)."""
-        if calls.STATUS in self._api.off:
-            return
-        try:
-            await self._api.call(
+        await self._hint(
+            calls.STATUS,
+            lambda: self._api.call(
                 calls.STATUS,
                 channel_id=self._at.channel,
                 thread_ts=self._at.thread_ts,
                 status=text,
+            ),
+        )
+
+    async def queued(self, ahead: int) -> None:
+        """Tell the one who asked, and nobody else, that the prompt waits. It goes by itself: Slack
+        does not keep such messages (docs.slack.dev/reference/methods/chat.postEphemeral)."""
+        if ahead:
+            text = WAITS.format("one" if ahead == 1 else ahead)
+            await self._hint(
+                calls.EPHEMERAL,
+                lambda: self._api.call(
+                    calls.EPHEMERAL,
+                    channel=self._at.channel,
+                    thread_ts=self._at.thread_ts,
+                    user=self._at.user,
+                    text=text,
+                ),
             )
+
+    async def _hint(self, method: Method, call: Callable[[], Awaitable[object]]) -> None:
+        """A call that may fail: it is dropped then, and not made again where it never works."""
+        if method in self._api.off:
+            return
+        try:
+            await call()
         except Refused as refused:
             if refused.code in NEVER:
-                self._api.off.add(calls.STATUS)
-            log.info("slack.status_refused", code=refused.code)
+                self._api.off.add(method)
+            log.info("slack.hint_refused", method=method.name, code=refused.code)
         except DeliveryError as error:
-            log.info("slack.status_failed", error=type(error).__name__)
+            log.info("slack.hint_failed", method=method.name, error=type(error).__name__)
 
     async def earlier(self) -> Sequence[Remembered]:
         """What was said in the thread before the prompt, as it reads now."""

@@ -52,7 +52,8 @@ class WebPlatform:
 
     def open(self, prompt: Prompt) -> WebThread:
         """The live handle for one prompt of the page."""
-        return WebThread(self._rooms, prompt.thread)
+        room = ThreadKey(prompt.address or prompt.thread)
+        return WebThread(self._rooms, room, f"you-{prompt.identity.rpartition(':')[2]}")
 
     def address(self, host: str, port: int) -> str:
         """Where a person opens the page. host: what the server listens on."""
@@ -126,7 +127,7 @@ class WebPlatform:
             author="",
             text=text,
             asked_at=now,
-            address="",
+            address=thread,
         )
         try:
             await self._rooms.load(thread)

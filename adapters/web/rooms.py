@@ -74,11 +74,19 @@ class Rooms:
         """Show an entry, or its newer text."""
         room = self._rooms.setdefault(thread, _Room())
         self._rooms.move_to_end(thread)
-        event = {"id": key, "who": who, "text": text}
+        event = {**room.entries.get(key, {}), "id": key, "who": who, "text": text}
         if who != "status":
             room.entries[key] = event
         for watcher in room.watchers:
             watcher.put(event)
+
+    def mark(self, thread: ThreadKey, key: str, ahead: int) -> None:
+        """Show that a prompt waits for so many others; 0: no more."""
+        room = self._rooms.get(thread)
+        if room and key in room.entries:
+            room.entries[key] = {**room.entries[key], "ahead": ahead}
+            for watcher in room.watchers:
+                watcher.put(room.entries[key])
 
     @contextmanager
     def watch(self, thread: ThreadKey) -> Iterator[Changes]:
@@ -98,11 +106,12 @@ class Rooms:
 
 
 class WebThread:
-    """A `Thread` that shows its parts in a room."""
+    """A `Thread` that shows its parts in a room. asked: the entry of its prompt."""
 
-    def __init__(self, rooms: Rooms, thread: ThreadKey) -> None:
+    def __init__(self, rooms: Rooms, thread: ThreadKey, asked: str) -> None:
         self._rooms = rooms
         self._thread = thread
+        self._asked = asked
 
     @property
     def limits(self) -> Limits:
@@ -122,6 +131,10 @@ class WebThread:
     async def status(self, text: str) -> None:
         """Show what is going on before there are words."""
         self._rooms.say(self._thread, "status", "status", text)
+
+    async def queued(self, ahead: int) -> None:
+        """Mark the prompt for as long as it waits."""
+        self._rooms.mark(self._thread, self._asked, ahead)
 
     async def concluded(self, outcome: Outcome) -> None:
         """The answer is whole: take the status away."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -31,25 +32,51 @@ from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
 from core.types import PartId, Prompt, ThreadKey
 
+MOST_OPEN = 10
+"""Open turns of one conversation; what is asked beyond them is refused."""
+
 _open = turn.c.settled_at.is_(None)
 
 
 def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
-    """Store the prompt; False when its identity is known or it follows up on no conversation."""
-    if _store_turn(conn, prompt, now):
-        return True
-    if prompt.follow_up:
+    """Store the prompt; False when its identity is known or it follows up on no conversation.
+
+    Beyond `MOST_OPEN` open turns it is stored as crowded, in a conversation of its own: so it
+    waits for none of them, and nothing waits for it.
+    """
+    if not _locked(conn, prompt.thread):
+        if prompt.follow_up:
+            return False
+        _make(conn, prompt.platform, prompt.thread, now)
+        _locked(conn, prompt.thread)
+    if waiting(conn, prompt.thread) < MOST_OPEN:
+        return _store_turn(conn, prompt, prompt.thread, now, crowded=False)
+    if conn.execute(select(turn.c.id).where(turn.c.identity == prompt.identity)).first():
         return False
+    aside = ThreadKey(f"{prompt.thread}#{prompt.identity}")
+    _make(conn, prompt.platform, aside, now)
+    return _store_turn(conn, prompt, aside, now, crowded=True)
+
+
+def _locked(conn: Connection, thread: ThreadKey) -> bool:
+    """Whether there is the conversation; nobody else accepts into it until this is committed."""
+    here = select(conversation.c.id).where(conversation.c.thread == thread)
+    return conn.execute(here.with_for_update(key_share=True)).first() is not None
+
+
+def _make(conn: Connection, platform: str, thread: ThreadKey, now: Now) -> None:
+    """Make the conversation if there is none."""
     conn.execute(
         insert(conn, conversation)
-        .values(platform=prompt.platform, thread=prompt.thread, created_at=now)
+        .values(platform=platform, thread=thread, created_at=now)
         .on_conflict_do_nothing(index_elements=[conversation.c.thread])
     )
-    return _store_turn(conn, prompt, now)
 
 
-def _store_turn(conn: Connection, prompt: Prompt, now: Now) -> bool:
-    """Insert the turn if its conversation exists and its identity is new."""
+def _store_turn(
+    conn: Connection, prompt: Prompt, thread: ThreadKey, now: Now, *, crowded: bool
+) -> bool:
+    """Insert the turn into the conversation, which exists, if its identity is new."""
     values = {
         "identity": prompt.identity,
         "sequence": prompt.sequence,
@@ -59,6 +86,7 @@ def _store_turn(conn: Connection, prompt: Prompt, now: Now) -> bool:
         "files": prompt.files,
         "follow_up": prompt.follow_up,
         "late": prompt.late,
+        "crowded": crowded,
         "asked_at": prompt.asked_at,
         "state": State.RECEIVED,
     }
@@ -66,7 +94,7 @@ def _store_turn(conn: Connection, prompt: Prompt, now: Now) -> bool:
         conversation.c.id,
         *(literal(value, turn.c[name].type) for name, value in values.items()),
         literal(now, Double) if isinstance(now, float) else now,
-    ).where(conversation.c.thread == prompt.thread)
+    ).where(conversation.c.thread == thread)
     statement = (
         insert(conn, turn)
         .from_select(["conversation_id", *values, "received_at"], source)
@@ -113,7 +141,8 @@ def claim(
             .returning(turn)
         ).first()
         if row is not None:
-            return _turn(row, taken, _parts(conn, row.id))
+            waited = _waited(conn, row)
+            return _turn(row, taken, _parts(conn, row.id), waited=waited)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         conn.execute(
             update(conversation)
@@ -146,6 +175,35 @@ def _parts(conn: Connection, turn_id: int) -> tuple[Posted, ...]:
         .order_by(part.c.position)
     )
     return tuple(Posted(index, id_ and PartId(id_)) for index, id_ in rows)
+
+
+def _waited(conn: Connection, row: Row[tuple[object, ...]]) -> bool:
+    """Whether the turn before this one was still open when this one came."""
+    ended = conn.execute(
+        select(turn.c.settled_at)
+        .where(
+            turn.c.conversation_id == row.conversation_id,
+            tuple_(turn.c.sequence, turn.c.id) < tuple_(row.sequence, row.id),
+        )
+        .order_by(turn.c.sequence.desc(), turn.c.id.desc())
+        .limit(1)
+    ).scalar()
+    return ended is not None and ended >= row.received_at
+
+
+def ahead(conn: Connection, identity: str) -> int:
+    """How many open turns of its conversation come before the turn of this prompt."""
+    mine = turn.alias("mine")
+    return conn.execute(
+        select(func.count())
+        .select_from(turn)
+        .join(mine, mine.c.conversation_id == turn.c.conversation_id)
+        .where(
+            mine.c.identity == identity,
+            _open,
+            tuple_(turn.c.sequence, turn.c.id) < tuple_(mine.c.sequence, mine.c.id),
+        )
+    ).scalar_one()
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
@@ -206,7 +264,7 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
         .select_from(lately)
         .join(conversation, conversation.c.id == lately.c.conversation_id)
         .join(turn, turn.c.id == newest)
-        .where(conversation.c.platform == platform)
+        .where(conversation.c.platform == platform, turn.c.crowded.is_(False))
         .order_by(lately.c.at.desc(), conversation.c.id.desc())
         .limit(limit)
     )
@@ -218,7 +276,11 @@ def _free(now: Now) -> ColumnElement[bool]:
 
 
 def _turn(
-    row: Row[tuple[object, ...]], taken: Row[tuple[object, ...]], parts: tuple[Posted, ...]
+    row: Row[tuple[object, ...]],
+    taken: Row[tuple[object, ...]],
+    parts: tuple[Posted, ...],
+    *,
+    waited: bool,
 ) -> Turn:
     """A stored turn as the engine sees it."""
     prompt = Prompt(
@@ -241,6 +303,8 @@ def _turn(
         attempts=row.attempts,
         fence=taken.fence,
         parts=parts,
+        waited=waited,
+        crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
     )

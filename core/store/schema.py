@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0003"
+REVISION = "0004"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -116,6 +116,7 @@ turn = Table(
     Column("files", WordList, nullable=False),
     Column("follow_up", Boolean, nullable=False),
     Column("late", Boolean, nullable=False, server_default=false()),
+    Column("crowded", Boolean, nullable=False, server_default=false()),
     Column("asked_at", Double, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),

@@ -67,6 +67,10 @@ class SqlTurns:
         """How many turns of this conversation are open, the one being answered included."""
         return await self._database.read(inbox.waiting, thread)
 
+    async def ahead(self, prompt: Prompt) -> int:
+        """How many open turns come before the one of this prompt, which was accepted."""
+        return await self._database.read(inbox.ahead, prompt.identity)
+
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
         """The conversations with a turn received since then, newest first, `limit` at most."""
         return await self._database.read(inbox.recent, platform, since, limit)

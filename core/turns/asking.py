@@ -128,6 +128,8 @@ class Asking:
         prompt = self._turn.prompt
         if prompt.late:
             return await self._said(notices.LATE)
+        if self._turn.crowded:
+            return await self._said(notices.CROWDED)
         if not prompt.text.strip():
             return await self._said(notices.ONLY_FILES if prompt.files else notices.HELP)
         conversation = await self._conversation()

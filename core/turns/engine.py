@@ -13,6 +13,7 @@ from core.errors import StoreError
 from core.ports import Threads, Turn
 from core.turns import metrics
 from core.turns.answering import Answering, Means
+from core.turns.queueing import Queueing
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._running: dict[asyncio.Task[None], Answering] = {}
         self._stopping = False
+        self._queueing = Queueing(means.turns)
 
     async def accept(self, prompt: Prompt) -> bool:
         """Commit the prompt; only after this returns may the event be acknowledged.
@@ -52,6 +54,8 @@ class Engine:
             metrics.ACCEPTED.labels(prompt.platform).inc()
             log.info("prompt.accepted", platform=prompt.platform, characters=len(prompt.text))
             self._wake.set()
+            if prompt.platform in self._platforms:
+                self._queueing.accepted(prompt, self._platforms[prompt.platform].open(prompt))
         return new
 
     def wake(self) -> None:
@@ -86,6 +90,7 @@ class Engine:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._queueing.stop()
 
     async def _claim(self) -> Turn | None:
         self._wake.clear()
@@ -107,6 +112,7 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
+        self._queueing.begun(turn, thread)
         answering = Answering(turn, thread, self._means)
         task = asyncio.create_task(answering.run(), name=f"turn-{turn.id}")
         self._running[task] = answering

@@ -195,6 +195,11 @@ def react(request: Request) -> None:
         raise Refusal(50083)
 
 
+def unreact(request: Request) -> None:
+    """Take the bot's own emoji off a message; one that is not there is taken off as well."""
+    find(request, reach(request, READ_HISTORY))
+
+
 _MESSAGES = "/channels/{channel}/messages"
 _EMOJI = f"{_MESSAGES}/{{message}}/reactions/{{emoji}}/@me"
 ROUTES: dict[str, Route] = {
@@ -204,6 +209,6 @@ ROUTES: dict[str, Route] = {
     f"PATCH {_MESSAGES}/{{message}}": Route(edit),
     f"DELETE {_MESSAGES}/{{message}}": Route(delete),
     f"PUT {_EMOJI}": Route(react),
-    f"DELETE {_EMOJI}": Route(react),
+    f"DELETE {_EMOJI}": Route(unreact),
     "POST /channels/{channel}/typing": Route(typing),
 }

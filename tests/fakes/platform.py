@@ -36,7 +36,7 @@ def prompt(
         author=author,
         text=text,
         asked_at=0.0,
-        address="",
+        address=f"fake:{thread}",
         **more,  # type: ignore[arg-type]
     )
 
@@ -49,10 +49,15 @@ class Screen(AbleThread):
         self.statuses: list[tuple[float, str]] = []
         self.before: list[Remembered] = []
         self.outcomes: list[Outcome] = []
+        self.waits: list[tuple[float, int]] = []
 
     async def status(self, text: str) -> None:
         """Keep the line."""
         self.statuses.append((now(), text))
+
+    async def queued(self, ahead: int) -> None:
+        """Keep how many were before a prompt."""
+        self.waits.append((now(), ahead))
 
     async def earlier(self) -> Sequence[Remembered]:
         """What was said before the bot came."""
@@ -79,7 +84,7 @@ class FakePlatform:
 
     def open(self, asked: Prompt) -> Screen:
         """The live handle."""
-        return self.screens.setdefault(asked.thread, Screen())
+        return self.screens.setdefault(ThreadKey(asked.address), Screen())
 
 
 class Bench:

@@ -99,10 +99,14 @@ class FakeThread:
         return [states[-1][1] for part, states in self.states.items() if part not in self.gone]
 
     async def post(self, text: str, key: str) -> PartId:
-        part = PartId(f"m{len(self.states)}")
+        landed: list[PartId] = []
 
-        await self._call("post", key, None, text, lambda: self.land(part, key, text))
-        return part
+        def land() -> None:
+            landed.append(PartId(f"m{len(self.states)}"))
+            self.land(landed[0], key, text)
+
+        await self._call("post", key, None, text, land)
+        return landed[0]
 
     async def edit(self, part: PartId, text: str) -> None:
         def land() -> None:

@@ -14,6 +14,7 @@ from adapters.discord import calls
 from adapters.discord.calls import Api, Route
 from adapters.discord.limits import BANNED, GLOBAL
 from adapters.discord.refusals import TOKEN_ADVICE, Refused
+from adapters.discord.waiting import WAITING
 from core.errors import DeliveryError, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 
 BOT_TOKEN, HOOK_TOKEN = "MTk4.bot.secret", "aW50ZXJhY3Rpb24.secret"
@@ -23,6 +24,7 @@ NAMES = {
     "message": "55",
     "interaction": "60",
     "token": HOOK_TOKEN,
+    "emoji": WAITING,
 }
 DATE = "Sun, 12 Oct 2025 15:08:29 GMT"
 TABLE = [route for route in vars(calls).values() if isinstance(route, Route)]

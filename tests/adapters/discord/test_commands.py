@@ -395,6 +395,6 @@ def test_the_invitation_asks_for_what_is_needed() -> None:
     assert query["client_id"] == "701"
     assert query["scope"].split() == ["bot", "applications.commands"]
     asked = int(query["permissions"])
-    assert asked == 0x400 | 0x800 | 0x10000 | 0x800000000 | 0x4000000000
+    assert asked == 0x40 | 0x400 | 0x800 | 0x10000 | 0x800000000 | 0x4000000000
     assert [name for name, bit in PERMISSIONS.items() if asked & bit] == list(PERMISSIONS)
     assert not asked & 0x8  # no administrator

@@ -49,7 +49,13 @@ async def thread(slack: SlackServer, session: aiohttp.ClientSession, root: str) 
 def test_it_has_every_ability(thread: SlackThread) -> None:
     checked: ports.Thread = thread
     assert checked is thread
-    for ability in (ports.ShowsStatus, ports.ReadsEarlier, ports.FindsPost, ports.RemovesPart):
+    for ability in (
+        ports.ShowsStatus,
+        ports.ShowsQueued,
+        ports.ReadsEarlier,
+        ports.FindsPost,
+        ports.RemovesPart,
+    ):
         assert isinstance(thread, ability)
 
 

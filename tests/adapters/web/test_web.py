@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ import pytest
 from adapters.web.app import WebPlatform
 from bots.server import Health, serve
 from core.errors import StoreBusy
-from core.types import Outcome, Prompt, Remembered, Role, Verdict
+from core.types import Outcome, Prompt, Remembered, Role, ThreadKey, Verdict
 from tests.fakes.history import FixedHistory
 
 JSON = {"Content-Type": "application/json"}
@@ -54,8 +55,8 @@ async def ask(session: aiohttp.ClientSession, body: Any, name: str = "t1", **hea
         return answer.status
 
 
-async def events(response: aiohttp.ClientResponse, count: int) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
+async def events(response: aiohttp.ClientResponse, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     async with asyncio.timeout(5):
         while len(found) < count:
             line = await response.content.readline()
@@ -157,6 +158,31 @@ async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
         async with session.get("/api/threads/t2") as stream:
             await ask(session, {"id": "b", "text": "other"}, name="t2")
             assert [event["text"] for event in await events(stream, 1)] == ["other"]
+
+
+async def test_a_prompt_that_waits_is_marked_until_its_turn_comes() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (web, _, session):
+        await ask(session, {"id": "a", "text": "x"})
+        (prompt,) = desk.prompts
+        await web.open(prompt).queued(2)
+        await ask(session, {"id": "a", "text": "x"})
+        marked = {"id": "you-a", "who": "user", "text": "x", "ahead": 2}
+        async with session.get("/api/threads/t1") as stream:
+            assert await events(stream, 1) == [marked], "for who comes later, too"
+            await web.open(prompt).queued(0)
+            assert await events(stream, 1) == [{**marked, "ahead": 0}]
+        await web.open(replace(prompt, identity="web:t1:gone")).queued(1)
+
+
+async def test_what_is_refused_is_shown_where_it_was_asked() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (web, _, session):
+        await ask(session, {"id": "a", "text": "x"})
+        aside = ThreadKey(f"{desk.prompts[0].thread}#web:t1:a")
+        await web.open(replace(desk.prompts[0], thread=aside)).post("no", "key:0")
+        async with session.get("/api/threads/t1") as stream:
+            assert [event["text"] for event in await events(stream, 2)] == ["x", "no"]
 
 
 async def test_the_same_key_gives_the_same_part() -> None:

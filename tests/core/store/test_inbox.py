@@ -219,4 +219,4 @@ async def test_few_statements_a_transaction(store: Store) -> None:
 
     await store.turns.accept(prompt(1))
     assert await store.database.write(counting(inbox.accept), prompt(2), 0.0)
-    assert len(statements) == 1, statements
+    assert len(statements) == 3, statements  # lock the conversation, count, insert
