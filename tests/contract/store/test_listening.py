@@ -62,7 +62,7 @@ async def test_many_accepts_at_once_are_told_of_together(
     there = Woken()
     async with store.database.listening(Woken()), other.listening(there):
         before = await there.settled()
-        await asyncio.gather(*(store.turns.accept(prompt(n)) for n in range(200)))
+        await asyncio.gather(*(store.turns.accept(prompt(n, f"t{n % 40}")) for n in range(200)))
         assert 0 < await there.settled() - before < 50
 
 

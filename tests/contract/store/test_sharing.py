@@ -11,6 +11,7 @@ import pytest
 from core.errors import LostClaim
 from core.lifecycle import State
 from core.ports import Turn
+from core.store.inbox import MOST_OPEN
 from core.store.postgres import PostgresDatabase
 from core.store.sql import SqlHistory, SqlTurns
 from core.types import Memory
@@ -91,10 +92,11 @@ async def test_one_identity_delivered_to_every_replica_is_one_turn(
 async def test_prompts_of_one_conversation_do_not_undo_each_other(
     replicas: list[SqlTurns],
 ) -> None:
-    asked = [replicas[n % REPLICAS].accept(prompt(n)) for n in range(100)]
-    assert await asyncio.gather(*asked) == [True] * 100
-    assert await replicas[0].waiting(THREAD) == 100
-    assert (await claim_all(replicas[1], "w"))[0].prompt == prompt(0)
+    asked = [replicas[n % REPLICAS].accept(prompt(n)) for n in range(40)]
+    assert await asyncio.gather(*asked) == [True] * 40
+    assert await replicas[0].waiting(THREAD) == MOST_OPEN, "counted by one after the other"
+    claimed = await claim_all(replicas[1], "w")
+    assert [turn.crowded for turn in claimed].count(True) == 40 - MOST_OPEN
 
 
 async def test_a_conversation_that_another_is_taking_is_skipped_and_not_waited_for(
@@ -114,19 +116,18 @@ async def test_a_conversation_that_another_is_taking_is_skipped_and_not_waited_f
     assert again.prompt.thread == "first", "skipped, but not for ever"
 
 
-async def test_neither_a_claim_nor_an_accept_waits_for_the_other(
+async def test_an_accept_waits_for_a_claim_in_flight_and_no_longer(
     url: str, replicas: list[SqlTurns]
 ) -> None:
-    """An accept in flight holds the conversation's key, a claim in flight the row: they agree."""
+    """Both write the conversation's row: the one to count, the other to take it."""
     await replicas[0].accept(prompt(1))
-    async with connected(url) as accepting, accepting.transaction():
-        await accepting.execute("SELECT 1 FROM conversation FOR KEY SHARE")
-        claimed = await replicas[0].claim("w", HERE, LEASE)
-        assert claimed is not None, "not skipped for the sake of an accept"
     async with connected(url) as claiming, claiming.transaction():
         await claiming.execute("SELECT 1 FROM conversation FOR NO KEY UPDATE")
-        async with asyncio.timeout(1):
-            assert await replicas[1].accept(prompt(2))
+        accepting = asyncio.ensure_future(replicas[1].accept(prompt(2)))
+        await asyncio.wait([accepting], timeout=0.2)
+        assert not accepting.done()
+    async with asyncio.timeout(1):
+        assert await accepting
 
 
 _SLOWLY = """
