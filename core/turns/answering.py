@@ -175,10 +175,12 @@ class Answering:
             if isinstance(self._thread, Concludes):
                 await self._thread.concluded(self._outcome)
         except* PartGone:
+            await self._no_status()
             await turns.finish(turn, State.CANCELLED, "our message was deleted")
             self._log_end("turn.cancelled", reason="our message was deleted")
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
+            await self._no_status()
             await turns.finish(turn, State.ABANDONED, reason)
             self._log_end("turn.abandoned", reason=reason)
         except* LostClaim:

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from core.errors import CompletionError, Failure
+from core.errors import CompletionError, Failure, Undeliverable
 from core.turns import notices
-from core.types import Chunk, Outcome, Verdict
+from core.types import Chunk, Outcome, PartId, Verdict
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
 from tests.fakes.platform import POLICY, Bench, named, prompt, with_json
@@ -264,6 +264,23 @@ def test_a_status_that_lands_after_the_first_words_is_taken_away() -> None:
             screen.statuses.append((now(), text))
 
         screen.status = slow  # type: ignore[method-assign]
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5)
+        assert [text for _, text in screen.statuses] == ["is thinking…", ""]
+
+    run(main())
+
+
+def test_a_turn_that_can_not_be_delivered_does_not_go_on_thinking() -> None:
+    async def main() -> None:
+        bench = Bench(words("quick ", "answer", pause=0.3))
+        screen = bench.platform.screen()
+
+        async def locked(_text: str, _key: str) -> PartId:
+            raise Undeliverable("the thread is locked")
+
+        screen.post = locked  # type: ignore[method-assign]
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
             await asyncio.sleep(5)
