@@ -277,7 +277,7 @@ def test_a_turn_that_can_not_be_delivered_does_not_go_on_thinking() -> None:
         bench = Bench(words("quick ", "answer", pause=0.3))
         screen = bench.platform.screen()
 
-        async def locked(_text: str, _key: str) -> PartId:
+        async def locked(text: str, key: str) -> PartId:
             raise Undeliverable("the thread is locked")
 
         screen.post = locked  # type: ignore[method-assign]
