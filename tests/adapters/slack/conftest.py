@@ -1,6 +1,6 @@
 """A Slack on the loopback, and our adapter pointed at it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from adapters.slack.app import SlackPlatform
+from core.errors import StoreBusy
+from core.ports import Recent
 from core.types import Prompt
 from tests.emulators.slack import SlackServer
 
@@ -18,6 +20,7 @@ class Inbox:
     """Accepts prompts as the store does: once by identity, follow-ups only in a known thread.
 
     fail: errors to raise before the next ones are taken. gate: waited for before each.
+    broken: how often it can't say what was talked in lately. asked: since when it was to say that.
     """
 
     def __init__(self) -> None:
@@ -25,6 +28,8 @@ class Inbox:
         self.offered: list[Prompt] = []
         self.fail: list[Exception] = []
         self.gate: Callable[[], object] | None = None
+        self.broken = 0
+        self.asked: list[float] = []
 
     async def accept(self, prompt: Prompt) -> bool:
         self.offered.append(prompt)
@@ -38,6 +43,18 @@ class Inbox:
             return False
         self.taken.append(prompt)
         return True
+
+    async def recent(self, since: float) -> Sequence[Recent]:
+        self.asked.append(since)
+        if self.broken:
+            self.broken -= 1
+            raise StoreBusy("locked")
+        ordered = sorted(self.taken, key=lambda prompt: prompt.sequence)
+        newest = {p.thread: Recent(p.thread, p.address, p.sequence) for p in ordered}
+        return sorted(newest.values(), key=lambda known: known.sequence, reverse=True)
+
+    def texts(self) -> list[str]:
+        return [prompt.text for prompt in self.taken]
 
 
 @pytest.fixture
