@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from adapters.slack.app import SlackPlatform
 from adapters.slack.calls import Api
 from adapters.slack.events import read
 from adapters.slack.ids import Bot
@@ -71,6 +72,16 @@ async def reading(
             yield made
         finally:
             await made.close()
+
+
+@asynccontextmanager
+async def connected(platform: SlackPlatform) -> AsyncIterator[None]:
+    """Connected, and closed whatever happens."""
+    try:
+        await platform.connect()
+        yield
+    finally:
+        await platform.close()
 
 
 async def until(predicate: Callable[[], object], within: float = 5.0) -> None:

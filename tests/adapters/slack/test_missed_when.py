@@ -19,7 +19,7 @@ from adapters.slack.missed import (
 from core.errors import StoreBusy, Unreachable
 from core.types import Prompt
 from tests.adapters.slack.conftest import Inbox, Make
-from tests.adapters.slack.past import US, Past, calls, reading, reading_ends, until
+from tests.adapters.slack.past import US, Past, calls, connected, reading, reading_ends, until
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
 from tests.emulators.slack_faults import Fault
@@ -39,34 +39,32 @@ async def test_after_the_socket_was_down_longer_than_the_deliveries(
     slack: SlackServer, inbox: Inbox, make: Make
 ) -> None:
     platform = make(recent=inbox.recent, settle=0.05)
-    await platform.connect()
-    root = slack.workspace.say("alice", "general", f"{slack.mention} one")
-    await until(lambda: inbox.texts() == ["one"])
-    await slack.go_away()
-    slack.workspace.say("alice", "general", "two", thread_ts=root)
-    missed = slack.workspace.say("bob", "general", f"{slack.mention} three")
-    slack.workspace.say("bob", slack.workspace.direct("bob"), "unknown before")
-    await slack.wait_for(lambda: len(slack.deliverer.of(missed)) == 8)
-    await slack.come_back()
-    await until(lambda: len(inbox.taken) == 3, within=10)
-    assert set(inbox.texts()) == {"one", "two", "three"}
-    assert platform.problem() == ""
-    await platform.close()
+    async with connected(platform):
+        root = slack.workspace.say("alice", "general", f"{slack.mention} one")
+        await until(lambda: inbox.texts() == ["one"])
+        await slack.go_away()
+        slack.workspace.say("alice", "general", "two", thread_ts=root)
+        missed = slack.workspace.say("bob", "general", f"{slack.mention} three")
+        slack.workspace.say("bob", slack.workspace.direct("bob"), "unknown before")
+        await slack.wait_for(lambda: len(slack.deliverer.of(missed)) == 8)
+        await slack.come_back()
+        await until(lambda: len(inbox.taken) == 3, within=10)
+        assert set(inbox.texts()) == {"one", "two", "three"}
+        assert platform.problem() == ""
 
 
 async def test_a_socket_replaced_between_two_looks_counts_as_lost(
     slack: SlackServer, inbox: Inbox, make: Make
 ) -> None:
     platform = make(recent=inbox.recent, settle=0.05, ping=0.3)
-    await platform.connect()
-    slack.workspace.say("alice", "general", f"{slack.mention} one")
-    await until(lambda: inbox.texts() == ["one"])
-    await asyncio.sleep(0.7)
-    before = len(inbox.asked)
-    await slack.sockets.refresh()
-    await slack.wait_for(lambda: slack.record.called_with("conversations.history"), timeout=10)
-    assert len(inbox.asked) == before + 1
-    await platform.close()
+    async with connected(platform):
+        slack.workspace.say("alice", "general", f"{slack.mention} one")
+        await until(lambda: inbox.texts() == ["one"])
+        await asyncio.sleep(0.7)
+        before = len(inbox.asked)
+        await slack.sockets.refresh()
+        await slack.wait_for(lambda: slack.record.called_with("conversations.history"), timeout=10)
+        assert len(inbox.asked) == before + 1
 
 
 async def test_after_the_store_refused_an_event_four_times(
@@ -106,15 +104,15 @@ async def served(slack: SlackServer, made: SlackPlatform) -> AsyncIterator[None]
 async def test_a_refusal_that_a_later_delivery_made_good_costs_nothing(
     slack: SlackServer, inbox: Inbox, make: Make
 ) -> None:
-    platform = make(recent=inbox.recent, settle=0.3)
-    await platform.connect()
-    inbox.fail = [StoreBusy("locked")] * 2
-    slack.workspace.say("alice", "general", f"{slack.mention} one")
-    await until(lambda: not slack.deliverer.unacked() and inbox.taken)
-    await asyncio.sleep(0.5)
+    platform = make(recent=inbox.recent, settle=1.2)
+    async with connected(platform):
+        inbox.fail = [StoreBusy("locked")] * 2
+        slack.workspace.say("alice", "general", f"{slack.mention} one")
+        await until(lambda: not slack.deliverer.unacked() and inbox.taken)
+        await asyncio.sleep(1.0)
     assert inbox.texts() == ["one"]
-    assert not slack.record.called_with("conversations.history")
-    await platform.close()
+    assert not calls(slack)
+    assert len(inbox.asked) == 1
 
 
 async def test_a_thread_known_before_the_outage_keeps_what_was_missed_in_it(
@@ -139,18 +137,23 @@ async def test_a_follow_up_that_overtakes_its_question(
     """It comes live after the thread was read and before the question in it is stored."""
     inbox.taken.append(past.prompt(past.ask(3600, "one")))
     root = past.ask(60, "two")
-    gate = asyncio.Event()
-    inbox.gate = gate.wait
+    opened = asyncio.Event()
+
+    async def gate() -> None:
+        if inbox.offered[-1].text == "two":
+            await opened.wait()
+
+    inbox.gate = gate
     async with reading(slack, inbox) as backlog:
-        await until(lambda: inbox.offered)  # the channel has been read
-        live = asyncio.create_task(backlog.take(past.prompt(past.say(1, "three", root=root))))
+        await until(lambda: "two" in [prompt.text for prompt in inbox.offered])
+        assert not await backlog.take(past.prompt(past.say(1, "three", root=root)))
         others = past.say(2, "lunch?")
-        stray = asyncio.create_task(backlog.take(past.prompt(past.say(1, "yes", root=others))))
-        await until(lambda: len(inbox.offered) == 3)
-        gate.set()
-        await asyncio.gather(live, stray)
+        assert not await backlog.take(past.prompt(past.say(1, "yes", root=others)))
+        opened.set()
         await until(lambda: len(inbox.taken) == 3)
+        await reading_ends(slack, 2)
     assert inbox.texts() == ["one", "two", "three"]
+    assert [prompt.text for prompt in inbox.offered].count("yes") == 1
 
 
 async def test_nothing_is_remembered_without_end(slack: SlackServer, inbox: Inbox) -> None:
@@ -176,14 +179,13 @@ async def test_a_long_rate_limit_delays_only_the_reading(
     slack.faults.add(Fault("conversations.replies", retry_after=1))
     platform = make(recent=inbox.recent)
     began = asyncio.get_running_loop().time()
-    await platform.connect()
-    slack.workspace.say("alice", "general", f"{slack.mention} three")
-    await until(lambda: "three" in inbox.texts())
-    assert asyncio.get_running_loop().time() - began < 1.0
-    assert "two" not in inbox.texts()
-    await until(lambda: "two" in inbox.texts())
-    assert asyncio.get_running_loop().time() - began >= 2.0, "every second call is left to answers"
-    await platform.close()
+    async with connected(platform):
+        slack.workspace.say("alice", "general", f"{slack.mention} three")
+        await until(lambda: "three" in inbox.texts())
+        assert asyncio.get_running_loop().time() - began < 1.0
+        assert "two" not in inbox.texts()
+        await until(lambda: "two" in inbox.texts())
+        assert asyncio.get_running_loop().time() - began >= 2.0, "half is left to the answers"
 
 
 async def test_closing_does_not_wait_for_a_rate_limit(
@@ -296,7 +298,6 @@ async def test_without_the_store_nothing_comes_in(
     with pytest.raises(Unreachable, match="database"):
         await platform.connect()
     assert not slack.sockets.open
-    await platform.connect()
-    assert platform.problem() == ""
+    async with connected(platform):
+        assert platform.problem() == ""
     assert time.time() - inbox.asked[-1] == pytest.approx(KNOWN, abs=5)
-    await platform.close()
