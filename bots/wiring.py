@@ -185,7 +185,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             await core.turns.take_over(["web", "slack", "discord"])
         engine = await stack.enter_async_context(engine_of(core, platforms))
         web = _web(settings, core, engine)
-        slack = _slack(settings, engine, session)
+        slack = _slack(settings, core, engine, session)
         routes = [*web.routes(), *(slack.routes() if slack else [])]
         port = await stack.enter_async_context(
             serve(settings.http_host, settings.http_port, routes, health)
@@ -235,7 +235,7 @@ async def _readable(core: Core) -> str:
 
 
 def _slack(
-    settings: Settings, engine: Engine, session: aiohttp.ClientSession
+    settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
 ) -> SlackPlatform | None:
     bot, app = settings.slack_bot_token, settings.slack_app_token
     secret = settings.slack_signing_secret
@@ -248,6 +248,7 @@ def _slack(
         api_url=settings.slack_api_url,
         accept=engine.accept,
         edits=engine,
+        recent=lambda since: core.turns.recent("slack", since, _CONVERSATIONS),
         session=session,
     )
 

@@ -18,6 +18,7 @@ from adapters.slack.calls import Api
 from adapters.slack.events import Deleted, Edited, Opened, read
 from adapters.slack.http_events import HttpEvents
 from adapters.slack.ids import PLATFORM, Bot
+from adapters.slack.missed import SETTLE, Accept, Backlog, Known, nothing_known
 from adapters.slack.quiet import quiet_logger
 from adapters.slack.refusals import TOKEN_CODES, Refused
 from adapters.slack.socket_mode import PING, Socket
@@ -37,8 +38,6 @@ SUGGESTIONS = (
 )
 """Prompts offered when a direct conversation is opened; Slack shows at most four."""
 
-Accept = Callable[[Prompt], Awaitable[bool]]
-
 
 class SlackPlatform:
     """One workspace, over Socket Mode (app token) or HTTP (signing secret).
@@ -46,6 +45,8 @@ class SlackPlatform:
     accept: commits a prompt, False when it is known already or means nothing to us. It runs before
     the event is acknowledged; when it raises, Slack delivers the event again. edits: told alike of
     messages that people edit and delete.
+    recent: the conversations with a turn since then (epoch seconds), newest first, for reading back
+    what was missed; raises StoreError. settle: seconds, see `missed`.
     session: shared by all calls; stays the caller's to close. ping: seconds, see `socket_mode`.
 
     Raises: ConfigurationError when a token is missing or of the wrong kind.
@@ -64,13 +65,15 @@ class SlackPlatform:
         signing_secret: str = "",
         api_url: str = API_URL,
         ping: float = PING,
+        recent: Known = nothing_known,
+        settle: float = SETTLE,
     ) -> None:
         _check_kinds(bot_token, app_token, signing_secret)
-        self._accept = accept
         self._edits = edits
         self._app_token = app_token
         self._ping = ping
         self._api = Api(bot_token, api_url, session)
+        self._backlog = Backlog(self._api, accept, recent, settle)
         client = AsyncWebClient(  # without a token, so that Bolt asks us and not Slack who we are
             base_url=api_url, session=session, logger=quiet_logger(), retry_handlers=[]
         )
@@ -88,20 +91,25 @@ class SlackPlatform:
         called again after an error.
         """
         bot = await self._introduce()
+        await self._backlog.look()
         if self._app_token:
             url = await self._address()
             # Events may come as soon as the socket is open.
             self._bot = bot
-            socket = Socket(self._bolt, self._app_token, self._address, self._ping)
+            socket = Socket(
+                self._bolt, self._app_token, self._address, self._backlog.linked, self._ping
+            )
             await socket.open(url)
             self._socket = socket
         self._bot = bot
         self._serving = True
+        self._backlog.start(bot)
         return f"as @{bot.name} in {bot.workspace}"
 
     async def close(self) -> None:
         """Let nothing more in and finish what is being accepted. Threads keep working."""
         self._serving = False
+        await self._backlog.close()
         if self._socket:
             await self._socket.close()
             self._socket = None
@@ -178,12 +186,12 @@ class SlackPlatform:
         """
         outcome = read(body, self._me())
         if isinstance(outcome, Prompt):
-            new = await self._accept(outcome)
+            new = await self._backlog.take(outcome)
             log.info("slack.prompt", identity=outcome.identity, new=new)
         elif isinstance(outcome, Edited):
             known = await self._edits.amend(outcome.identity, outcome.text)
             if outcome.asked and not known:
-                await self._accept(outcome.asked)
+                await self._backlog.take(outcome.asked)
         elif isinstance(outcome, Deleted):
             await self._edits.withdraw(outcome.identity)
         elif isinstance(outcome, Opened):

@@ -40,13 +40,17 @@ EPHEMERAL = Method("chat.postEphemeral", _CHAT)
 UPDATE = Method("chat.update", _CHAT)
 DELETE = Method("chat.delete", _CHAT)
 REPLIES = Method("conversations.replies", _HISTORY, reads=True)
+HISTORY = Method("conversations.history", _HISTORY, reads=True)
 STATUS = Method("assistant.threads.setStatus", _CHAT)
 PROMPTS = Method("assistant.threads.setSuggestedPrompts", frozenset({"assistant:write"}))
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         method.name: method
-        for method in (AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE, REPLIES, STATUS, PROMPTS)
+        for method in (
+            *(AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE),
+            *(REPLIES, HISTORY, STATUS, PROMPTS),
+        )
     }
 )
 """Every method that is called, by name."""

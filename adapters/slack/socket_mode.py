@@ -33,6 +33,8 @@ DRAIN = 5.0
 Ask = Callable[[], Awaitable[str]]
 """apps.connections.open: a new address, good for one connection."""
 
+Linked = Callable[[bool], None]
+
 
 class _Client(SocketModeClient):
     """The SDK's client, with three gaps closed (slack_sdk 3.47 socket_mode).
@@ -95,11 +97,15 @@ class _Handler(AsyncSocketModeHandler):
 class Socket:
     """One connection, replaced by the SDK when Slack refreshes it or it dies, and watched here.
 
+    linked: told False when it was lost or replaced, and True when one is there again.
     up: whether it was connected when last looked at, at most a ping ago.
     """
 
-    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float = PING) -> None:
+    def __init__(
+        self, app: AsyncApp, app_token: str, ask: Ask, linked: Linked, ping: float = PING
+    ) -> None:
         self._handler = _Handler(app, app_token, ask, ping)
+        self._linked = linked
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
         self.up = False
@@ -146,9 +152,15 @@ class Socket:
         the same one again (slack_sdk 3.47 socket_mode/aiohttp, connect). Without one it asks.
         """
         client = self._handler.client
+        session = None
         while True:
             await asyncio.sleep(self._ping)
             connected = await client.is_connected()
+            if session not in (None, client.current_session) or not connected:
+                self._linked(False)  # nobody knows for how long there was none
+            if connected:
+                session = client.current_session
+                self._linked(True)
             if not connected:
                 client.wss_uri = None
             if connected != self.up:

@@ -1,6 +1,6 @@
 """A Slack on the loopback, and our adapter pointed at it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from adapters.slack.app import SlackPlatform
+from core.errors import StoreBusy
+from core.ports import Recent
 from core.types import Prompt
 from tests.emulators.slack import SlackServer
 
@@ -19,6 +21,7 @@ class Inbox:
 
     fail: errors to raise before the next ones are taken. gate: waited for before each.
     changes: identities and new texts, None for deleted messages.
+    broken: how often it can't say what was talked in lately. asked: since when it was to say that.
     """
 
     def __init__(self) -> None:
@@ -27,6 +30,8 @@ class Inbox:
         self.fail: list[Exception] = []
         self.gate: Callable[[], object] | None = None
         self.changes: list[tuple[str, str | None]] = []
+        self.broken = 0
+        self.asked: list[float] = []
 
     async def accept(self, prompt: Prompt) -> bool:
         self.offered.append(prompt)
@@ -51,6 +56,18 @@ class Inbox:
         if self.fail:
             raise self.fail.pop(0)
         self.changes.append((identity, None))
+
+    async def recent(self, since: float) -> Sequence[Recent]:
+        self.asked.append(since)
+        if self.broken:
+            self.broken -= 1
+            raise StoreBusy("locked")
+        ordered = sorted(self.taken, key=lambda prompt: prompt.sequence)
+        newest = {p.thread: Recent(p.thread, p.address, p.sequence) for p in ordered}
+        return sorted(newest.values(), key=lambda known: known.sequence, reverse=True)
+
+    def texts(self) -> list[str]:
+        return [prompt.text for prompt in self.taken]
 
 
 @pytest.fixture
