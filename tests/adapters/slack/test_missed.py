@@ -181,6 +181,17 @@ async def test_in_order_over_many_pages(slack: SlackServer, past: Past, inbox: I
     assert inbox.texts()[4:] == [str(number) for number in range(450)]
 
 
+async def test_mentions_of_one_page_are_taken_in_their_order(
+    slack: SlackServer, past: Past, inbox: Inbox
+) -> None:
+    inbox.taken.append(past.prompt(past.ask(3600, "one")))
+    past.ask(60, "two")
+    past.ask(50, "three")
+    async with reading(slack, inbox):
+        await until(lambda: len(inbox.taken) == 3)
+    assert inbox.texts() == ["one", "two", "three"]
+
+
 async def test_one_busy_place_does_not_take_for_ever(
     slack: SlackServer, past: Past, inbox: Inbox
 ) -> None:
