@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.e2e.service import Service, start
 from tests.emulators.deepseek import DeepSeekServer
-from tests.emulators.discord import DiscordServer
+from tests.emulators.discord import NONCE_LIFE, DiscordServer
 from tests.emulators.discord_limits import Limits as DiscordLimits
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_limits import Limits as SlackLimits
@@ -26,9 +26,10 @@ from tests.torture.books import Books, Report, turns
 from tests.torture.load import People
 
 KEY = "sk-torture-canary-5d1e"
-SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.3
+SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.1
 """Slack brings again after 3 and 15 seconds; its rate budgets refill in 12. Discord takes a new
-session every 1.5 s and forgets a nonce after 90; its rate limits are the real ones."""
+session every half second, since a refused one would keep it out for five seconds of each short
+life; its rate limits and the life of its nonces are the real ones."""
 SETTLED_WITHIN = 180.0
 FROZEN = 2.0
 
@@ -70,6 +71,7 @@ async def stage(folder: Path, storm: Storm) -> AsyncIterator[Stage]:
         ) as slack,
         DiscordServer(scale=DISCORD_SCALE, limits=DiscordLimits(), seed=storm.seed) as discord,
     ):
+        discord.context.nonce_life = NONCE_LIFE
         people = People(api, slack, discord, random.Random(storm.seed), storm.rate)
         settings = {
             "DEEPSEEK_API_KEY": KEY,
