@@ -22,6 +22,7 @@ from tests.emulators.discord import NONCE_LIFE, DiscordServer
 from tests.emulators.discord_limits import Limits as DiscordLimits
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_limits import Limits as SlackLimits
+from tests.torture.aim import TARGETS, Aim
 from tests.torture.books import Books, Report, turns
 from tests.torture.load import People
 
@@ -31,14 +32,15 @@ SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.1
 session every half second, since a refused one would keep it out for five seconds of each short
 life; its rate limits and the life of its nonces are the real ones."""
 SETTLED_WITHIN = 180.0
-FROZEN = 2.0
+FROZEN, AIMING = 2.0, 4.0
 
 
 @dataclass(frozen=True)
 class Storm:
     """How it is done. rate: prompts a second. longest: seconds that a life lasts after its start.
 
-    Shares of the lives: early, that end while they still start; frozen, that stand still for two
+    Shares of the lives: aimed, that end at the next post, edit or acknowledgement; of the others
+    early, that end while they still start; of the rest frozen, that stand still for two
     seconds; gentle, that end with SIGTERM, which is no kill.
     """
 
@@ -46,6 +48,7 @@ class Storm:
     seed: int = 1
     rate: float = 1.5
     longest: float = 3.0
+    aimed: float = 0.4
     early: float = 0.2
     frozen: float = 0.0
     gentle: float = 0.0
@@ -58,6 +61,7 @@ class Stage:
     folder: Path
     people: People
     books: Books
+    aim: Aim
     settings: dict[str, str]
 
 
@@ -84,7 +88,8 @@ async def stage(folder: Path, storm: Storm) -> AsyncIterator[Stage]:
             "DISCORD_GATEWAY_URL": discord.gateway_url,
             "SHUTDOWN_GRACE": "1",
         }
-        yield Stage(folder, people, Books(api, slack, discord, people), settings)
+        books, aim = Books(api, slack, discord, people), Aim(slack, discord)
+        yield Stage(folder, people, books, aim, settings)
 
 
 async def known(scene: Stage) -> None:
@@ -96,11 +101,16 @@ async def known(scene: Stage) -> None:
             await asyncio.sleep(0.05)
 
 
-async def live(service: Service, rng: random.Random, storm: Storm) -> None:
-    """Let it run for a while, perhaps not to its first words, perhaps frozen in the middle."""
+async def live(service: Service, aim: Aim, rng: random.Random, storm: Storm) -> bool:
+    """Let it run for a while, perhaps not to its first words, perhaps frozen in the middle.
+
+    Returns whether it was killed by then, by an aimed kill.
+    """
+    if rng.random() < storm.aimed:
+        return await aim.kill(service, rng.choice(TARGETS), AIMING)
     if rng.random() < storm.early:
         await asyncio.sleep(rng.uniform(0.05, 1.2))
-        return
+        return False
     pause = rng.uniform(0.05, storm.longest)
     await service.printed("Ready.")
     await asyncio.sleep(pause)
@@ -109,6 +119,7 @@ async def live(service: Service, rng: random.Random, storm: Storm) -> None:
         await asyncio.sleep(FROZEN)
         service.process.send_signal(signal.SIGCONT)
         await asyncio.sleep(rng.uniform(0, 0.5))
+    return False
 
 
 async def end(service: Service, number: signal.Signals) -> list[str]:
@@ -138,8 +149,8 @@ async def torture(folder: Path, storm: Storm) -> Report:
         asking = asyncio.create_task(scene.people.ask_on())
         killed = 0
         while killed < storm.kills:
-            await live(service, rng, storm)
-            gentle = "Ready." in service.out and rng.random() < storm.gentle
+            dead = await live(service, scene.aim, rng, storm)
+            gentle = not dead and "Ready." in service.out and rng.random() < storm.gentle
             killed += not gentle
             problems += await end(service, signal.SIGTERM if gentle else signal.SIGKILL)
             service = await start(folder, scene.settings)
