@@ -160,12 +160,8 @@ class Books:
             report.answered += 1
         else:
             report.notices += 1
-            self._deserved(prompt, report)
-
-    def _deserved(self, prompt: Prompt, report: Report) -> None:
-        calls = self._of(prompt)
-        if len(calls) != MOST_CALLS or any(call.finished for call in calls):
-            report.wrong.append(f"{prompt.canary} got a notice after {len(calls)} calls")
+            if row is None or row["attempts"] < MOST_CALLS:
+                report.wrong.append(f"{prompt.canary} got a notice it did not need")
 
     def _of(self, prompt: Prompt) -> list[Call]:
         return [call for call in self._api.calls if asked(call) == prompt.canary]

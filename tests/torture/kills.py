@@ -21,6 +21,7 @@ from tests.emulators.deepseek import DeepSeekServer
 from tests.emulators.discord import NONCE_LIFE, DiscordServer
 from tests.emulators.discord_limits import Limits as DiscordLimits
 from tests.emulators.slack import SlackServer
+from tests.emulators.slack_app import App
 from tests.emulators.slack_limits import Limits as SlackLimits
 from tests.torture.aim import TARGETS, Aim
 from tests.torture.books import Books, Report, turns
@@ -71,7 +72,10 @@ async def stage(folder: Path, storm: Storm) -> AsyncIterator[Stage]:
     async with (
         DeepSeekServer(key=KEY) as api,
         SlackServer(
-            scale=SLACK_SCALE, limits=SlackLimits(scale=SLACK_MINUTE), seed=storm.seed
+            App(client_msg_ids=False),  # honouring a repeated one is undocumented
+            scale=SLACK_SCALE,
+            limits=SlackLimits(scale=SLACK_MINUTE),
+            seed=storm.seed,
         ) as slack,
         DiscordServer(scale=DISCORD_SCALE, limits=DiscordLimits(), seed=storm.seed) as discord,
     ):
