@@ -32,7 +32,7 @@ SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.1
 """Slack brings again after 3 and 15 seconds; its rate budgets refill in 12. Discord takes a new
 session every half second, since a refused one would keep it out for five seconds of each short
 life; its rate limits and the life of its nonces are the real ones."""
-SETTLED_WITHIN = 180.0
+SETTLED_WITHIN = 120.0
 FROZEN, AIMING = 2.0, 4.0
 
 
@@ -97,11 +97,10 @@ async def stage(folder: Path, storm: Storm) -> AsyncIterator[Stage]:
 
 
 async def known(scene: Stage) -> None:
-    """Ask once on each platform and wait until both are stored: from then on all is read back."""
-    for platform in ("slack", "discord"):
-        scene.people.ask(platform)
+    """Ask on each platform and wait until that is stored: from then on Discord is read back."""
+    scene.people.greet()
     async with asyncio.timeout(20):
-        while len(turns(scene.folder)) < 2:  # noqa: ASYNC110 - another process writes it
+        while len(turns(scene.folder)) < len(scene.people.prompts):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.05)
 
 

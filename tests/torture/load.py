@@ -89,8 +89,18 @@ class People:
         """One more question: in an open thread or, when there are too few, in a new one."""
         here = [t for t in self.threads if t.platform == platform and self._goes_on(t)]
         if len(here) < OPEN_THREADS or self._rng.random() < 0.2:
-            return self._begin(platform)
+            who = self._rng.choice(("alice", "bob"))
+            return self._begin(platform, who, direct=self._rng.random() < 0.15)
         return self._follow(self._rng.choice(here))
+
+    def greet(self) -> None:
+        """A first question in Slack, and on Discord one of each person directly.
+
+        A direct conversation that the service never saw can't be found by reading back.
+        """
+        self._begin("slack", "alice", direct=False)
+        for who in ("alice", "bob"):
+            self._begin("discord", who, direct=True)
 
     def _goes_on(self, thread: Thread) -> bool:
         if len(thread.prompts) >= MOST_IN_THREAD:
@@ -113,10 +123,8 @@ class People:
         self.prompts[canary] = prompt
         return prompt
 
-    def _begin(self, platform: str) -> Prompt:
+    def _begin(self, platform: str, who: str, *, direct: bool) -> Prompt:
         canary, pieces = self._new()
-        who = self._rng.choice(("alice", "bob"))
-        direct = self._rng.random() < 0.15
         if platform == "slack":
             world = self._slack.workspace
             channel = world.direct(who) if direct else self._rng.choice(self._slack_channels)
