@@ -29,7 +29,7 @@ class Report:
 
     lost, doubled, stuck: canaries of prompts. wrong: everything else. undelivered: prompts whose
     event never reached the service, in Slack only. calls: API calls of all prompts. settling: the
-    seconds from the last start to the last settled prompt.
+    seconds after the waves of kills until everything was settled.
     """
 
     kills: int = 0
@@ -57,7 +57,7 @@ class Report:
             f"lost {len(self.lost)}  doubled {len(self.doubled)}  stuck {len(self.stuck)}"
             f"  otherwise wrong {len(self.wrong)}",
             f"API calls a prompt {self.calls / max(1, self.prompts):.2f}"
-            f"  seconds {self.seconds:.0f}, {self.settling:.0f} of them after the last kill",
+            f"  seconds {self.seconds:.0f}, {self.settling:.0f} of them settling",
         ]
         for name in ("lost", "doubled", "stuck", "wrong"):
             lines += [f"  {name}: {what}" for what in getattr(self, name)]

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e.service import Service, start
@@ -40,6 +40,8 @@ FROZEN, AIMING = 2.0, 4.0
 class Storm:
     """How it is done. rate: prompts a second. longest: seconds that a life lasts after its start.
 
+    wave: kills until it may settle; kills are a multiple of it, or fewer.
+
     Shares of the lives: aimed, that end at the next post, edit or acknowledgement; of the others
     early, that end while they still start; of the rest frozen, that stand still for two
     seconds; gentle, that end with SIGTERM, which is no kill.
@@ -47,6 +49,7 @@ class Storm:
 
     kills: int
     seed: int = 1
+    wave: int = 20
     rate: float = 1.5
     longest: float = 3.0
     aimed: float = 0.4
@@ -64,6 +67,7 @@ class Stage:
     books: Books
     aim: Aim
     settings: dict[str, str]
+    problems: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -142,31 +146,38 @@ async def settle(scene: Stage) -> None:
                 await asyncio.sleep(0.25)
 
 
+async def wave(scene: Stage, service: Service, rng: random.Random, storm: Storm) -> Service:
+    """Kill it many times while people ask; returns the last one, which lives."""
+    asking = asyncio.create_task(scene.people.ask_on())
+    killed = 0
+    while killed < min(storm.wave, storm.kills):
+        dead = await live(service, scene.aim, rng, storm)
+        gentle = not dead and "Ready." in service.out and rng.random() < storm.gentle
+        killed += not gentle
+        scene.problems += await end(service, signal.SIGTERM if gentle else signal.SIGKILL)
+        service = await start(scene.folder, scene.settings)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    return service
+
+
 async def torture(folder: Path, storm: Storm) -> Report:
-    """Kill it so many times under load, let it settle, and balance the books."""
-    began, rng, problems = time.monotonic(), random.Random(storm.seed), list[str]()
+    """Kill it so many times under load, let it settle after each wave, and balance the books."""
+    began, rng, settling = time.monotonic(), random.Random(storm.seed), 0.0
     async with stage(folder, storm) as scene:
         service = await start(folder, scene.settings)
         await service.printed("Ready.")
         await known(scene)
-        asking = asyncio.create_task(scene.people.ask_on())
-        killed = 0
-        while killed < storm.kills:
-            dead = await live(service, scene.aim, rng, storm)
-            gentle = not dead and "Ready." in service.out and rng.random() < storm.gentle
-            killed += not gentle
-            problems += await end(service, signal.SIGTERM if gentle else signal.SIGKILL)
-            service = await start(folder, scene.settings)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        calm = time.monotonic()
-        await settle(scene)
-        settling = time.monotonic() - calm
-        problems += await end(service, signal.SIGTERM)
+        for _ in range(-(-storm.kills // storm.wave)):
+            service = await wave(scene, service, rng, storm)
+            calm = time.monotonic()
+            await settle(scene)
+            settling += time.monotonic() - calm
+        scene.problems += await end(service, signal.SIGTERM)
         report = scene.books.balance(folder)
-    report.kills, report.seconds = storm.kills, time.monotonic() - began
-    report.settling = settling
-    report.wrong += problems
+    report.kills = storm.kills
+    report.seconds, report.settling = time.monotonic() - began, settling
+    report.wrong += scene.problems
     return report
 
 

@@ -9,7 +9,7 @@ from tests.torture.kills import Storm, torture
 
 @pytest.mark.timeout(300)
 async def test_twenty_kills_under_load(tmp_path: Path) -> None:
-    storm = Storm(kills=20, seed=7, rate=0.8, longest=0.8, early=0.3)
+    storm = Storm(kills=20, seed=7, rate=1.0, longest=0.6, early=0.3)
     report = await torture(tmp_path, storm)
     assert report.balanced, str(report)
     assert report.answered + report.notices + len(report.undelivered) == report.prompts
