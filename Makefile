@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate docs lock clean
+.PHONY: help setup run test check simulate torture docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ check: .venv/.dev ## format, lint, strict types, import contracts, migrations wi
 
 simulate: .venv/.dev ## play N schedules of faults from seed FIRST (N=1000 FIRST=0)
 	$(BIN)/python -m tests.simulation.schedule $(or $(N),1000) $(or $(FIRST),0)
+
+torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
+	$(BIN)/python -m tests.torture.kills $(or $(KILLS),200) $(or $(SEED),1)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs
