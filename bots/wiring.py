@@ -25,6 +25,7 @@ from core.deepseek.client import DeepSeek, Options
 from core.delivery.pacing import Pacers
 from core.errors import ConfigurationError, DeliveryError, StoreError
 from core.ports import Completions, Recent, Threads
+from core.store.clock import steady
 from core.store.database import Database
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Means
@@ -97,7 +98,7 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
             )
         client = DeepSeek(_client_options(settings, base_url, model))
         completions = await stack.enter_async_context(client)
-        turns = SqlTurns(database, time.time)
+        turns = SqlTurns(database, steady(time.time, time.monotonic))
         means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
         yield Core(database, turns, means, source, offline)
 
