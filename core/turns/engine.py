@@ -5,7 +5,7 @@ conversation to one worker at a time; conversations do not wait for each other.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -108,7 +108,9 @@ class Engine:
     def _start(self, turn: Turn) -> None:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         answering = Answering(turn, thread, self._means)
-        task = asyncio.create_task(answering.run(), name=f"turn-{turn.id}")
+        # While the store failed a lease can run out, and our own turn comes back to ourselves.
+        former = [task for task, other in self._running.items() if other.turn_id == turn.id]
+        task = asyncio.create_task(_instead_of(former, answering), name=f"turn-{turn.id}")
         self._running[task] = answering
         metrics.ACTIVE.inc()
         task.add_done_callback(self._ended)
@@ -120,3 +122,11 @@ class Engine:
         self._wake.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("turn.left_for_later", task=task.get_name(), error=repr(error))
+
+
+async def _instead_of(former: Sequence[asyncio.Task[None]], answering: Answering) -> None:
+    """Carry a turn on, once whoever worked on it under an older claim has stopped."""
+    for task in former:
+        task.cancel()
+    await asyncio.gather(*former, return_exceptions=True)
+    await answering.run()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from core.delivery.writer import Writer
 from core.errors import PartGone, RateLimited, StoreError, Unreachable
+from core.lifecycle import State
 from core.ports import FindsPost, Posted, RemovesPart, Thread, Turn
 from core.store.schema import conversation, message
 from core.store.sql import SqlHistory, SqlTurns
@@ -127,7 +128,7 @@ class HasNoFence(SqlTurns):
 
         def fence(connection: Connection) -> int:
             key = conversation.c.thread == turn.prompt.thread
-            return connection.execute(select(conversation.c.fence).where(key)).scalar_one()
+            return int(connection.execute(select(conversation.c.fence).where(key)).scalar_one())
 
         return replace(turn, fence=await self._database.read(fence))
 
@@ -165,12 +166,12 @@ class CommitsTheAnswerLast(SqlTurns):
         """Only keep it in mind."""
         self.__dict__.setdefault("_held", {})[turn.id] = (outcome, remember, memory)
 
-    async def finish(self, turn: Turn, state: str, reason: str = "") -> None:  # type: ignore[override]
+    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
         """Store it now."""
         held = self.__dict__.get("_held", {}).pop(turn.id, None)
         if held is not None:
             await super().answer(turn, *held)
-        await super().finish(turn, state, reason)  # type: ignore[arg-type]
+        await super().finish(turn, state, reason)
 
 
 class RemembersTwice(SqlTurns):
