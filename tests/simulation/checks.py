@@ -2,8 +2,9 @@
 
 At all times, while it plays (world, sites, people, process): I6 acknowledged means committed; I7
 a complete answer is not asked for again; I9 no words of another conversation, shown or sent; I12
-no process is faster than its allowance; I13 the order of a thread, one turn at a time; and no
-message shows an older state after its turn's end. Here: I1, I2, I4, I5, I7 (at most 3).
+no process is faster than its allowance; I13 the order of a thread, one turn at a time; no message
+shows an older state after its turn's end; nothing is written under an old claim.
+Here: I1, I2, I4, I5, I7 (at most 3).
 
 Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10, I11
 and I14, which other tests look at with the real adapters.

@@ -141,7 +141,7 @@ class LifeDatabase(Database):
             raise StoreBusy("locked")
         result = self.vault.transact(fn, *args)
         self.vault.gave_work(name, result)
-        world.committed(name, args, result)
+        world.committed(name, args, result, self._life)
         if name == "claim" and result is None:
             self.vault.found_none(args[1])  # type: ignore[misc]
         await world.passes(f"behind {name}", self._life)

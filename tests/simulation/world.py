@@ -19,6 +19,8 @@ from tests.simulation.weather import BAD_UNTIL, CALM, Regime, Weather
 MOST_LATE = 25.0
 """Seconds after which a call that was sent surely has no effect any more."""
 _HOUR = 3600.0
+_FENCED = frozenset({"renew", "attempt", "announce", "posted", "answer", "finish"})
+"""Transactions that only the newest claim of a conversation may make."""
 
 
 class Dead(BaseException):
@@ -62,6 +64,7 @@ class World:
         self.complete: dict[str, tuple[Life, float, int]] = {}  # answers that came to their end
         self.store_faults = 0
         self.streams: dict[str, list[Life]] = {}
+        self.holder: dict[str, Life] = {}  # by thread: who claimed last
         self.lives = 0
         self._step = self.rng.choice((-_HOUR, _HOUR)) if self.regime.steps else 0.0
         self._step_at = self.rng.uniform(0.0, BAD_UNTIL)
@@ -124,13 +127,16 @@ class World:
         if latest > 0 and self.happens("late"):
             asyncio.get_running_loop().call_later(self.rng.uniform(0.0, latest), land)
 
-    def committed(self, name: str, args: tuple[Any, ...], result: object) -> None:
+    def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""
         if name == "accept" and result:
             self.stored.add(args[0].identity)
-        elif name == "finish":
+        elif name in _FENCED and self.holder.get(args[0].prompt.thread) is not life:
+            self.wrong(f"written under an old claim: {name} of {args[0].prompt.identity}")
+        if name == "finish":
             self.ended[args[0].prompt.identity] = str(args[1])
         elif name == "claim" and result is not None:
+            self.holder[result.prompt.thread] = life  # type: ignore[attr-defined]
             self._in_order(result.prompt)  # type: ignore[attr-defined]
 
     def _in_order(self, claimed: Prompt) -> None:
