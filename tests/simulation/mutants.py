@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 from core.delivery.writer import Writer
 from core.errors import PartGone, RateLimited, StoreError, Unreachable
 from core.lifecycle import State
-from core.ports import FindsPost, Posted, RemovesPart, Thread, Turn
+from core.ports import FindsPost, RemovesPart, Thread, Turn
 from core.store.schema import conversation, message
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Answering
@@ -93,18 +93,6 @@ class DoesNotAnnounce(SqlTurns):
         """Nothing."""
 
 
-class ForgetsIds(SqlTurns):
-    """Knows that it posted, but not what."""
-
-    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
-        """Nothing."""
-
-    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
-        """As if every part were shown already, under an id that nobody knows."""
-        turn = await super().claim(owner, platforms, lease)
-        return turn and replace(turn, parts=tuple(Posted(p.index, None) for p in turn.parts[:0]))
-
-
 class CountsNoAttempts(SqlTurns):
     """Asks as often as it likes."""
 
@@ -157,8 +145,6 @@ class HasNoFence(SqlTurns):
 
 class CommitsTheAnswerLast(SqlTurns):
     """Shows an answer first and stores it when everything is shown."""
-
-    _held: dict[int, tuple[Outcome, Sequence[Remembered], Memory]]
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory

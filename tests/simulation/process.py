@@ -129,7 +129,7 @@ class Process:
         work = asyncio.ensure_future(self._work())
         await asyncio.wait({end, died}, return_when=asyncio.FIRST_COMPLETED)
         self.life.die()
-        doomed = {died, work, *self.engine._running}
+        doomed = [died, work, *self.engine._running]  # in an order that a replay repeats
         for task in doomed:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
