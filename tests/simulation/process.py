@@ -76,7 +76,8 @@ class SimCompletions:
 
     def _check(self, last: str, thread: str, request: CompletionRequest) -> None:
         world, life = self._world, self._life
-        if any(other is life for other in world.streams.get(thread, ())):
+        # Who was stopped past its lease may still hold the stream of a claim that it lost.
+        if not life.stopped and any(other is life for other in world.streams.get(thread, ())):
             world.wrong(f"two turns of one conversation at once: {thread}")
         if any(
             other is not life and other.alive and not other.stopped
