@@ -34,8 +34,8 @@ check: .venv/.dev ## format, lint, strict types, import contracts, migrations wi
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/migrations tests/house
 
-simulate: .venv/.dev ## play N schedules of faults from seed FIRST (N=1000 FIRST=0)
-	$(BIN)/python -m tests.simulation.schedule $(or $(N),1000) $(or $(FIRST),0)
+simulate: .venv/.dev ## play N schedules of faults from seed FIRST on all cores (N=1000 FIRST=0)
+	$(BIN)/python -m tests.simulation.report $(or $(N),1000) $(or $(FIRST),0)
 
 torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),200) $(or $(SEED),1)

@@ -20,7 +20,7 @@ PATIENCE = 15 * 60.0
 """Seconds for which the final text is tried before the reply is given up."""
 QUIESCENCE = 3.0
 """Seconds after which a post whose answer was lost is nearly always visible, if it landed."""
-SETTLING = 15.0
+SETTLING = 25.0
 """Seconds after which a call that was cut off (by a time-out, or with the process that made it)
 surely takes no effect any more."""
 

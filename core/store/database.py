@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.errors import StoreUnusable
-from core.store.clock import Clock
+from core.store.clock import Clock, steady
 from core.store.failures import busy, explained, is_busy
 from core.store.files import database_file, sole_use
 from core.store.migrate import migrate_file
@@ -45,7 +45,7 @@ class Database:
     def __init__(self, path: Path, *, exclusive: bool) -> None:
         self.path = path
         self.place = str(path)
-        self.clock: Clock = time.time
+        self.clock: Clock = steady(time.time, time.monotonic)
         self.exclusive = exclusive
         self._writer = _engine(path, "BEGIN IMMEDIATE", _WRITER_WAITS, connections=1)
         self._reader = _engine(path, "BEGIN", _READER_WAITS, connections=_READERS)

@@ -111,6 +111,11 @@ class Answering:
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
+    def turn_id(self) -> int:
+        """Which turn this is."""
+        return self._turn.id
+
+    @property
     def settling(self) -> bool:
         """Everything is committed and shown; another process can settle it as well."""
         return self._writer.settling

@@ -5,7 +5,7 @@ conversation to one worker at a time; conversations do not wait for each other.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -114,7 +114,9 @@ class Engine:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         self._queueing.begun(turn, thread)
         answering = Answering(turn, thread, self._means)
-        task = asyncio.create_task(answering.run(), name=f"turn-{turn.id}")
+        # While the store failed a lease can run out, and our own turn comes back to ourselves.
+        former = [task for task, other in self._running.items() if other.turn_id == turn.id]
+        task = asyncio.create_task(_instead_of(former, answering), name=f"turn-{turn.id}")
         self._running[task] = answering
         metrics.ACTIVE.inc()
         task.add_done_callback(self._ended)
@@ -151,3 +153,11 @@ class Engine:
                 answering.withdrawn(identity)
             log.info("prompt.withdrawn", identity=identity)
             self._wake.set()
+
+
+async def _instead_of(former: Sequence[asyncio.Task[None]], answering: Answering) -> None:
+    """Carry a turn on, once whoever worked on it under an older claim has stopped."""
+    for task in former:
+        task.cancel()
+    await asyncio.gather(*former, return_exceptions=True)
+    await answering.run()

@@ -1,0 +1,25 @@
+"""A store that fails for longer than a lease makes no second worker on the same turn."""
+
+import asyncio
+
+from core.errors import StoreBusy
+from tests.fakes.clock import run
+from tests.fakes.completions import words
+from tests.fakes.platform import Bench, prompt
+
+
+def test_a_lease_that_ran_out_with_the_store_gives_one_stream_at_a_time() -> None:
+    async def main() -> None:
+        script = [*words(*(f"w{number} " for number in range(40)), pause=5.0)]
+        bench = Bench(script)
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(10.0)
+            bench.database.broken = StoreBusy("locked")
+            await asyncio.sleep(95.0)
+            bench.database.broken = None
+        assert len(bench.api.requests) == 2, "claimed again, since nobody could renew the lease"
+        assert bench.api.most_open == 1
+        assert bench.platform.screen().visible == ["".join(f"w{n} " for n in range(40))]
+
+    run(main())

@@ -1,0 +1,115 @@
+"""What must hold once the faults have stopped and everything is quiet. Numbers: the invariants.
+
+At all times, while it plays (world, sites, people, process): I6 acknowledged means committed; I7
+a complete answer is not asked for again; I9 no words of another conversation, shown or sent; I12
+no process is faster than its allowance; I13 the order of a thread, one turn at a time; no message
+shows an older state after its turn's end; nothing is written under an old claim.
+Here: I1, I2, I4, I5, I7 (at most 3).
+
+Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10, I11
+and I14, which other tests look at with the real adapters.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from core.delivery.reply import Reply
+from core.lifecycle import State
+from core.types import Role, Verdict
+from tests.simulation.sites import Shown, Site, limits_of
+from tests.simulation.store import Row
+from tests.simulation.world import World
+
+_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
+
+
+def violations(world: World, sites: Sequence[Site]) -> list[str]:
+    """What is wrong at the end; empty when all is well."""
+    turns = {row["identity"]: row for row in world.vault.rows("SELECT * FROM turn")}
+    found = [f"I1 acknowledged, not stored: {i}" for i in world.acknowledged - turns.keys()]
+    found += [f"I2 a turn without a prompt: {i}" for i in turns.keys() - world.prompts.keys()]
+    if world.regime.reads_back:
+        found += [f"I1 lost: {i}" for i in world.prompts.keys() - turns.keys()]
+    for row in turns.values():
+        found += _turn(world, row, sites)
+    found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
+    if not (world.points or world.hits["api"] or world.hits["outage of api"]):
+        again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
+        if again and not world.hits["store"] and not world.hits["ambiguous"]:
+            found.append(f"I7 asked again without a reason: {again}")
+    return found + _history(world, turns)
+
+
+def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
+    """I1, I2 and I4 of one turn."""
+    identity = row["identity"]
+    shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
+    by_people = any(message.by_people for message in shown)
+    match row["state"]:
+        case State.SETTLED:
+            expected = _expected(row, identity)
+            shown = [message for message in shown if not message.gone]
+            allowed = _not_to_be_found(row, sites, expected, world)
+            visible = [message.texts[-1] for message in shown if message not in allowed]
+            # What people took away stays away; nothing else may be there.
+            right = _some_of(visible, expected) if by_people else visible == expected
+            return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
+        case State.CANCELLED:
+            return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+        case _:
+            return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
+
+
+def _not_to_be_found(
+    row: Row, sites: Sequence[Site], expected: list[str], world: World
+) -> list[Shown]:
+    """Parts beyond the answer's that a dead process posted, where posts can't be found by key.
+
+    Nobody knows their ids: this is not promised.
+    """
+    parts = world.vault.rows(
+        "SELECT position FROM part WHERE turn_id = ? AND part_id IS NULL", row["id"]
+    )
+    keys = {
+        f"{row['identity']}:{part['position']}"
+        for part in parts
+        if part["position"] >= len(expected)
+    }
+    found = [
+        message
+        for site in sites
+        if not site.finds
+        for message in site.messages.values()
+        if message.key in keys and not message.gone
+    ]
+    world.hits["left over, not to be found"] += len(found)
+    return found
+
+
+def _some_of(visible: list[str], expected: list[str]) -> bool:
+    rest = iter(expected)
+    return all(text in rest for text in visible)
+
+
+def _expected(row: Row, identity: str) -> list[str]:
+    """The parts of a committed outcome, as people have to see them."""
+    reply = Reply(limits_of(identity))
+    reply.add(row["answer"])
+    reply.finish(row["notice"])
+    return list(reply.texts)
+
+
+def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
+    """I5: one entry per answer, as committed; the order of each thread is the platform's."""
+    rows = world.vault.rows("SELECT * FROM message ORDER BY conversation_id, position")
+    answers = Counter(row["turn_id"] for row in rows if row["role"] == Role.ASSISTANT)
+    wanted = Counter(
+        row["id"] for row in turns.values() if row["verdict"] in _ANSWERS and row["attempts"]
+    )
+    found = [] if answers == wanted else [f"I5 history: {answers} instead of {wanted}"]
+    texts = {row["id"]: row["answer"] for row in turns.values()}
+    return found + [
+        f"I5 remembered is not what was answered: turn {row['turn_id']}"
+        for row in rows
+        if row["role"] == Role.ASSISTANT and row["content"] != texts.get(row["turn_id"])
+    ]

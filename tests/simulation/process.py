@@ -1,0 +1,162 @@
+"""One process: the real engine, writer and statements on a schedule's world; the API it asks."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+
+from core.delivery.pacing import Pacers
+from core.errors import CompletionError, Failure, StoreError
+from core.ports import History, Thread, Threads
+from core.store.clock import steady
+from core.store.sql import SqlHistory, SqlTurns
+from core.turns.answering import Means
+from core.turns.asking import Policy
+from core.turns.engine import Engine
+from core.turns.window import Room
+from core.types import Chunk, CompletionRequest, Prompt
+from tests.simulation.loop import now
+from tests.simulation.sites import FindingThread, SimThread, Site
+from tests.simulation.store import LifeDatabase
+from tests.simulation.world import Dead, Life, World
+
+LEASE = 20.0
+_CANARY = re.compile(r"\[sim:[^\]]*\]")
+_FAILURES = (Failure.SERVER, Failure.TRUNCATED, Failure.EMPTY, Failure.CREDENTIALS, Failure.BUSY)
+_AT_ONCE = 5.0
+"""Seconds within which an answer that came to its end is committed while the store works."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a process is made of; a mutant replaces one of it.
+
+    takes_up: reads back what was missed. wraps: what is between the writer and the platform.
+    """
+
+    name: str = "as it is"
+    turns: type[SqlTurns] = SqlTurns
+    history: Callable[[LifeDatabase], History] = SqlHistory
+    engine: type[Engine] = Engine
+    wraps: Callable[[SimThread], Thread] = lambda thread: thread
+    reads_back: bool = True
+
+
+class SimCompletions:
+    """An API whose answers name the prompt; it may fail before or in the middle of an answer."""
+
+    def __init__(self, world: World, life: Life) -> None:
+        self._world = world
+        self._life = life
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """One attempt, with what must hold whenever one is made."""
+        world, life = self._world, self._life
+        last = request.messages[-1].content.rsplit("\n\n", 1)[-1]
+        thread = last.split("]")[0] + "]"
+        await world.passes("before stream", life)
+        world.asked[last] += 1
+        self._check(last, thread, request)
+        others = world.streams.setdefault(thread, [])
+        others.append(life)
+        try:
+            if world.out("api"):
+                raise CompletionError(Failure.TRANSPORT)
+            for number in range(world.rng.randint(1, 6)):
+                await asyncio.sleep(world.rng.uniform(0.05, 2.0))
+                await world.passes("in a stream", life)
+                if world.happens("api"):
+                    raise CompletionError(world.rng.choice(_FAILURES))
+                yield Chunk(text=f"{last} word {number} of {world.asked[last]} " * 5)
+            yield Chunk(finish_reason="stop")
+            world.complete[last] = (life, now(), world.store_faults)
+            yield Chunk(done=True)
+        finally:
+            others.remove(life)
+
+    def _check(self, last: str, thread: str, request: CompletionRequest) -> None:
+        world, life = self._world, self._life
+        # Who was stopped past its lease may still hold the stream of a claim that it lost.
+        if not life.stopped and any(other is life for other in world.streams.get(thread, ())):
+            world.wrong(f"two turns of one conversation at once: {thread}")
+        if any(
+            other is not life and other.alive and not other.stopped
+            for other in world.streams.get(thread, ())
+        ):
+            world.wrong(f"two processes in one conversation: {thread}")
+        for message in request.messages:
+            if set(_CANARY.findall(message.content)) - {thread}:
+                world.wrong(f"a request with words of another conversation: {thread}")
+        if last in world.complete:
+            by, at, faults = world.complete.pop(last)
+            if not by.stopped and by.ended - at > _AT_ONCE and faults == world.store_faults:
+                world.wrong(f"asked again after a complete answer: {last}")
+
+
+class Process:
+    """One life of the service. Satisfies `Threads` for every platform of the schedule."""
+
+    def __init__(self, world: World, sites: Sequence[Site], protocol: Protocol) -> None:
+        self.world = world
+        self.life = world.life()
+        self.sites = {site.name: site for site in sites}
+        exclusive = world.regime.replicas == 1
+        self._protocol = protocol
+        self._exclusive = exclusive
+        database = LifeDatabase(world, self.life, exclusive=exclusive)
+        self.turns = protocol.turns(database, steady(world.wall, now))
+        means = Means(
+            turns=self.turns,
+            history=protocol.history(database),
+            completions=SimCompletions(world, self.life),
+            pacers=Pacers(),
+            policy=Policy(system_prompt="", room=Room(100_000, 1_000)),
+            lease=LEASE,
+            now=now,
+            chance=world.rng.random,
+        )
+        platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
+        self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")
+
+    def open(self, prompt: Prompt) -> Thread:
+        """The live handle for a prompt."""
+        site = self.sites[prompt.platform]
+        thread = (FindingThread if site.finds else SimThread)(site, self.life, prompt)
+        return self._protocol.wraps(thread)
+
+    async def run(self, end: "asyncio.Task[None]") -> None:
+        """Live until the end of the schedule, or until the crash; then nothing of it is left."""
+        died = asyncio.ensure_future(self.life.died.wait())
+        work = asyncio.ensure_future(self._work())
+        await asyncio.wait({end, died}, return_when=asyncio.FIRST_COMPLETED)
+        self.life.die()
+        doomed = [died, work, *self.engine._running]  # in an order that a replay repeats
+        for task in doomed:
+            task.cancel()
+        await asyncio.gather(*doomed, return_exceptions=True)
+
+    async def _work(self) -> None:
+        names = tuple(self.sites)
+        while self._exclusive:
+            try:
+                await self.turns.take_over(names)
+                break
+            except StoreError:
+                await asyncio.sleep(1.0)
+        await self.engine.run()
+
+    async def accept(self, prompt: Prompt) -> None:
+        """An event comes in. Raises: Dead, StoreError."""
+        await self.engine.accept(prompt)
+        await self.world.passes("before the acknowledgement", self.life)
+
+    async def accept_patiently(self, prompt: Prompt) -> None:
+        """As for platforms that wait for no acknowledgement: until the database has it."""
+        while True:
+            try:
+                await self.accept(prompt)
+                return
+            except StoreError:
+                await asyncio.sleep(1.0)
+            except Dead:
+                return

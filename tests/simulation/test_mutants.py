@@ -1,0 +1,29 @@
+"""Every deliberate breakage of the protocol is noticed; the protocol itself survives the same."""
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.process import Protocol
+from tests.simulation.report import quietly
+from tests.simulation.schedule import play
+from tests.simulation.weather import STORM
+
+WITHIN = 400
+"""Schedules in which a breakage has to be noticed."""
+
+
+@pytest.mark.parametrize("broken", MUTANTS, ids=lambda broken: broken.name)
+def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
+    quietly()
+    for seed in range(WITHIN):
+        problems = play(seed, STORM, broken).problems
+        if problems:
+            print(f"{broken.name}: seed {seed}: {problems[0]}")  # noqa: T201
+            return
+    pytest.fail(f"{broken.name} survives {WITHIN} schedules: the simulation has a hole")
+
+
+def test_the_storm_itself_is_survived() -> None:
+    quietly()
+    for seed in range(40):
+        assert not play(seed, STORM).problems, f"seed {seed}"
