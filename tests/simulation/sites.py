@@ -82,7 +82,8 @@ class Site:
         shown = self.messages[part]
         if shown.gone:
             raise PartGone(part)
-        if prompt.identity in self.world.ended and text != shown.texts[-1]:
+        settled = self.world.ended.get(prompt.identity) == "settled"
+        if settled and text != shown.texts[-1]:
             self.world.wrong(f"an older state after the end: {prompt.identity}")
         shown.texts.append(text)
 
