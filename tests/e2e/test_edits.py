@@ -246,11 +246,11 @@ async def test_discord_deleted_while_the_first_post_is_on_its_way(
             await service.end(signal.SIGKILL)
         else:
             await discord.wait_for(lambda: not theirs(discord), 8)
-            await service.printed("turn.cancelled", 25)
+            await service.printed("turn.cancelled", 45)
             assert await service.end(signal.SIGTERM) == 0
     if way == "killed":
         async with running(tmp_path, discord_settings) as service:
-            await service.printed("turn.cancelled", 25)
+            await service.printed("turn.cancelled", 45)
             assert await service.end(signal.SIGTERM) == 0
     assert theirs(discord) == []
     assert len(api.calls) == 1
