@@ -31,7 +31,7 @@ log = structlog.get_logger()
 CONNECTING = 60.0
 """Seconds for the first connection, until Discord has named all servers."""
 REGISTERING = 10.0
-"""Seconds that the start waits for the commands to be registered."""
+"""Seconds that the start waits for the commands to be registered and for the store."""
 ACCEPTING = 3.0
 """Seconds in which what has come in may still be stored at the end."""
 _NO_CONTENT = (
@@ -96,7 +96,8 @@ class DiscordPlatform:
         if ready not in done:
             await self._failed(self._running)
         self._spawn(self._incoming.run())
-        await asyncio.wait({self._spawn(self._register())}, timeout=REGISTERING)
+        started = {self._spawn(self._register()), self._spawn(self._looked())}
+        await asyncio.wait(started, timeout=REGISTERING)
         return self._introduction()
 
     async def close(self) -> None:
@@ -210,6 +211,10 @@ class DiscordPlatform:
         if isinstance(error, ConfigurationError):
             raise error
         raise Unreachable(f"Discord's gateway can't be reached ({type(error).__name__})") from error
+
+    async def _looked(self) -> None:
+        """What is asked from now on is not taken for something that was missed."""
+        await self._incoming.looked.wait()
 
     async def _register(self) -> None:
         """Tell Discord our commands, if it knows other ones."""

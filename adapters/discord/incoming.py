@@ -37,7 +37,10 @@ def pauses() -> Iterable[float]:
 
 
 class Incoming:
-    """The messages of all sessions. `run` takes them, for as long as the platform lives."""
+    """The messages of all sessions. `run` takes them, for as long as the platform lives.
+
+    looked: a first session knows which conversations there were before it.
+    """
 
     def __init__(self, api: Api, intake: Intake, edits: Edits, session: Session) -> None:
         self._api = api
@@ -45,6 +48,7 @@ class Incoming:
         self._edits = edits
         self._session = session
         self._waiting: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(QUEUE)
+        self.looked = asyncio.Event()
         self._caught_up = asyncio.Event()  # what was missed has been read back
         self._catching_up: asyncio.Task[None] | None = None
         self._first: float | None = None  # when the first session began
@@ -91,6 +95,7 @@ class Incoming:
         try:
             # Before anything of the new session is stored, which needs no reading back.
             recent = await self._recent(time.time() - missed.KNOWN)
+            self.looked.set()
             await self._all_named()
             await self._read_back(recent)
         except Exception as error:
