@@ -21,7 +21,7 @@ from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError, StoreError
 from core.ports import Completions, Recent, Threads
 from core.store.opening import Transactions, open_database
@@ -131,11 +131,12 @@ def _means(
     terminal: bool,
 ) -> Means:
     answer = settings.deepseek_max_tokens or _ANSWER_ROOM
+    now = asyncio.get_running_loop().time
     return Means(
         turns=turns,
         history=history,
         completions=completions,
-        pacers=Pacers(),
+        budget=OwnBudget(now),
         policy=Policy(
             system_prompt=settings.system_prompt,
             room=Room(context=settings.context_tokens, answer=answer),
@@ -144,7 +145,7 @@ def _means(
             operator=terminal,
         ),
         lease=_TERMINAL_LEASE if terminal else LEASE,
-        now=asyncio.get_running_loop().time,
+        now=now,
         chance=random.random,
     )
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
 from core.lifecycle import State
-from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
+from core.ports import Budget, Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy
@@ -31,7 +30,7 @@ class Means:
     turns: Turns
     history: History
     completions: Completions
-    pacers: Pacers
+    budget: Budget
     policy: Policy
     lease: float
     now: Callable[[], float]
@@ -83,7 +82,7 @@ class Answering:
         self._writer = Writer(
             thread,
             self._reply,
-            means.pacers,
+            means.budget,
             _Journal(means.turns, turn),
             means.now,
             key=turn.prompt.identity,
