@@ -23,7 +23,8 @@ from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError, StoreError
-from core.ports import Completions, Recent, Threads
+from core.ports import Budget, Completions, Recent, Threads
+from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Means
@@ -97,7 +98,11 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         client = DeepSeek(_client_options(settings, base_url, model))
         completions = await stack.enter_async_context(client)
         turns = SqlTurns(database)
-        means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
+        now = asyncio.get_running_loop().time
+        sole = database.exclusive or terminal  # a terminal has no platform to share
+        budget = OwnBudget(now) if sole else SharedBudget(database, now)
+        history = SqlHistory(database)
+        means = _means(settings, turns, history, completions, budget, terminal=terminal)
         yield Core(database, turns, means, source, offline)
 
 
@@ -127,16 +132,16 @@ def _means(
     turns: SqlTurns,
     history: SqlHistory,
     completions: Completions,
+    budget: Budget,
     *,
     terminal: bool,
 ) -> Means:
     answer = settings.deepseek_max_tokens or _ANSWER_ROOM
-    now = asyncio.get_running_loop().time
     return Means(
         turns=turns,
         history=history,
         completions=completions,
-        budget=OwnBudget(now),
+        budget=budget,
         policy=Policy(
             system_prompt=settings.system_prompt,
             room=Room(context=settings.context_tokens, answer=answer),
@@ -145,7 +150,7 @@ def _means(
             operator=terminal,
         ),
         lease=_TERMINAL_LEASE if terminal else LEASE,
-        now=now,
+        now=asyncio.get_running_loop().time,
         chance=random.random,
     )
 
@@ -293,6 +298,7 @@ def _discord(
         session=session,
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
+        budget=None if core.database.exclusive else core.means.budget,
     )
 
 

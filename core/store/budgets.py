@@ -147,11 +147,12 @@ def spend(
 
     left: seconds until the block that the news know of ends. Only on PostgreSQL.
     """
-    level, now = _locked(conn, allowance)
-    pacer = Pacer(allowance, steady(level, now))
+    stored, now = _locked(conn, allowance)
+    level = steady(stored, now)
+    pacer = Pacer(allowance, level)
     news.tell(pacer, left, now)
     wait = 0.0 if kind is None else pacer.grant(kind, now)
-    if news or wait == 0:
+    if news or wait == 0 or level != stored:
         known = asdict(pacer.level(now))
         conn.execute(update(budget).where(budget.c.name == allowance.key).values(**known))
     return wait
