@@ -20,7 +20,7 @@ from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
 from core.types import Memory, Outcome, PartId, Remembered
 
-_AT_WORK = (State.CLAIMED, State.ANSWERED)
+_AT_WORK = (State.CLAIMED, State.ANSWERED, State.DELIVERED)
 
 
 def attempt(conn: Connection, claimed: Turn) -> int:
@@ -68,8 +68,20 @@ def answer(
         entries = edits.current(conn, claimed, remember)
         history.append(conn, claimed, entries, memory, claimed.id)
         return
-    again = select(turn.c.id).where(_stands(claimed, [State.ANSWERED]), edits.noticed(claimed))
+    stands = _stands(claimed, [State.ANSWERED, State.DELIVERED])
+    again = select(turn.c.id).where(stands, edits.noticed(claimed))
     if conn.execute(again).first() is None:
+        raise lost(conn, claimed)
+
+
+def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
+    """Say that all is shown, and for how long something older may land: answered -> delivered."""
+    step = (
+        update(turn)
+        .where(_stands(claimed, _before(State.DELIVERED)), edits.noticed(claimed))
+        .values(state=State.DELIVERED, settle_at=now + seconds)
+    )
+    if conn.execute(step).rowcount == 0:
         raise lost(conn, claimed)
 
 
@@ -91,7 +103,7 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
 
 
 def release(conn: Connection, claimed: Turn) -> None:
-    """Give the turn back and free the conversation: claimed -> received; answered stays."""
+    """Give the turn back and free the conversation: claimed -> received; else it stays."""
     step = (
         update(turn).where(_stands(claimed, _before(State.RECEIVED))).values(state=State.RECEIVED)
     )

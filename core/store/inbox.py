@@ -131,14 +131,14 @@ def claim(
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
-    A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
+    A turn whose last worker died comes as it was left: claimed, or with its outcome.
     """
     while taken := conn.execute(_take(owner, platforms, lease, now)).first():
         row = conn.execute(
             update(turn)
             .where(turn.c.id == head_turn(taken.id).scalar_subquery())
             .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
-            .returning(turn)
+            .returning(turn, (turn.c.settle_at - now).label("settles_in"))
         ).first()
         if row is not None:
             waited = _waited(conn, row)
@@ -307,4 +307,5 @@ def _turn(
         crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
+        settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )
