@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 
 import structlog
-from sqlalchemy import Connection, Double, cast, delete, extract, func, select, update
+from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
 
 from core.delivery.pacing import MOST, Level, Pacer
 from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
@@ -32,6 +32,19 @@ _SHORTEST = 0.001  # seconds to wait: what floating point leaves of a token isn'
 
 # Not the statement's time: who waited for the row would have an older one than who had it before.
 _now = cast(extract("epoch", func.clock_timestamp()), Double)
+_level = [budget.c[field.name] for field in fields(Level)]
+
+# Statements are built once and given parameters: building one costs several times its execution.
+_MINE = budget.c.name == bindparam("mine")
+_LOCK = select(*_level, _now).where(_MINE).with_for_update()
+_KEEP = update(budget).where(_MINE).values({one: bindparam(one.name) for one in _level})
+_MAKE = insert("postgresql", budget).values(at=_now, blocked_until=0.0).on_conflict_do_nothing()
+_OLD = (
+    select(budget.c.name)
+    .where(budget.c.at < _now - FORGOTTEN, budget.c.blocked_until < _now - FORGOTTEN)
+    .with_for_update(skip_locked=True)
+)
+_FORGET = delete(budget).where(budget.c.name.in_(_OLD))
 
 
 class SharedBudget:
@@ -153,28 +166,21 @@ def spend(
     news.tell(pacer, left, now)
     wait = 0.0 if kind is None else pacer.grant(kind, now)
     if news or wait == 0 or level != stored:
-        known = asdict(pacer.level(now))
-        conn.execute(update(budget).where(budget.c.name == allowance.key).values(**known))
+        conn.execute(_KEEP, {"mine": allowance.key, **asdict(pacer.level(now))})
     return wait
 
 
 def _locked(conn: Connection, allowance: Allowance) -> tuple[Level, float]:
-    """The row, ours until the transaction ends, and the time; made full if there is none."""
-    level = [budget.c[field.name] for field in fields(Level)]
-    mine = budget.c.name == allowance.key
-    one = select(*level, _now).where(mine).with_for_update()
-    if row := conn.execute(one).first():
-        return Level(*row[:-1]), row[-1]
-    full = {"tokens": allowance.burst, "rate": allowance.rate, "burst": allowance.burst}
-    made = insert(conn, budget).values(name=allowance.key, at=_now, blocked_until=0.0, **full)
-    conn.execute(made.on_conflict_do_nothing())
-    _forget(conn)
-    row = conn.execute(one).one()
+    """The row, ours until the transaction ends, and the time; made full if there is none.
+
+    With a row that is new goes what nobody has asked for in a long time, but for what somebody
+    asks for just now.
+    """
+    mine = {"mine": allowance.key}
+    row = conn.execute(_LOCK, mine).first()
+    if row is None:
+        full = {"tokens": allowance.burst, "rate": allowance.rate, "burst": allowance.burst}
+        conn.execute(_MAKE, {"name": allowance.key, **full})
+        conn.execute(_FORGET)
+        row = conn.execute(_LOCK, mine).one()
     return Level(*row[:-1]), row[-1]
-
-
-def _forget(conn: Connection) -> None:
-    """Remove what nobody has asked for in a long time, but for what somebody asks for just now."""
-    since = _now - FORGOTTEN
-    old = select(budget.c.name).where(budget.c.at < since, budget.c.blocked_until < since)
-    conn.execute(delete(budget).where(budget.c.name.in_(old.with_for_update(skip_locked=True))))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.delivery.pacing import Level, Pacer
-from core.delivery.sharing import SHARE, News, OwnBudget, Waits, alone, steady
+from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
 from core.types import Allowance, Kind
 from tests.fakes.clock import now, run
 
@@ -81,7 +81,7 @@ def test_a_clock_that_is_set_back_stops_nothing() -> None:
 
 
 def test_four_that_can_not_ask_stay_within_the_allowance() -> None:
-    pacers = [alone(SLACK, 0.0) for _ in range(round(1 / SHARE))]
+    pacers = [alone(SLACK, 0.0) for _ in range(4)]
     steps = [step / 10 for step in range(600)]
     granted = sum(pacer.grant(Kind.FINAL, at) == 0 for at in steps for pacer in pacers)
     assert 0.9 * 60 * SLACK.rate <= granted <= SLACK.burst + 60 * SLACK.rate
