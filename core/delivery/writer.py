@@ -30,6 +30,11 @@ more text (core.delivery.reply.PATIENCE)."""
 _T = TypeVar("_T")
 
 
+def post_key(key: str, index: int) -> str:
+    """The key under which part `index` of a reply is posted, however often that is tried."""
+    return f"{key}:{index}"
+
+
 class Journal(Protocol):
     """The durable memory of what was posted."""
 
@@ -255,8 +260,7 @@ class Writer:
         return part
 
     def _post_key(self, index: int) -> str:
-        """The key under which part `index` is posted, however often that is tried."""
-        return f"{self._key}:{index}"
+        return post_key(self._key, index)
 
     async def _resolve(self, index: int) -> None:
         """Find out whether an uncertain post landed; else the same key has to do."""

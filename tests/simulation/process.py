@@ -114,6 +114,7 @@ class Process:
             lease=LEASE,
             now=now,
             chance=world.rng.random,
+            began=world.wall(),
         )
         platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
         self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")
