@@ -23,7 +23,7 @@ from adapters.slack.quiet import quiet_logger
 from adapters.slack.refusals import TOKEN_CODES, Refused
 from adapters.slack.socket_mode import PING, Socket
 from adapters.slack.thread import SlackThread
-from core.errors import ConfigurationError, DeliveryError, Unreachable
+from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
 from core.ports import Edits
 from core.types import Prompt
 
@@ -257,8 +257,9 @@ def _bolt(
         return authorized()
 
     async def failed(error: Exception) -> BoltResponse:
-        # Not acknowledged: Slack delivers it again. The error's text may hold the prompt.
-        log.error("slack.not_accepted", error=type(error).__name__)
+        # Not acknowledged: Slack delivers it again. Another error's text may hold the prompt.
+        why = {"reason": str(error)} if isinstance(error, StoreError) else {}
+        log.error("slack.not_accepted", error=type(error).__name__, **why)
         return BoltResponse(status=500, body="")
 
     app = AsyncApp(

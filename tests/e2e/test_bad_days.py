@@ -1,0 +1,98 @@
+"""Bad days of the machine: disk, clock, file. What people see, what the operator sees."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from tests.e2e.conftest import MANIFEST
+from tests.e2e.disks import (
+    becomes,
+    fill,
+    small_disk,
+)
+from tests.e2e.seen import answers, calm, until
+from tests.e2e.service import Service, running
+from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_app import App
+
+LONG = tuple(f"word{number} " for number in range(120))
+WITHIN = 60.0  # seconds; it takes a few, on a machine with nothing else to do
+SHORT_WAITS = 0.05  # Slack comes again after 0, 3 and 15 seconds
+
+
+@asynccontextmanager
+async def workspace(settings: dict[str, str]) -> AsyncIterator[SlackServer]:
+    """A workspace that delivers again soon; the settings lead to it."""
+    app = App.from_manifest(json.loads(MANIFEST.read_text()))
+    async with SlackServer(app, scale=SHORT_WAITS) as slack:
+        settings |= {
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.app.bot_token,
+            "SLACK_APP_TOKEN": slack.app.app_token,
+        }
+        yield slack
+
+
+async def over_http(slack: SlackServer, service: Service) -> None:
+    assert await slack.subscribe(service.address + "slack/events")
+
+
+def http(settings: dict[str, str], slack: SlackServer) -> dict[str, str]:
+    """The settings for events over HTTP."""
+    rest = {name: value for name, value in settings.items() if name != "SLACK_APP_TOKEN"}
+    return rest | {"SLACK_SIGNING_SECRET": slack.app.signing_secret}
+
+
+def sound(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def refusals(slack: SlackServer, ts: str) -> list[int]:
+    """The HTTP status of every delivery of a message that was not acknowledged."""
+    return [delivery.status for delivery in slack.deliverer.of(ts) if delivery.failure]
+
+
+async def test_a_full_disk(tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]) -> None:
+    api.script("count", Reply(pieces=LONG, delay=0.08))
+    with small_disk(tmp_path / "disk", 20) as folder:
+        async with workspace(settings) as slack, running(folder, http(settings, slack)) as service:
+            await over_http(slack, service)
+            general = slack.workspace.channel("general").id
+            say = slack.workspace.say
+            await becomes(service, "database", "ok")
+
+            filling = fill(folder, leave=8 * 2**20)
+            await becomes(service, "database", "nearly full")
+            early = say("alice", "general", f"{slack.mention} early")
+            await slack.wait_for(lambda: answers(slack, general, early), WITHIN)
+            await service.printed("turn.settled", WITHIN)
+
+            running_one = say("bob", "general", f"{slack.mention} count")
+            await slack.wait_for(lambda: answers(slack, general, running_one), WITHIN)
+            fill(folder)
+            await becomes(service, "database", "the disk is full: free some space")
+            asked = [say("alice", "general", f"{slack.mention} while full {n}") for n in range(3)]
+            await slack.wait_for(lambda: all(refusals(slack, ts) for ts in asked), WITHIN)
+            assert {status for ts in asked for status in refusals(slack, ts)} == {500}
+            whole = "".join(LONG).strip()
+            await slack.wait_for(
+                lambda: answers(slack, general, running_one)[0].strip() == whole, WITHIN
+            )
+            assert not any(answers(slack, general, ts) for ts in asked)
+            line = await service.printed("slack.not_accepted")
+            assert "the disk is full: free some space" in line
+
+            filling.unlink()
+            await becomes(service, "database", "ok")
+            await slack.wait_for(lambda: all(answers(slack, general, ts) for ts in asked), WITHIN)
+            await until(lambda: service.err.count("turn.settled") == 5, WITHIN)
+            shown = [answers(slack, general, ts) for ts in (early, running_one, *asked)]
+            assert [len(found) for found in shown] == [1] * 5
+            assert len(api.calls) == 5
+            assert await service.end() == 0
+        assert sound(folder / "threadseek.db")
+    calm(slack)
