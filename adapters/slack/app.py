@@ -78,7 +78,11 @@ class SlackPlatform:
             base_url=api_url, session=session, logger=quiet_logger(), retry_handlers=[]
         )
         self._bolt = _bolt(client, signing_secret, lambda: self._authorized(bot_token), self._take)
-        self._http = HttpEvents(signing_secret, self._dispatch) if not app_token else None
+        self._http = (
+            HttpEvents(signing_secret, self._dispatch, self._backlog.missed)
+            if not app_token
+            else None
+        )
         self._bot: Bot | None = None
         self._serving = False
         self._socket: Socket | None = None
@@ -121,6 +125,8 @@ class SlackPlatform:
         """What keeps events from coming in now; empty when nothing does."""
         if not self._serving:
             return "not connected"
+        if self._http:
+            return self._http.problem()
         return "" if self._socket is None or self._socket.up else "the socket is down; redialling"
 
     def routes(self) -> list[web.RouteDef]:

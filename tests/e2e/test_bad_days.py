@@ -1,17 +1,14 @@
 """Bad days of the machine: disk, clock, file. What people see, what the operator sees."""
 
 import json
+import resource
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from tests.e2e.conftest import MANIFEST
-from tests.e2e.disks import (
-    becomes,
-    fill,
-    small_disk,
-)
+from tests.e2e.disks import becomes, breakable_disk, fill, small_disk, turn_read_only
 from tests.e2e.seen import answers, calm, until
 from tests.e2e.service import Service, running
 from tests.emulators.deepseek import DeepSeekServer, Reply
@@ -96,3 +93,92 @@ async def test_a_full_disk(tmp_path: Path, api: DeepSeekServer, settings: dict[s
             assert await service.end() == 0
         assert sound(folder / "threadseek.db")
     calm(slack)
+
+
+async def refused_and_kept(
+    service: Service, slack: SlackServer, thread: str, reason: str, problem: str
+) -> str:
+    """Ask while nothing can be stored: refused, and both logs and readiness say why."""
+    general = slack.workspace.channel("general").id
+    await becomes(service, "database", problem)
+    asked = slack.workspace.say("alice", "general", f"{slack.mention} {thread}")
+    await slack.wait_for(lambda: [d for d in slack.deliverer.of(asked) if d.failure], WITHIN)
+    assert reason in await service.printed("slack.not_accepted")
+    assert not answers(slack, general, asked)
+    assert not any(delivery.acked for delivery in slack.deliverer.of(asked))
+    return asked
+
+
+async def test_a_quota_or_a_disk_that_fails_after_the_start(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """The system refuses every write to files of the process, which needs no disk of its own."""
+    api.script("count", Reply(pieces=LONG, delay=0.08))
+    async with workspace(settings) as slack, running(tmp_path, settings) as service:
+        general = slack.workspace.channel("general").id
+        before = slack.workspace.say("bob", "general", f"{slack.mention} count")
+        await slack.wait_for(lambda: answers(slack, general, before), WITHIN)
+        number, most = service.process.pid, resource.RLIM_INFINITY
+        resource.prlimit(number, resource.RLIMIT_FSIZE, (0, most))
+        sentence = "the disk fails: check it"
+        asked = await refused_and_kept(service, slack, "anybody there?", sentence, sentence)
+        whole = "".join(LONG).strip()
+        await slack.wait_for(lambda: answers(slack, general, before)[0].strip() == whole, WITHIN)
+        resource.prlimit(number, resource.RLIMIT_FSIZE, (most, most))
+        await becomes(service, "database", "ok")
+        await slack.wait_for(lambda: answers(slack, general, asked), WITHIN)
+        await until(lambda: service.err.count("turn.settled") == 2, WITHIN)
+        assert [len(answers(slack, general, root)) for root in (before, asked)] == [1, 1]
+        assert len(api.calls) == 2
+        assert await service.end() == 0
+    assert sound(tmp_path / "threadseek.db")
+
+
+async def test_a_disk_that_turns_read_only(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    with breakable_disk(tmp_path / "disk") as folder:
+        async with workspace(settings) as slack:
+            general = slack.workspace.channel("general").id
+            async with running(folder, settings) as service:
+                turn_read_only(folder)
+                sentence = "can't be "
+                asked = await refused_and_kept(service, slack, "hello", sentence, sentence)
+                assert await service.end() == 0
+                kept = sound(folder / "threadseek.db")
+            elsewhere = tmp_path / "mended"
+            elsewhere.mkdir()
+            slack.deliverer.again(slack.deliverer.of(asked)[0].event_id)
+            async with running(elsewhere, settings):
+                await slack.wait_for(lambda: answers(slack, general, asked), WITHIN)
+            assert len(answers(slack, general, asked)) == 1
+        assert kept
+
+
+def delete_all(folder: Path) -> None:
+    for file in folder.glob("threadseek.db*"):
+        file.unlink()
+
+
+async def test_a_database_deleted_while_it_is_in_use(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """Without a refusal events would be stored in a file that nobody finds again."""
+    api.script("count", Reply(pieces=LONG, delay=0.08))
+    async with workspace(settings) as slack:
+        general = slack.workspace.channel("general").id
+        async with running(tmp_path, {**settings, "SHUTDOWN_GRACE": "1"}) as service:
+            before = slack.workspace.say("bob", "general", f"{slack.mention} count")
+            await slack.wait_for(lambda: answers(slack, general, before), WITHIN)
+            delete_all(tmp_path)
+            sentence = "was deleted or replaced while it was in use"
+            asked = await refused_and_kept(service, slack, "hello", sentence, sentence)
+            whole = "".join(LONG).strip()
+            await slack.wait_for(
+                lambda: answers(slack, general, before)[0].strip() == whole, WITHIN
+            )
+            assert await service.end() == 0
+        slack.deliverer.again(slack.deliverer.of(asked)[0].event_id)
+        async with running(tmp_path, settings):
+            await slack.wait_for(lambda: answers(slack, general, asked), WITHIN)
+        assert [len(answers(slack, general, root)) for root in (before, asked)] == [1, 1]
