@@ -2,16 +2,17 @@
 
 import json
 import resource
+import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.disks import becomes, breakable_disk, fill, small_disk, turn_read_only
 from tests.e2e.seen import answers, calm, until
-from tests.e2e.service import Service, running
-from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.e2e.service import Service, running, start
+from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
 
@@ -182,3 +183,60 @@ async def test_a_database_deleted_while_it_is_in_use(
         async with running(tmp_path, settings):
             await slack.wait_for(lambda: answers(slack, general, asked), WITHIN)
         assert [len(answers(slack, general, root)) for root in (before, asked)] == [1, 1]
+
+
+async def test_starts_that_are_killed_are_begun_anew(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """Locks and half-made files of dead processes stand in nobody's way."""
+
+    def appears(name: str) -> Callable[[Service], Awaitable[object]]:
+        return lambda service: until(
+            lambda: (tmp_path / name).exists() or service.process.returncode is not None, WITHIN
+        )
+
+    def says(text: str) -> Callable[[Service], Awaitable[object]]:
+        return lambda service: service.printed(text, WITHIN)
+
+    moments = [
+        *(appears(f"threadseek.db{suffix}") for suffix in (".lock", "", "-wal")),
+        *(says(text) for text in ("Database  ", "Playground  ", "Slack  ")),
+    ]
+    async with workspace(settings) as slack:
+        for moment in moments:
+            service = await start(tmp_path, settings)
+            await moment(service)
+            assert await service.end(signal.SIGKILL) == -signal.SIGKILL
+        assert (tmp_path / "threadseek.db.lock").read_text().strip().isdecimal()
+        general = slack.workspace.channel("general").id
+        async with running(tmp_path, settings) as service:
+            root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
+            await slack.wait_for(lambda: answers(slack, general, root), WITHIN)
+            assert await service.end() == 0
+        assert len(answers(slack, general, root)) == 1
+    assert sound(tmp_path / "threadseek.db")
+
+
+async def test_the_api_away_for_a_while_and_trying_again(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """Ten minutes of it, in virtual time: tests/core/turns/test_api_away.py."""
+    down = error_reply(503, "api_error", "upstream connect error")
+    api.script(lambda call: "try again" not in call.last, down)
+    async with workspace(settings) as slack, running(tmp_path, settings) as service:
+        general = slack.workspace.channel("general").id
+        root = slack.workspace.say("alice", "general", f"{slack.mention} the first")
+        slack.workspace.say("bob", "general", "the second", thread_ts=root)
+        await slack.wait_for(lambda: len(answers(slack, general, root)) == 2, WITHIN)
+        slack.workspace.say("alice", "general", "try again", thread_ts=root)
+        await slack.wait_for(lambda: len(answers(slack, general, root)) == 3, WITHIN)
+        await service.printed("turn.failed")
+    first, second, third = answers(slack, general, root)
+    assert [call.trace_id for call in api.calls[:6]] == [f"trace-{n}" for n in range(1, 7)]
+    assert "trace-3" in first
+    assert "trace-6" in second
+    assert len(api.calls) == 7, "three for each that failed"
+    asked = api.calls[-1].last
+    assert asked.index("the first") < asked.index("the second") < asked.index("try again")
+    assert third
+    calm(slack)
