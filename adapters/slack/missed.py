@@ -347,7 +347,7 @@ class Backlog:
             try:
                 new = await self._accept(replace(prompt, late=late))
             except StoreError as error:
-                log.error("slack.not_accepted", again_in=pause, error=type(error).__name__)
+                log.error("slack.not_accepted", again_in=pause, reason=str(error))
                 await asyncio.sleep(pause)
             except Exception as error:  # noqa: BLE001 - one odd prompt must not end the reading
                 log.error("slack.not_accepted", error=type(error).__name__)
