@@ -3,28 +3,46 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import bindparam
 
+from core.store.schema import turn
 from core.types import Outcome, Usage, Verdict
+
+OUTCOME = {
+    name: bindparam(f"its_{name}", type_=turn.c[name].type)
+    for name in (
+        "verdict",
+        "answer",
+        "notice",
+        "candidates",
+        "reasoning",
+        "usage",
+        "finish_reason",
+        "model",
+        "response_id",
+        "trace_id",
+    )
+}
+"""Column name -> parameter, for a statement that sets an outcome."""
 
 
 def columns_of(outcome: Outcome) -> dict[str, Any]:
-    """Column name -> value."""
+    """The parameters of `OUTCOME`."""
     return {
-        "verdict": outcome.verdict,
-        "answer": outcome.text,
-        "notice": outcome.notice,
-        "candidates": outcome.candidates,
-        "reasoning": outcome.reasoning,
-        "usage": outcome.usage and asdict(outcome.usage),
-        "finish_reason": outcome.finish_reason,
-        "model": outcome.model,
-        "response_id": outcome.response_id,
-        "trace_id": outcome.trace_id,
+        "its_verdict": outcome.verdict,
+        "its_answer": outcome.text,
+        "its_notice": outcome.notice,
+        "its_candidates": outcome.candidates,
+        "its_reasoning": outcome.reasoning,
+        "its_usage": outcome.usage and asdict(outcome.usage),
+        "its_finish_reason": outcome.finish_reason,
+        "its_model": outcome.model,
+        "its_response_id": outcome.response_id,
+        "its_trace_id": outcome.trace_id,
     }
 
 
-def outcome_of(row: Row[Any]) -> Outcome | None:
+def outcome_of(row: Any) -> Outcome | None:
     """The outcome of a turn's row; None while there is none."""
     if row.verdict is None:
         return None
