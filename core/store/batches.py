@@ -157,6 +157,8 @@ class Batches:
         try:
             connection.commit()
         except _OF_DATABASE as error:
+            if driver.in_transaction:  # which SQLAlchemy takes for ended
+                driver.execute("ROLLBACK")
             self._fail(error)
         for job in self._batch:
             job.over = True
