@@ -32,7 +32,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
 from core.store.clock import Now, by_server, given, time_in
-from core.store.outcomes import outcome_of
+from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement
 from core.store.upsert import insert
@@ -219,15 +219,15 @@ def claim(
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
-    A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
+    A turn whose last worker died comes as it was left: claimed, or with its outcome.
     """
     values = given(now) | {"who": owner, "lease": lease}
     take = _taking(tuple(platforms), by_server(now))
     while taken := take.first(conn, values):
-        row = _CLAIM_HEAD.first(conn, {"of": taken.id})
+        row = _claiming_head(by_server(now)).first(conn, given(now) | {"of": taken.id})
         if row is not None:
             waited = _waited(conn, row)
-            return _turn(row, taken, _parts(conn, row.id), waited=waited)
+            return turn_of(row, taken, _parts(conn, row.id), waited=waited)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
     return None
@@ -345,49 +345,19 @@ _WAITING = Statement(open_turns(bindparam("thread")))
 _RECENT = Statement(
     recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
 )
-_CLAIM_HEAD = Statement(
-    update(turn)
-    .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
-    .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
-    .returning(turn)
-)
+
+
+@cache
+def _claiming_head(server: bool) -> Statement:
+    """Claim the first open turn of a conversation; all of it, and how long it has to settle."""
+    return Statement(
+        update(turn)
+        .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
+        .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+        .returning(turn, (turn.c.settle_at - time_in(server)).label("settles_in"))
+    )
 
 
 def _free(now: Now) -> ColumnElement[bool]:
     """No live lease."""
     return or_(conversation.c.owner.is_(None), conversation.c.lease_until < now)
-
-
-def _turn(
-    row: Any,
-    taken: Any,
-    parts: tuple[Posted, ...],
-    *,
-    waited: bool,
-) -> Turn:
-    """A stored turn as the engine sees it."""
-    prompt = Prompt(
-        platform=taken.platform,
-        thread=ThreadKey(taken.thread),
-        identity=row.identity,
-        sequence=row.sequence,
-        author=row.author,
-        text=row.text,
-        asked_at=float(row.asked_at),  # SQLite returns a whole REAL as an integer here
-        address=row.address,
-        files=tuple(row.files),
-        follow_up=row.follow_up,
-        late=row.late,
-    )
-    return Turn(
-        id=row.id,
-        prompt=prompt,
-        state=State(row.state),
-        attempts=row.attempts,
-        fence=taken.fence,
-        parts=parts,
-        waited=waited,
-        crowded=row.crowded,
-        outcome=outcome_of(row),
-        withdrawn=row.withdrawn,
-    )

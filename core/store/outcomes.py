@@ -1,12 +1,14 @@
-"""An outcome to and from the columns of a turn."""
+"""A turn from its columns, and its outcome to and from them."""
 
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import bindparam
 
+from core.lifecycle import State
+from core.ports import Posted, Turn
 from core.store.schema import turn
-from core.types import Outcome, Usage, Verdict
+from core.types import Outcome, Prompt, ThreadKey, Usage, Verdict
 
 OUTCOME = {
     name: bindparam(f"its_{name}", type_=turn.c[name].type)
@@ -57,4 +59,34 @@ def outcome_of(row: Any) -> Outcome | None:
         model=row.model,
         response_id=row.response_id,
         trace_id=row.trace_id,
+    )
+
+
+def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool) -> Turn:
+    """A stored turn as the engine sees it."""
+    prompt = Prompt(
+        platform=taken.platform,
+        thread=ThreadKey(taken.thread),
+        identity=row.identity,
+        sequence=row.sequence,
+        author=row.author,
+        text=row.text,
+        asked_at=float(row.asked_at),  # SQLite returns a whole REAL as an integer here
+        address=row.address,
+        files=tuple(row.files),
+        follow_up=row.follow_up,
+        late=row.late,
+    )
+    return Turn(
+        id=row.id,
+        prompt=prompt,
+        state=State(row.state),
+        attempts=row.attempts,
+        fence=taken.fence,
+        parts=parts,
+        waited=waited,
+        crowded=row.crowded,
+        outcome=outcome_of(row),
+        withdrawn=row.withdrawn,
+        settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )
