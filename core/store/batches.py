@@ -22,6 +22,7 @@ from core.store.failures import busy, explain, is_busy
 T = TypeVar("T")
 
 _MOST = 64  # transactions in one batch, so that the first does not wait long for the last
+_LONG = 0.05  # seconds
 _OF_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError)
 
 
@@ -62,12 +63,13 @@ class Batches:
         self._waiting: dict[_Job, asyncio.TimerHandle] = {}
         self._batch: list[_Job] = []
         self._working: asyncio.Task[None] | None = None
+        self._began: float | None = None
         self._closed = False
 
     @property
-    def load(self) -> int:
-        """How many transactions have not ended."""
-        return len(self._waiting) + len(self._batch)
+    def takes_long(self) -> bool:
+        """Whether the batch at work has been for a while."""
+        return self._began is not None and asyncio.get_running_loop().time() > self._began + _LONG
 
     async def run(self, transaction: Callable[[Connection], T], patience: float) -> T:
         """Run a transaction and commit it; whatever it raises rolls it back.
@@ -111,9 +113,10 @@ class Batches:
         loop = asyncio.get_running_loop()
         while self._batch or self._waiting:
             self._take()
+            self._began = loop.time()
             await loop.run_in_executor(self._thread, self._go)
             self._batch = [job for job in self._batch if not self._ended(job, loop.time())]
-        self._working = None
+        self._began = self._working = None
 
     def _take(self) -> None:
         """Fill the batch with those who wait longest: from here on they have begun."""

@@ -25,6 +25,7 @@ from core.store.schema import conversation, message, turn
 from core.store.statements import Statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
 
+_ROLES = {role.value: role for role in Role}
 _HERE = conversation.c.thread == bindparam("of")
 # The position after the last message of a conversation.
 _END = (
@@ -72,7 +73,7 @@ def load(conn: Connection, thread: ThreadKey) -> Conversation:
     return Conversation(
         thread=thread,
         messages=tuple(
-            Remembered(Role(role), content, author, identity)
+            Remembered(_ROLES[role], content, author, identity)
             for role, content, author, identity in entries
         ),
         memory=Memory(
