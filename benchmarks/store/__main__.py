@@ -1,6 +1,6 @@
 """How fast the store is: `python -m benchmarks.store [--json] [--repetitions N] [PART ...]`.
 
-Parts: turns, windows, servers; all of them without one.
+Parts: turns, hops, windows, servers; all of them without one.
 """
 
 import argparse
@@ -13,12 +13,13 @@ from typing import Any
 import structlog
 
 from benchmarks.store import files, servers
+from benchmarks.store.hops import hops
 
 _TURNS = 2_000
 _SHARED_TURNS = 500
 _SIZES = (10_000, 1_000_000)
 _WORKERS = (1, 2, 4)
-_PARTS = ("turns", "windows", "servers")
+_PARTS = ("turns", "hops", "windows", "servers")
 
 
 def lines(found: dict[str, Any]) -> Iterable[str]:
@@ -29,6 +30,10 @@ def lines(found: dict[str, Any]) -> Iterable[str]:
             yield f"  {who:<10}{_row(part[who])}"
         ratio = part["cpu_ratio"]
         yield f"  CPU to raw {ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})"
+    if part := found.get("hops"):
+        rate, cpu = _spread(part["turns_a_second"], 1, 0), _spread(part["cpu"], 1e6, 0)
+        yield f"aiosqlite, {part['statements']} empty statements a turn, one after the other:"
+        yield f"  at most {rate} turns/s, CPU {cpu} us a turn"
     if part := found.get("windows"):
         yield "SQLite, loading 40 messages:"
         for size, cpu in part["cpu"].items():
@@ -55,7 +60,7 @@ def _spread(value: dict[str, float], factor: float, digits: int) -> str:
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(prog="benchmarks.store")
-    options.add_argument("parts", nargs="*", metavar="PART", help="turns, windows, servers")
+    options.add_argument("parts", nargs="*", metavar="PART", help=", ".join(_PARTS))
     options.add_argument("--json", action="store_true", help="for programs")
     options.add_argument("--repetitions", type=int, default=5)
     chosen = options.parse_args()
@@ -67,6 +72,8 @@ def main() -> None:
     found: dict[str, Any] = {}
     if "turns" in parts:
         found["turns"] = asyncio.run(files.turns(repetitions, _TURNS))
+    if "hops" in parts:
+        found["hops"] = asyncio.run(hops(repetitions))
     if "windows" in parts:
         found["windows"] = asyncio.run(files.windows(repetitions, _SIZES))
     if "servers" in parts:
