@@ -62,7 +62,7 @@ def answer(
     step = (
         update(turn)
         .where(_stands(claimed, _before(State.ANSWERED)), edits.noticed(claimed))
-        .values(state=State.ANSWERED, answered_at=now, **columns_of(outcome))
+        .values(state=State.ANSWERED, answered_at=now, crashes=0, **columns_of(outcome))
     )
     if conn.execute(step).rowcount:
         entries = edits.current(conn, claimed, remember)
@@ -72,6 +72,21 @@ def answer(
     again = select(turn.c.id).where(stands, edits.noticed(claimed))
     if conn.execute(again).first() is None:
         raise lost(conn, claimed)
+
+
+def park(conn: Connection, claimed: Turn, outcome: Outcome) -> None:
+    """Put a notice in the place of a committed answer that can't be shown.
+
+    Nobody has seen the answer, so the model isn't reminded of it either.
+    """
+    instead = (
+        update(turn)
+        .where(_stands(claimed, [State.ANSWERED]), edits.noticed(claimed))
+        .values(crashes=0, **columns_of(outcome))
+    )
+    if conn.execute(instead).rowcount == 0:
+        raise lost(conn, claimed)
+    history.forget_answer(conn, claimed.id)
 
 
 def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
@@ -107,7 +122,11 @@ def release(conn: Connection, claimed: Turn) -> None:
     step = (
         update(turn).where(_stands(claimed, _before(State.RECEIVED))).values(state=State.RECEIVED)
     )
-    conn.execute(step)
+    if conn.execute(step).rowcount == 0:
+        # The next claim finds it as one that broke off would have left it, and counts.
+        uncounted = turn.c.crashes - 1
+        stands = _stands(claimed, [State.ANSWERED])
+        conn.execute(update(turn).where(stands).values(crashes=uncounted))
     free(conn, claimed)
 
 

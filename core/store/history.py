@@ -6,7 +6,7 @@ Plain functions over a connection, one transaction each.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Label, false, func, insert, select, update
+from sqlalchemy import Connection, Label, delete, false, func, insert, select, update
 
 from core.ports import Turn
 from core.store.inbox import waiting
@@ -92,6 +92,13 @@ def append(
                 for position, entry in enumerate(entries, row.end)
             ],
         )
+
+
+def forget_answer(conn: Connection, turn_id: int) -> None:
+    """Remove the answer of a turn that is the last of its conversation."""
+    conn.execute(
+        delete(message).where(message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT)
+    )
 
 
 def restart(conn: Connection, thread: ThreadKey) -> bool | None:

@@ -36,6 +36,8 @@ MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
 
 _open = turn.c.settled_at.is_(None)
+_BROKEN_OFF = (State.CLAIMED, State.ANSWERED)
+"""States in which a claim finds what was not given back. Of a delivered turn all is shown."""
 
 
 def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
@@ -137,7 +139,10 @@ def claim(
         row = conn.execute(
             update(turn)
             .where(turn.c.id == head_turn(taken.id).scalar_subquery())
-            .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+            .values(
+                state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state),
+                crashes=turn.c.crashes + case((turn.c.state.in_(_BROKEN_OFF), 1), else_=0),
+            )
             .returning(turn, (turn.c.settle_at - now).label("settles_in"))
         ).first()
         if row is not None:
@@ -307,5 +312,6 @@ def _turn(
         crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
+        crashes=row.crashes,
         settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )

@@ -9,12 +9,21 @@ import structlog
 from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
-from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
+from core.errors import (
+    LostClaim,
+    PartGone,
+    StoreBusy,
+    StoreError,
+    ThreadseekError,
+    Undeliverable,
+    Withdrawn,
+)
 from core.lifecycle import State
 from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
-from core.turns.asking import Asked, Asking, Policy
+from core.turns.asking import Asked, Asking, Policy, parked
+from core.turns.retrying import MOST_ATTEMPTS
 from core.turns.status import StatusLine
 from core.types import Outcome, PartId, Verdict
 
@@ -132,6 +141,11 @@ class Answering:
         return self._turn.id
 
     @property
+    def crashes(self) -> int:
+        """How often the work on it broke off before."""
+        return self._turn.crashes
+
+    @property
     def settling(self) -> bool:
         """Everything is committed and shown; another process can settle it as well."""
         return self._writer.settling
@@ -143,6 +157,13 @@ class Answering:
             self._asker.cancel()
             self._reply.finish(notices.INTERRUPTED)
             self._writer.leave()
+
+    async def give_back(self) -> None:
+        """After `run` was cancelled: another process may go on at once, and nothing broke off."""
+        try:
+            await self._means.turns.release(self._turn)
+        except StoreError as error:
+            log.warning("turn.not_given_back", turn=self._turn.id, error=str(error))
 
     def amended(self, identity: str, fence: int) -> None:
         """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""
@@ -231,6 +252,19 @@ class Answering:
             await self._thread.status("")
 
     async def _work(self) -> None:
+        """Until all is shown and sure. An error of ours after all was shown is the operator's."""
+        try:
+            await self._side_by_side()
+        except* ThreadseekError:
+            raise
+        except* Exception:
+            if self._turn.state is not State.DELIVERED:
+                raise
+            # It must not hold its conversation for ever.
+            log.exception("turn.not_made_sure_of", turn=self._turn.id)
+
+    async def _side_by_side(self) -> None:
+        """Reading, writing, the line of status and the lease."""
         async with asyncio.TaskGroup() as group:
             holding = group.create_task(self._hold())
             group.create_task(self._status.run())
@@ -256,6 +290,7 @@ class Answering:
     async def _ask(self) -> None:
         outcome = self._turn.outcome
         if outcome is not None:  # committed in an earlier life: only its delivery is outstanding
+            outcome = await self._deliverable(outcome)
             frame = Frame(json=self._means.policy.json_object)
             self._reply.add(frame.add(outcome.text) + frame.close())
         else:
@@ -264,6 +299,20 @@ class Answering:
         self._journal.outcome_stored.set()
         self._reply.finish(outcome.notice)
         self._writer.wake()
+
+    async def _deliverable(self, outcome: Outcome) -> Outcome:
+        """The committed outcome, or the notice in its place when showing it broke off too often.
+
+        Raises: Undeliverable, when it was only a notice, StoreError.
+        """
+        turn = self._turn
+        if turn.state is not State.ANSWERED or turn.crashes < MOST_ATTEMPTS:
+            return outcome
+        if not outcome.text.strip():
+            raise Undeliverable(f"showing it broke off {turn.crashes} times")
+        notice = parked(turn)
+        await self._means.turns.park(turn, notice)
+        return notice
 
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""

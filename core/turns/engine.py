@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from core.errors import StoreError
+from core.lifecycle import State
 from core.ports import Threads, Turn
 from core.turns import metrics
 from core.turns.answering import Answering, Means
 from core.turns.queueing import Queueing
+from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -71,7 +73,7 @@ class Engine:
                 self._slots.release()
                 await self._idle()
             else:
-                self._start(turn)
+                await self._begin(turn)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
@@ -87,9 +89,11 @@ class Engine:
             answering.interrupt()
         if self._running:
             await asyncio.wait(set(self._running), timeout=_FAREWELL)
-        for task in self._running:
+        cut = dict(self._running)
+        for task in cut:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*cut, return_exceptions=True)
+        await asyncio.gather(*(answering.give_back() for answering in cut.values()))
         await self._queueing.stop()
 
     async def _claim(self) -> Turn | None:
@@ -110,6 +114,24 @@ class Engine:
         except TimeoutError:
             return
 
+    async def _begin(self, turn: Turn) -> None:
+        """Work on the turn from now on; one that can't even be opened is left, at last given up."""
+        try:
+            self._start(turn)
+            return
+        except Exception as error:
+            self._slots.release()
+            log.exception("turn.left_for_later", turn=turn.id, crashes=turn.crashes)
+            reason = f"can't be opened: {error!r}"
+        if turn.crashes < MOST_ATTEMPTS:
+            return
+        metrics.PARKED.labels(turn.prompt.platform).inc()
+        log.error("turn.abandoned", turn=turn.id, crashes=turn.crashes, reason=reason)
+        try:
+            await self._means.turns.finish(turn, State.ABANDONED, reason)
+        except StoreError as error:
+            log.error("turn.not_abandoned", turn=turn.id, error=str(error))
+
     def _start(self, turn: Turn) -> None:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         self._queueing.begun(turn, thread)
@@ -122,12 +144,17 @@ class Engine:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        answering = self._running.pop(task)
         metrics.ACTIVE.dec()
         self._slots.release()
         self._wake.set()
         if not task.cancelled() and (error := task.exception()):
-            log.error("turn.left_for_later", task=task.get_name(), error=repr(error))
+            log.error(
+                "turn.left_for_later",
+                task=task.get_name(),
+                crashes=answering.crashes,
+                error=repr(error),
+            )
 
     async def amend(self, identity: str, text: str) -> bool:
         """Somebody edited a message: what is stored follows, and so does an answer not yet begun.
