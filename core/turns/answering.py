@@ -252,16 +252,27 @@ class Answering:
             await self._thread.status("")
 
     async def _work(self) -> None:
-        """Until all is shown and sure. An error of ours after all was shown is the operator's."""
+        """Until all is shown and sure. No mistake of ours may hold a conversation for ever.
+
+        Raises: Undeliverable, when a notice failed to be shown too often, and what failed else.
+        """
+        mistake: Exception | None = None
         try:
             await self._side_by_side()
         except* ThreadseekError:
             raise
-        except* Exception:
-            if self._turn.state is not State.DELIVERED:
-                raise
-            # It must not hold its conversation for ever.
-            log.exception("turn.not_made_sure_of", turn=self._turn.id)
+        except* Exception as group:  # noqa: BLE001 - told or raised below
+            mistake = group.exceptions[0]
+        if mistake is None:
+            return
+        turn = self._turn
+        notice = turn.outcome is not None and not turn.outcome.text.strip()
+        if turn.state is State.DELIVERED:
+            log.error("turn.not_made_sure_of", turn=turn.id, exc_info=mistake)
+        elif notice and turn.crashes >= MOST_ATTEMPTS - 1:
+            raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
+        else:
+            raise mistake
 
     async def _side_by_side(self) -> None:
         """Reading, writing, the line of status and the lease."""
@@ -303,13 +314,12 @@ class Answering:
     async def _deliverable(self, outcome: Outcome) -> Outcome:
         """The committed outcome, or the notice in its place when showing it broke off too often.
 
-        Raises: Undeliverable, when it was only a notice, StoreError.
+        Raises: StoreError.
         """
         turn = self._turn
-        if turn.state is not State.ANSWERED or turn.crashes < MOST_ATTEMPTS:
+        broken = turn.state is State.ANSWERED and turn.crashes >= MOST_ATTEMPTS
+        if not (broken and outcome.text.strip()):
             return outcome
-        if not outcome.text.strip():
-            raise Undeliverable(f"showing it broke off {turn.crashes} times")
         notice = parked(turn)
         await self._means.turns.park(turn, notice)
         return notice
