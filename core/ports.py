@@ -125,6 +125,14 @@ class Threads(Protocol):
         """The live handle for answering this prompt; makes no call."""
 
 
+@runtime_checkable
+class Readmits(Protocol):
+    """A platform that can tell whether it takes our token again, after `LockedOut`."""
+
+    async def readmitted(self) -> bool:
+        """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
+
+
 class Completions(Protocol):
     """The chat-completion API."""
 

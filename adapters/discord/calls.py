@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import aiohttp
 
 from adapters.discord.limits import Buckets
-from adapters.discord.refusals import UNAUTHORIZED, Refused, translate
+from adapters.discord.refusals import Refused, TokenRefused, translate
 from core.errors import RateLimited, Unreachable
 
 TIMEOUT = 10.0
@@ -46,6 +46,7 @@ class Route:
 _MESSAGES = "/channels/{channel}/messages"
 _HOOK = "/webhooks/{application}/{token}"
 
+ME = Route("GET", "/users/@me")
 COMMANDS = Route("GET", "/applications/{application}/commands")
 SET_COMMANDS = Route("PUT", "/applications/{application}/commands")
 CHANNEL = Route("GET", "/channels/{channel}", "channel")
@@ -79,7 +80,8 @@ class Answer:
 class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
-    url: the API's address with its version, without a slash at the end. no_reactions: servers in
+    url: the API's address with its version, without a slash at the end. refused: the bot token is,
+    and no call is made with it. no_reactions: servers in
     which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
@@ -91,7 +93,7 @@ class Api:
         self._session = session
         self._timeout = timeout
         self._buckets = Buckets()
-        self._dead: Refused | None = None
+        self.refused: TokenRefused | None = None
         self.no_reactions: set[str] = set()
         self.reacting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -105,11 +107,12 @@ class Api:
         """Make the call. names: fills the path.
 
         Raises: RateLimited (also for a call that Discord is known to refuse now, which is not
-        made), Unreachable, PartGone, TooLarge, Refused. Once Discord refused the bot token, no
-        call with it is made any more: 10,000 refusals in ten minutes would ban the address.
+        made), Unreachable, PartGone, TooLarge, Refused, TokenRefused. After that no call is made
+        with the bot token but ME, which asks whether it is taken again: 10,000 refusals in ten
+        minutes would ban the address.
         """
-        if route.bot and self._dead:
-            raise self._dead.with_traceback(None)  # else it grows with every call
+        if route.bot and self.refused and route is not ME:
+            raise self.refused.with_traceback(None)  # else it grows with every call
         major = names.get(route.major, "")
         now = asyncio.get_running_loop().time()
         if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
@@ -122,9 +125,13 @@ class Api:
         self._buckets.heard(route.name, major, headers, now)
         if not 200 <= status < 300 or isinstance(parsed, str):  # a page of somebody in between
             error = translate(route.name, status, parsed)
-            if route.bot and status == UNAUTHORIZED and isinstance(error, Refused):
-                self._dead = error
+            if isinstance(error, TokenRefused):
+                if not route.bot:  # the interaction's token is meant
+                    raise Refused(route.name, status, 0)
+                self.refused = error
             raise error
+        if route is ME:
+            self.refused = None
         return Answer(parsed, _time(headers))
 
     async def _send(

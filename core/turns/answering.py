@@ -1,7 +1,7 @@
 """The life of one claimed turn: ask, commit, deliver, settle. Nothing of it outlives `run`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -10,9 +10,9 @@ from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import (
+    LockedOut,
     LostClaim,
     PartGone,
-    StoreBusy,
     StoreError,
     ThreadseekError,
     Undeliverable,
@@ -23,14 +23,14 @@ from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Tur
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy, parked
+from core.turns.journal import AGAIN, Journal
 from core.turns.retrying import MOST_ATTEMPTS
 from core.turns.status import StatusLine
-from core.types import Outcome, PartId, Verdict
+from core.types import Outcome, Verdict
 
 log = structlog.get_logger()
 
 _DELETED = "the prompt was deleted"
-_COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,55 +47,11 @@ class Means:
     chance: Callable[[], float]
 
 
-class _Journal:
-    """The store, as the writer sees it.
-
-    A store that is busy is waited for. One that fails must not keep an answer from a person: what
-    that costs is that a crash just then could post a part again.
-    """
-
-    def __init__(self, turns: Turns, turn: Turn) -> None:
-        self._turns = turns
-        self._turn = turn
-        self._complete = True
-        self.outcome_stored = asyncio.Event()
-
-    async def announce(self, index: int) -> None:
-        """The part is about to be posted."""
-        await self._tolerant(lambda: self._turns.announce(self._turn, index))
-
-    async def posted(self, index: int, part: PartId) -> None:
-        """The part was posted."""
-        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
-        self._complete = self._complete and done
-
-    async def delivered(self, seconds: float) -> None:
-        """All is shown. Waits for the outcome to be stored, which may be late.
-
-        A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
-        """
-        await self.outcome_stored.wait()
-        if self._complete:
-            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
-
-    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
-        """Whether it was written."""
-        for delay in (*_COMMIT_AGAIN, None):
-            try:
-                await write()
-                return True
-            except (LostClaim, Withdrawn):
-                raise
-            except StoreError as error:
-                log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
-                if delay is None or not isinstance(error, StoreBusy):
-                    break
-                await asyncio.sleep(delay)
-        return False
-
-
 class Answering:
-    """Carries one claimed turn to its end; `run` is called once."""
+    """Carries one claimed turn to its end; `run` is called once.
+
+    locked_out: why the platform takes nothing from us now; the turn was given back.
+    """
 
     def __init__(self, turn: Turn, thread: Thread, means: Means) -> None:
         self._turn = turn
@@ -103,7 +59,7 @@ class Answering:
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
-        self._journal = _Journal(means.turns, turn)
+        self._journal = Journal(means.turns, turn)
         self._writer = Writer(
             thread,
             self._reply,
@@ -133,12 +89,18 @@ class Answering:
         self._committing = False
         self._interrupted = False
         self._amended = False
+        self.locked_out = ""
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
     def turn_id(self) -> int:
         """Which turn this is."""
         return self._turn.id
+
+    @property
+    def platform(self) -> str:
+        """Where it is answered."""
+        return self._turn.prompt.platform
 
     @property
     def crashes(self) -> int:
@@ -226,6 +188,8 @@ class Answering:
             await self._no_status()
             await turns.finish(turn, State.ABANDONED, reason)
             self._log_end("turn.abandoned", reason=reason)
+        except* LockedOut as group:
+            await self._wait_outside(group)
         except* LostClaim:
             log.warning("turn.lost", turn=turn.id)
 
@@ -243,8 +207,16 @@ class Answering:
         except* Undeliverable as group:
             await self._means.turns.finish(self._turn, State.CANCELLED, str(group.exceptions[0]))
             self._log_end("turn.cancelled", reason=str(group.exceptions[0]))
+        except* LockedOut as group:
+            await self._wait_outside(group)
         except* LostClaim:
             log.warning("turn.lost", turn=self._turn.id)
+
+    async def _wait_outside(self, refused: ExceptionGroup[LockedOut]) -> None:
+        """Give the turn back until the platform takes our token again."""
+        self.locked_out = str(refused.exceptions[0])
+        await self._means.turns.release(self._turn)
+        log.warning("turn.waits_for_token", turn=self._turn.id)
 
     async def _no_status(self) -> None:
         """Take away the line that says that the prompt is being worked on."""
@@ -328,7 +300,7 @@ class Answering:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
         try:
             asked = await self._asking.run()
-        except StoreError:
+        except (StoreError, LockedOut):
             raise
         except Exception:
             log.exception("turn.broken", turn=self._turn.id)
@@ -346,7 +318,7 @@ class Answering:
         While the store fails the answer is shown all the same, and storing it is tried again.
         """
         self._committing = True
-        for delay in (*_COMMIT_AGAIN, None):
+        for delay in (*AGAIN, None):
             try:
                 await self._means.turns.answer(
                     self._turn, asked.outcome, asked.remember, asked.memory

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from core.delivery.reply import Reply
-from core.errors import CompletionError, DeliveryError, Failure
+from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
 from core.turns import metrics, notices, retrying
 from core.turns.answer import Answer, Frame
@@ -131,7 +131,7 @@ class Asking:
     async def run(self) -> Asked:
         """The outcome; its text has been given to the reply, its notice has not.
 
-        Raises: StoreError.
+        Raises: StoreError, LockedOut.
         """
         prompt = self._turn.prompt
         if self._turn.crashes >= retrying.MOST_ATTEMPTS:
@@ -175,6 +175,8 @@ class Asking:
             return conversation
         try:
             earlier = await self._thread.earlier()
+        except LockedOut:
+            raise
         except DeliveryError as error:
             log.warning("thread.earlier_unreadable", turn=self._turn.id, error=str(error))
             return conversation

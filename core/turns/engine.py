@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from core.errors import StoreError
+from core.errors import DeliveryError, StoreError
 from core.lifecycle import State
-from core.ports import Threads, Turn
+from core.ports import Readmits, Threads, Turn
 from core.turns import metrics
 from core.turns.answering import Answering, Means
 from core.turns.queueing import Queueing
@@ -21,6 +21,7 @@ from core.types import Prompt
 log = structlog.get_logger()
 
 _POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
+_READMISSION = 60.0  # seconds between two questions to a platform that refuses our token
 _LOOK = 0.5  # seconds between two looks at what still runs while stopping
 _FAREWELL = 5.0  # seconds that interrupted turns have to say so
 
@@ -42,6 +43,7 @@ class Engine:
         self._slots = asyncio.Semaphore(concurrency)
         self._wake = asyncio.Event()
         self._running: dict[asyncio.Task[None], Answering] = {}
+        self._locked_out: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._queueing = Queueing(means.turns)
 
@@ -94,11 +96,14 @@ class Engine:
             task.cancel()
         await asyncio.gather(*cut, return_exceptions=True)
         await asyncio.gather(*(answering.give_back() for answering in cut.values()))
+        for asking in self._locked_out.values():
+            asking.cancel()
+        await asyncio.gather(*self._locked_out.values(), return_exceptions=True)
         await self._queueing.stop()
 
     async def _claim(self) -> Turn | None:
         self._wake.clear()
-        platforms = tuple(self._platforms)
+        platforms = tuple(name for name in self._platforms if name not in self._locked_out)
         if not platforms:
             return None
         try:
@@ -148,6 +153,8 @@ class Engine:
         metrics.ACTIVE.dec()
         self._slots.release()
         self._wake.set()
+        if answering.locked_out:
+            self._lock_out(answering.platform, answering.locked_out)
         if not task.cancelled() and (error := task.exception()):
             log.error(
                 "turn.left_for_later",
@@ -155,6 +162,27 @@ class Engine:
                 crashes=answering.crashes,
                 error=repr(error),
             )
+
+    def _lock_out(self, platform: str, reason: str) -> None:
+        """Claim nothing of a platform that refuses our token, until it takes it again."""
+        if platform in self._locked_out or self._stopping:
+            return
+        log.error("platform.locked_out", platform=platform, fix=reason)
+        asking = asyncio.create_task(self._until_readmitted(platform), name=f"{platform} locked")
+        self._locked_out[platform] = asking
+
+    async def _until_readmitted(self, name: str) -> None:
+        platform, admitted = self._platforms[name], False
+        while not admitted:
+            await asyncio.sleep(_READMISSION)
+            try:
+                # One that can't be asked is tried with a turn.
+                admitted = not isinstance(platform, Readmits) or await platform.readmitted()
+            except DeliveryError as error:
+                log.warning("platform.not_asked", platform=name, reason=str(error))
+        log.info("platform.readmitted", platform=name)
+        del self._locked_out[name]
+        self._wake.set()
 
     async def amend(self, identity: str, text: str) -> bool:
         """Somebody edited a message: what is stored follows, and so does an answer not yet begun.

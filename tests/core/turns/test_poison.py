@@ -193,6 +193,7 @@ def test_a_mistake_after_all_was_shown_does_not_hold_the_thread(bench: Bench) ->
         screen.word = "answer"
         async with bench.process() as engine:
             await asyncio.sleep(40.0)
+            assert await bench.database.read(_ends) == [(State.SETTLED, "")]
             screen.word = "never said"
             await engine.accept(prompt("more", 2))
         assert screen.raised == 1
