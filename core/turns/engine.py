@@ -30,8 +30,8 @@ class Engine:
     """One worker process's share of the turns.
 
     platforms: by name; a platform that connects later is added to this very mapping, and its
-    turns are claimed from then on. owner: names this process in leases. concurrency: turns
-    answered at the same time.
+    turns are claimed from then on; of one that refuses our token none is, while it does. owner:
+    names this process in leases. concurrency: turns answered at the same time.
     """
 
     def __init__(
@@ -58,9 +58,17 @@ class Engine:
             metrics.ACCEPTED.labels(prompt.platform).inc()
             log.info("prompt.accepted", platform=prompt.platform, characters=len(prompt.text))
             self._wake.set()
-            if prompt.platform in self._platforms:
-                self._queueing.accepted(prompt, self._platforms[prompt.platform].open(prompt))
+            self._tell_waiting(prompt)
         return new
+
+    def _tell_waiting(self, prompt: Prompt) -> None:
+        """Show that it waits, if it does. It is committed: no error of ours may refuse it now."""
+        if prompt.platform not in self._platforms:
+            return
+        try:
+            self._queueing.accepted(prompt, self._platforms[prompt.platform].open(prompt))
+        except Exception as error:  # noqa: BLE001 - the turn itself meets it again, and is counted
+            log.warning("prompt.wait_not_shown", error=repr(error))
 
     def wake(self) -> None:
         """Look for turns now: a platform has connected."""

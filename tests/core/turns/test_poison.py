@@ -169,7 +169,7 @@ def test_a_thread_that_can_not_be_opened_is_given_up_and_harms_no_other(bench: B
         before = parked()
         bench.platform = Picky()
         async with bench.process() as engine:
-            await bench.turns.accept(prompt("poison"))
+            assert await engine.accept(prompt("poison"))
             await engine.accept(prompt("hi", 1, "b"))
             await asyncio.sleep(5.0)
             assert bench.platform.screen("b").visible == ["an answer"]
