@@ -16,12 +16,17 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 
-from adapters.discord.limits import Buckets
+from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
-from core.errors import RateLimited, Unreachable
+from core.errors import DeliveryError, RateLimited, Unreachable
+from core.ports import Budget
+from core.types import Kind
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
+
+WAITING = 0.5
+"""Seconds that a call waits at most for other processes of the bot. Its text is not that old."""
 
 AGENT = "DiscordBot (https://threadseek.example, 1)"
 """Discord wants an address and a version (docs.discord.com/developers/reference#user-agent)."""
@@ -80,18 +85,25 @@ class Answer:
 class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
+    budget: shared with other processes of the bot; None when there are none.
     url: the API's address with its version, without a slash at the end. refused: the bot token is,
     and no call is made with it. no_reactions: servers in
     which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
     def __init__(
-        self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
+        self,
+        token: str,
+        url: str,
+        session: aiohttp.ClientSession,
+        timeout: float = TIMEOUT,
+        budget: Budget | None = None,
     ) -> None:
         self._token = token
         self._url = url
         self._session = session
         self._timeout = timeout
+        self._budget = budget
         self._buckets = Buckets()
         self.refused: TokenRefused | None = None
         self.no_reactions: set[str] = set()
@@ -111,8 +123,10 @@ class Api:
         with the bot token but ME, which asks whether it is taken again: 10,000 refusals in ten
         minutes would ban the address.
         """
-        if route.bot and self.refused and route is not ME:
-            raise self.refused.with_traceback(None)  # else it grows with every call
+        together = self._budget if route.bot else None
+        if together:
+            await _leave(together)
+        self._require_token(route)
         major = names.get(route.major, "")
         now = asyncio.get_running_loop().time()
         if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
@@ -121,18 +135,32 @@ class Api:
         now = asyncio.get_running_loop().time()
         if status == 429:
             wait = self._buckets.refused(headers, parsed, route.name, major, now)
+            if together and of_everything(headers, parsed):
+                await together.refused(TOGETHER, wait)
             raise RateLimited(wait)
+        if together:
+            await together.succeeded(TOGETHER)
         self._buckets.heard(route.name, major, headers, now)
         if not 200 <= status < 300 or isinstance(parsed, str):  # a page of somebody in between
-            error = translate(route.name, status, parsed)
-            if isinstance(error, TokenRefused):
-                if not route.bot:  # the interaction's token is meant
-                    raise Refused(route.name, status, 0)
-                self.refused = error
-            raise error
+            raise self._refusal(route, status, parsed)
         if route is ME:
             self.refused = None
         return Answer(parsed, _time(headers))
+
+    def _require_token(self, route: Route) -> None:
+        """Raises: TokenRefused, when this call would only be refused like one before."""
+        if route.bot and self.refused and route is not ME:
+            raise self.refused.with_traceback(None)  # else it grows with every call
+
+    def _refusal(self, route: Route, status: int, parsed: object) -> DeliveryError:
+        """The error for an answer that is no success; a refused bot token is remembered."""
+        error = translate(route.name, status, parsed)
+        if not isinstance(error, TokenRefused):
+            return error
+        if not route.bot:  # the interaction's token is meant
+            return Refused(route.name, status, 0)
+        self.refused = error
+        return error
 
     async def _send(
         self, route: Route, names: Mapping[str, str], body: object, query: Mapping[str, str] | None
@@ -160,6 +188,16 @@ class Api:
             # The error's text may hold the address, and with it the token of an interaction.
             kind = type(error).__name__
             raise Unreachable(f"Discord can't be reached for {route.name} ({kind})") from None
+
+
+async def _leave(budget: Budget) -> None:
+    """Wait until all processes of the bot together have a call left. Raises: RateLimited."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + WAITING
+    while (wait := await budget.take(TOGETHER, Kind.FINAL)) > 0:
+        if clock() + wait > until:
+            raise RateLimited(wait)
+        await asyncio.sleep(wait)
 
 
 def _parsed(content: bytes) -> Any:

@@ -18,7 +18,9 @@ from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Answering
 from core.turns.engine import Engine
 from core.types import (
+    Allowance,
     Conversation,
+    Kind,
     Limits,
     Memory,
     Outcome,
@@ -326,17 +328,17 @@ class IgnoresTheBudget(Engine):
     def _start(self, turn: Turn) -> None:
         super()._start(turn)
         *_, answering = self._running.values()
-        answering._writer._pacer = lambda _: _Eager()  # type: ignore[method-assign, assignment, return-value]
+        answering._writer._budget = _Eager()
 
 
 class _Eager:
-    def grant(self, _kind: object, _now: float) -> float:
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
         return 0.0
 
-    def refused(self, _wait: float, _now: float) -> None:
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
         return None
 
-    def succeeded(self) -> None:
+    async def succeeded(self, allowance: Allowance) -> None:
         return None
 
 
