@@ -107,5 +107,6 @@ class Fleet:
         wanted = -what if what is signal.SIGKILL else 0
         if code != wanted:
             self.problems.append(f"{what.name} ended it with {code}: {service.err[-2000:]}")
-        crashed = [line for line in service.err.splitlines() if "Traceback" in line]
-        self.problems += [f"it printed {line}" for line in crashed]
+        printed = service.out + service.err
+        if (at := printed.find("Traceback")) >= 0:
+            self.problems.append(f"it printed {printed[max(0, at - 500) : at + 5000]}")
