@@ -31,7 +31,7 @@ class Report:
     because nobody was there; cut_off: those whose taker was killed between acknowledging and
     storing them, the exception that docs/reliability.md names; told: those of them whose people
     read so afterwards. calls: API calls of all prompts.
-    settling: the seconds after the waves of kills until everything was settled.
+    settling: the seconds after the last kill until everything was settled.
     """
 
     kills: int = 0

@@ -50,7 +50,7 @@ Act = Literal["kill", "stop", "restart"]
 class Storm:
     """How it is done. rate: prompts a second. longest: seconds that a life lasts after its start.
 
-    wave: acts until it may settle. stops: of a replica for longer than its lease; restarts: of the
+    stops: of a replica for longer than its lease; restarts: of the
     database; both only with several replicas, on PostgreSQL.
 
     Shares of the lives: aimed, that end at the next post, edit or acknowledgement; of the others
@@ -60,7 +60,6 @@ class Storm:
 
     kills: int
     seed: int = 1
-    wave: int = 20
     rate: float = 1.5
     longest: float = 3.0
     aimed: float = 0.4
@@ -227,7 +226,7 @@ async def settle(scene: Stage) -> None:
                 await asyncio.sleep(0.25)
 
 
-async def wave(scene: Stage, acts: list[Act]) -> None:
+async def under_load(scene: Stage, acts: list[Act]) -> None:
     """Do all this while people ask."""
     asking = asyncio.create_task(scene.people.ask_on())
     for what in acts:
@@ -239,16 +238,14 @@ async def wave(scene: Stage, acts: list[Act]) -> None:
 async def torture(
     folder: Path, storm: Storm, cluster: Cluster | None = None, url: str = ""
 ) -> Report:
-    """Kill it so many times under load, let it settle after each wave, and balance the books."""
-    began, settling = time.monotonic(), 0.0
+    """Kill it so many times under load, let it settle, and balance the books."""
+    began = time.monotonic()
     async with stage(folder, storm, cluster, url) as scene:
         await known(scene)
-        acts = storm.acts(scene.rng)
-        for first in range(0, len(acts), storm.wave):
-            await wave(scene, acts[first : first + storm.wave])
-            calm = time.monotonic()
-            await settle(scene)
-            settling += time.monotonic() - calm
+        await under_load(scene, storm.acts(scene.rng))
+        calm = time.monotonic()
+        await settle(scene)
+        settling = time.monotonic() - calm
         await scene.fleet.stop()
         report = await scene.books.balance(scene.ledger)
     report.seconds, report.settling = time.monotonic() - began, settling
