@@ -228,7 +228,7 @@ class Books:
         """Lost, or one of those that need not be answered."""
         if self.required(prompt, {prompt.canary} if row else set()):
             stored = {name: row[name] for name in STORED} if row else "unknown"
-            report.lost.append(f"{prompt.canary} in {prompt.place}: {stored}")
+            report.lost.append(f"{prompt.canary} in {prompt.place}: {stored}{self._story(prompt)}")
         elif prompt.command is None:
             report.undelivered.append(prompt.canary)
         elif prompt.command.acked_after is None:
@@ -238,6 +238,16 @@ class Books:
 
     def _of(self, prompt: Prompt) -> list[Call]:
         return [call for call in self._api.calls if asked(call) == prompt.canary]
+
+    def _story(self, prompt: Prompt) -> str:
+        """What became of a command, and the kills around it, in seconds after it was used."""
+        used = prompt.command
+        if used is None:
+            return ""
+        deaths = [round(death - used.made, 2) for death in self._troubles.deaths]
+        near = [death for death in deaths if -10 < death < 30]
+        heard = "delivered" if used.delivered else "not delivered"
+        return f", /ask, {heard}, acknowledged after {used.acked_after}, kills at {near}"
 
     def _calls(self, report: Report) -> None:
         report.calls = len(self._api.calls)

@@ -97,12 +97,13 @@ class Fleet:
 
     async def abandon(self) -> None:
         """Leave none behind, whatever happened."""
-        self.send(range(len(self._services)), signal.SIGKILL)
         for each in self._services:
             await each.end(signal.SIGKILL)
 
     async def _end(self, number: int, what: signal.Signals) -> None:
         service = self._services[number]
+        if number in self._dead:  # a second signal would take the exit code from who waits for it
+            await service.process.wait()
         code = await service.end(what)
         wanted = -what if what is signal.SIGKILL else 0
         if code != wanted:

@@ -169,6 +169,8 @@ async def kill(scene: Stage) -> None:
     else:
         pause = rng.uniform(0.05, storm.longest)
         await fleet.ready(victims)
+        if "discord" in storm.platforms and rng.random() < 0.5:
+            scene.people.command()
         await asyncio.sleep(pause)
         if rng.random() < storm.frozen:
             await fleet.freeze(victims, FROZEN)

@@ -208,8 +208,14 @@ class People:
         return self._keep(thread, Prompt(canary, id_, "", answers))
 
     def _commands(self) -> bool:
-        """Whether the next question on Discord is a command, which is registered by then."""
-        return bool(self._discord.app.commands) and self._rng.random() < COMMANDS
+        """Whether the next question on Discord is a command, which is registered by then.
+
+        Most people don't try when the bot is shown as offline: nothing could be learned from it.
+        """
+        discord = self._discord
+        if not discord.app.commands or self._rng.random() > COMMANDS:
+            return False
+        return discord.gateway.connected > 0 or self._rng.random() < 0.1
 
     def _slash(self, who: str, channel: str, text: str) -> Interaction:
         return self._discord.interactions.slash(who, channel, "ask", prompt=text)
