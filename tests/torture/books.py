@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from core.turns.notices import LATE
 from tests.emulators.deepseek import Call, DeepSeekServer
@@ -255,6 +255,9 @@ class Books:
             calls = self._of(prompt)
             if len(calls) > MOST_CALLS:
                 report.wrong.append(f"{canary} cost {len(calls)} API calls")
+            for one, two in pairwise(calls):
+                if not self._troubles.interrupted(one.at, two.at):
+                    report.wrong.append(f"{canary} was asked for again, and nothing had happened")
         places = {canary: p.place for canary, p in self._people.prompts.items()}
         for call in self._api.calls:
             named_ones = CANARY.findall(str(call.body["messages"]))

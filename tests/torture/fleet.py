@@ -104,6 +104,8 @@ class Fleet:
         service = self._services[number]
         if number in self._dead:  # a second signal would take the exit code from who waits for it
             await service.process.wait()
+        if what is signal.SIGTERM:
+            self._troubles.stops.append(time.monotonic())
         code = await service.end(what)
         wanted = -what if what is signal.SIGKILL else 0
         if code != wanted:

@@ -51,7 +51,8 @@ class Storm:
     """How it is done. rate: prompts a second. longest: seconds that a life lasts after its start.
 
     stops: of a replica for longer than its lease; restarts: of the
-    database; both only with several replicas, on PostgreSQL.
+    database; both only with several replicas, on PostgreSQL. slow: share of the answers that take
+    longer than a lease.
 
     Shares of the lives: aimed, that end at the next post, edit or acknowledgement; of the others
     early, that end while they still start; of the rest frozen, that stand still for two
@@ -69,6 +70,7 @@ class Storm:
     replicas: int = 1
     stops: int = 0
     restarts: int = 0
+    slow: float = 0.0
     platforms: tuple[str, ...] = ("slack", "discord")
 
     def acts(self, rng: random.Random) -> list[Act]:
@@ -112,7 +114,7 @@ async def stage(
     ):
         discord.context.nonce_life = NONCE_LIFE
         rng = random.Random(storm.seed)
-        people = People(api, slack, discord, rng, storm.rate, storm.platforms)
+        people = People(api, slack, discord, rng, storm.rate, storm.platforms, storm.slow)
         settings = {
             "DEEPSEEK_API_KEY": KEY,
             "DEEPSEEK_BASE_URL": api.url,
@@ -267,7 +269,14 @@ def storm_of(kills: int, seed: int, *, postgres: bool) -> Storm:
         return Storm(kills, seed, frozen=0.1, gentle=0.1)
     tenth = max(1, kills // 10)
     return Storm(
-        kills, seed, gentle=0.1, replicas=2, stops=tenth, restarts=tenth, platforms=("slack",)
+        kills,
+        seed,
+        gentle=0.1,
+        replicas=2,
+        stops=tenth,
+        restarts=tenth,
+        slow=0.1,
+        platforms=("slack",),
     )
 
 

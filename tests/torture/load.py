@@ -21,6 +21,7 @@ OPEN_THREADS = 5
 MOST_IN_THREAD = 5
 COMMANDS = 0.35
 """Share of the questions on Discord that are asked with /ask."""
+_SLOW = 8.0  # seconds
 _CALLS = 4  # answers that are ready for a prompt: one more than it may cost
 
 
@@ -63,7 +64,10 @@ class Thread:
 
 
 class People:
-    """Asks at a steady rate. rate: prompts a second on all platforms together."""
+    """Asks at a steady rate. rate: prompts a second on all platforms together.
+
+    slow: share of the answers that take longer than a lease of the torture.
+    """
 
     def __init__(
         self,
@@ -73,12 +77,13 @@ class People:
         rng: random.Random,
         rate: float,
         platforms: tuple[str, ...] = ("slack", "discord"),
+        slow: float = 0.0,
     ) -> None:
         self.threads: list[Thread] = []
         self.prompts: dict[str, Prompt] = {}
         self.platforms = platforms
         self._api, self._slack, self._discord = api, slack, discord
-        self._rng, self._rate = rng, rate
+        self._rng, self._rate, self._slow = rng, rate, slow
         self._slack_channels = [
             slack.workspace.add_channel(f"room{n}", "channel", ("alice", "bob"))
             for n in range(CHANNELS)
@@ -131,7 +136,8 @@ class People:
     def _new(self) -> tuple[str, tuple[str, ...]]:
         canary = f"q{len(self.prompts):05d}z"
         words = [f"word{n} " for n in range(self._rng.randint(8, 30))]
-        delay = self._rng.uniform(0.02, 0.05)
+        slow = self._rng.random() < self._slow
+        delay = _SLOW / len(words) if slow else self._rng.uniform(0.02, 0.05)
         takes = [
             (f"About {canary}: ", f"take {take}, ", *words, f"and {canary}.")
             for take in range(_CALLS)

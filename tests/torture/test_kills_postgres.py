@@ -26,6 +26,7 @@ async def test_six_kills_a_stop_and_a_restart_under_load(cluster: Cluster, tmp_p
         replicas=2,
         stops=1,
         restarts=1,
+        slow=0.1,
         platforms=("slack",),
     )
     report = await on_a_server(tmp_path, storm, cluster)

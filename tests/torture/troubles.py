@@ -11,9 +11,12 @@ _BEFORE = 0.2  # seconds by which what we note may be late
 
 @dataclass
 class Troubles:
-    """deaths: kills. pauses: (begin, end) of each time a process or the database stood still."""
+    """deaths: kills. stops: SIGTERMs. pauses: (begin, end) of each time a process or the database
+    stood still.
+    """
 
     deaths: list[float] = field(default_factory=list)
+    stops: list[float] = field(default_factory=list)
     pauses: list[tuple[float, float]] = field(default_factory=list)
 
     def died(self, since: float, within: float) -> bool:
@@ -27,6 +30,11 @@ class Troubles:
     def stood_still(self, since: float, within: float) -> bool:
         """Whether anything stood still in that time."""
         return any(begin < since + within and end > since for begin, end in self.pauses)
+
+    def interrupted(self, since: float, until: float) -> bool:
+        """Whether what was begun then may have been cut off by the later time."""
+        ends = any(since - _BEFORE <= end <= until for end in (*self.deaths, *self.stops))
+        return ends or self.stood_still(since, until - since)
 
     def decided(self, at: float, within: float) -> float:
         """When that was decided which was done at this moment, if something stood still between."""
