@@ -217,6 +217,13 @@ class Settings(BaseModel):
         "events listen. Beyond this machine the playground asks for a key.",
     )
     http_port: int = Field(8080, ge=0, le=65_535, description="0 takes a free port.")
+    lease_seconds: float = Field(
+        60,
+        ge=5,
+        le=600,
+        description="Several replicas only: after so many seconds of silence another replica goes "
+        "on with what one held. The same for all of them.",
+    )
     shutdown_grace: float = Field(
         20, ge=0, description="Seconds that running answers get to finish after SIGTERM."
     )

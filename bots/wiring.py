@@ -36,9 +36,6 @@ from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
 
-LEASE = 60.0
-"""Seconds that a worker holds a conversation without renewing."""
-
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
 _PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
@@ -150,7 +147,7 @@ def _means(
             seconds=settings.deepseek_turn_timeout,
             operator=terminal,
         ),
-        lease=_TERMINAL_LEASE if terminal else LEASE,
+        lease=_TERMINAL_LEASE if terminal else settings.lease_seconds,
         now=asyncio.get_running_loop().time,
         chance=random.random,
         began=time.time(),

@@ -7,7 +7,8 @@ ThreadseekError
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
 │   ├── PartGone         the message was deleted by somebody
 │   ├── TooLarge         the platform refused the size
-│   └── Undeliverable    for ever: removed from the channel, token revoked, thread locked
+│   ├── LockedOut        the platform refuses our token: its turns wait for another one
+│   └── Undeliverable    for ever: removed from the channel, thread locked
 ├── StoreError           the database failed
 │   ├── StoreBusy        locked for too long; try again
 │   ├── StoreUnusable    full, read-only, newer than the code, in use by another process
@@ -101,6 +102,10 @@ class PartGone(DeliveryError):
 
 class TooLarge(DeliveryError):
     """The platform refused the size of the text."""
+
+
+class LockedOut(DeliveryError):
+    """The platform refuses our token, whatever is asked. The message says how to get another."""
 
 
 class Undeliverable(DeliveryError):

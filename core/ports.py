@@ -127,6 +127,14 @@ class Threads(Protocol):
         """The live handle for answering this prompt; makes no call."""
 
 
+@runtime_checkable
+class Readmits(Protocol):
+    """A platform that can tell whether it takes our token again, after `LockedOut`."""
+
+    async def readmitted(self) -> bool:
+        """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
+
+
 class Budget(Protocol):
     """Whether a call to a platform may be made now. None of it raises.
 
@@ -171,6 +179,7 @@ class Turn:
     fence: grows with every claim. waited: another turn of the conversation was open when it came.
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
+    crashes: so many claims of it ended without its being given back, one after another.
     settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more.
     """
 
@@ -185,6 +194,7 @@ class Turn:
     outcome: Outcome | None = None
     withdrawn: bool = False
     settles_in: float | None = None
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +252,9 @@ class Turns(Protocol):
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory
     ) -> None:
         """Commit the outcome, the history entries and the memory: claimed -> answered."""
+
+    async def park(self, turn: Turn, outcome: Outcome) -> None:
+        """Put a notice in the place of a committed answer that can't be shown; it is forgotten."""
 
     async def deliver(self, turn: Turn, seconds: float) -> None:
         """All is shown, but for so many seconds something older may land: answered -> delivered.

@@ -22,7 +22,7 @@ from adapters.discord.quiet import quiet
 from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.session import Session
 from adapters.discord.thread import DiscordThread
-from core.errors import ConfigurationError, DeliveryError, Undeliverable, Unreachable
+from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
 from core.ports import Budget, Edits
 from core.types import Prompt
 
@@ -114,10 +114,20 @@ class DiscordPlatform:
             await self._session.client.close()
 
     def problem(self) -> str:
-        """What keeps events from coming in now; empty when nothing does."""
+        """What keeps events from coming in, or answers from going out; empty when nothing does."""
+        if self._api.refused:
+            return f"off: {self._api.refused}"
         if self._off or self._session.client is None:
             return self._off or "not connected"
         return "" if self._session.client.up else "the gateway is down; reconnecting"
+
+    async def readmitted(self) -> bool:
+        """Whether Discord takes the bot token again. Raises: DeliveryError."""
+        try:
+            await self._api.call(calls.ME, {})
+        except LockedOut:
+            return False
+        return True
 
     def open(self, prompt: Prompt) -> DiscordThread:
         """The live handle for answering this prompt; makes no call.

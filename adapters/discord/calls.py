@@ -17,8 +17,8 @@ from weakref import WeakValueDictionary
 import aiohttp
 
 from adapters.discord.limits import TOGETHER, Buckets, of_everything
-from adapters.discord.refusals import UNAUTHORIZED, Refused, translate
-from core.errors import RateLimited, Unreachable
+from adapters.discord.refusals import Refused, TokenRefused, translate
+from core.errors import DeliveryError, RateLimited, Unreachable
 from core.ports import Budget
 from core.types import Kind
 
@@ -51,6 +51,7 @@ class Route:
 _MESSAGES = "/channels/{channel}/messages"
 _HOOK = "/webhooks/{application}/{token}"
 
+ME = Route("GET", "/users/@me")
 COMMANDS = Route("GET", "/applications/{application}/commands")
 SET_COMMANDS = Route("PUT", "/applications/{application}/commands")
 CHANNEL = Route("GET", "/channels/{channel}", "channel")
@@ -85,7 +86,8 @@ class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
     budget: shared with other processes of the bot; None when there are none.
-    url: the API's address with its version, without a slash at the end. no_reactions: servers in
+    url: the API's address with its version, without a slash at the end. refused: the bot token is,
+    and no call is made with it. no_reactions: servers in
     which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
@@ -103,7 +105,7 @@ class Api:
         self._timeout = timeout
         self._budget = budget
         self._buckets = Buckets()
-        self._dead: Refused | None = None
+        self.refused: TokenRefused | None = None
         self.no_reactions: set[str] = set()
         self.reacting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -117,14 +119,14 @@ class Api:
         """Make the call. names: fills the path.
 
         Raises: RateLimited (also for a call that Discord is known to refuse now, which is not
-        made), Unreachable, PartGone, TooLarge, Refused. Once Discord refused the bot token, no
-        call with it is made any more: 10,000 refusals in ten minutes would ban the address.
+        made), Unreachable, PartGone, TooLarge, Refused, TokenRefused. After that no call is made
+        with the bot token but ME, which asks whether it is taken again: 10,000 refusals in ten
+        minutes would ban the address.
         """
         together = self._budget if route.bot else None
         if together:
             await _leave(together)
-        if route.bot and self._dead:
-            raise self._dead.with_traceback(None)  # else it grows with every call
+        self._require_token(route)
         major = names.get(route.major, "")
         now = asyncio.get_running_loop().time()
         if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
@@ -140,11 +142,25 @@ class Api:
             await together.succeeded(TOGETHER)
         self._buckets.heard(route.name, major, headers, now)
         if not 200 <= status < 300 or isinstance(parsed, str):  # a page of somebody in between
-            error = translate(route.name, status, parsed)
-            if route.bot and status == UNAUTHORIZED and isinstance(error, Refused):
-                self._dead = error
-            raise error
+            raise self._refusal(route, status, parsed)
+        if route is ME:
+            self.refused = None
         return Answer(parsed, _time(headers))
+
+    def _require_token(self, route: Route) -> None:
+        """Raises: TokenRefused, when this call would only be refused like one before."""
+        if route.bot and self.refused and route is not ME:
+            raise self.refused.with_traceback(None)  # else it grows with every call
+
+    def _refusal(self, route: Route, status: int, parsed: object) -> DeliveryError:
+        """The error for an answer that is no success; a refused bot token is remembered."""
+        error = translate(route.name, status, parsed)
+        if not isinstance(error, TokenRefused):
+            return error
+        if not route.bot:  # the interaction's token is meant
+            return Refused(route.name, status, 0)
+        self.refused = error
+        return error
 
     async def _send(
         self, route: Route, names: Mapping[str, str], body: object, query: Mapping[str, str] | None

@@ -5,7 +5,7 @@ Codes: docs.discord.com/developers/topics/opcodes-and-status-codes#json.
 
 from collections.abc import Mapping
 
-from core.errors import DeliveryError, PartGone, TooLarge, Undeliverable, Unreachable
+from core.errors import DeliveryError, LockedOut, PartGone, TooLarge, Undeliverable, Unreachable
 
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
@@ -26,7 +26,7 @@ UNAUTHORIZED = 401
 
 TOKEN_ADVICE = (
     "copy the token from Bot > Reset Token at discord.com/developers/applications "  # noqa: S105
-    "into DISCORD_BOT_TOKEN"
+    "into DISCORD_BOT_TOKEN and restart"
 )
 _PERMISSIONS = "docs/discord.md lists them all"
 _LACKING = {
@@ -55,6 +55,13 @@ _WHAT_TO_DO = {
 _UNKNOWN = "see the code on docs.discord.com"
 
 
+class TokenRefused(LockedOut):
+    """Discord takes the bot token no more."""
+
+    def __init__(self, route: str) -> None:
+        super().__init__(f"Discord refused {route} (HTTP {UNAUTHORIZED}): {TOKEN_ADVICE}")
+
+
 class Refused(Undeliverable):
     """Discord said a definite no. code: its JSON error code, 0 without one; status: HTTP's."""
 
@@ -63,8 +70,6 @@ class Refused(Undeliverable):
         advice = _WHAT_TO_DO.get(code, _UNKNOWN)
         if code == NO_PERMISSION:
             advice = advice.format(lacking=_LACKING.get(route, "a permission"))
-        if status == UNAUTHORIZED and not code:
-            advice = TOKEN_ADVICE
         said = f" {message}" if message else ""
         super().__init__(f"Discord refused {route} ({what}{said}): {advice}")
         self.route = route
@@ -86,6 +91,8 @@ def translate(route: str, status: int, body: object) -> DeliveryError:
         return PartGone(f"the message is gone ({code})")
     if code == INVALID_FORM and _too_long(facts.get("errors")):
         return TooLarge(f"Discord refused the size ({code})")
+    if status == UNAUTHORIZED and not code:
+        return TokenRefused(route)
     message = facts.get("message")
     return Refused(route, status, code, message[:100] if isinstance(message, str) else "")
 

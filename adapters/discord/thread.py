@@ -26,7 +26,7 @@ from adapters.discord.markup import measure, render
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
-from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
+from core.errors import DeliveryError, LockedOut, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -317,7 +317,7 @@ class DiscordThread:
                 raise
             raise Undeliverable("the question was deleted before it was answered") from gone
         except Refused as refused:
-            if refused.status == refusals.UNAUTHORIZED or refused.code == refusals.UNKNOWN_CHANNEL:
+            if refused.code == refusals.UNKNOWN_CHANNEL:
                 raise
             if refused.code != refusals.THREAD_EXISTS:
                 log.warning("discord.no_thread", code=refused.code, reason=str(refused))
@@ -332,7 +332,7 @@ class DiscordThread:
                 place = {"channel": await self._place()}
                 if loop.time() < self._typing_until:
                     await self._api.call(calls.TYPING, place)
-            except Undeliverable as error:
+            except (Undeliverable, LockedOut) as error:
                 log.info("discord.not_typing", reason=str(error))
                 return
             except DeliveryError as error:

@@ -20,7 +20,7 @@ from adapters.slack.http_events import HttpEvents
 from adapters.slack.ids import PLATFORM, Bot
 from adapters.slack.missed import SETTLE, Accept, Backlog, Known, nothing_known
 from adapters.slack.quiet import quiet_logger
-from adapters.slack.refusals import TOKEN_CODES, Refused
+from adapters.slack.refusals import Refused, TokenRefused
 from adapters.slack.socket_mode import PING, Socket
 from adapters.slack.thread import SlackThread
 from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
@@ -122,12 +122,22 @@ class SlackPlatform:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def problem(self) -> str:
-        """What keeps events from coming in now; empty when nothing does."""
+        """What keeps events from coming in, or answers from going out; empty when nothing does."""
+        if self._api.refused:
+            return f"off: {self._api.refused}"
         if not self._serving:
             return "not connected"
         if self._http:
             return self._http.problem()
         return "" if self._socket is None or self._socket.up else "the socket is down; redialling"
+
+    async def readmitted(self) -> bool:
+        """Whether Slack takes the bot token again. Raises: DeliveryError."""
+        try:
+            await self._api.call(calls.AUTH)
+        except TokenRefused:
+            return False
+        return True
 
     def routes(self) -> list[web.RouteDef]:
         """POST /slack/events for the application that listens; none with Socket Mode."""
@@ -149,7 +159,7 @@ class SlackPlatform:
         """Who we are, as the bot token says."""
         try:
             found = await self._api.call(calls.AUTH)
-        except Refused as refused:
+        except (Refused, TokenRefused) as refused:
             raise ConfigurationError([_advice("SLACK_BOT_TOKEN", _BOT_TOKEN, refused)]) from refused
         return Bot(
             user=str(found.get("user_id", "")),
@@ -163,7 +173,7 @@ class SlackPlatform:
         """Where the next socket is to be opened."""
         try:
             opened = await self._api.call(calls.CONNECT, token=self._app_token)
-        except Refused as refused:
+        except (Refused, TokenRefused) as refused:
             raise ConfigurationError([_advice("SLACK_APP_TOKEN", _APP_TOKEN, refused)]) from refused
         return str(opened.get("url", ""))
 
@@ -244,9 +254,9 @@ def _check_kinds(bot_token: str, app_token: str, signing_secret: str) -> None:
         raise ConfigurationError(problems)
 
 
-def _advice(variable: str, how: str, refused: Refused) -> str:
+def _advice(variable: str, how: str, refused: Refused | TokenRefused) -> str:
     """One line for the operator."""
-    if refused.code in TOKEN_CODES:
+    if isinstance(refused, TokenRefused):
         return f"{variable}: Slack refused it ({refused.code}); {how}"
     return f"{variable}: {refused}; {how}"
 

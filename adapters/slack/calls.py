@@ -10,7 +10,7 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.quiet import quiet_logger
-from adapters.slack.refusals import CALL_ERRORS, translate
+from adapters.slack.refusals import CALL_ERRORS, TokenRefused, translate
 from core.errors import Unreachable
 
 TIMEOUT = 10.0
@@ -59,8 +59,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 class Api:
     """Calls with the bot token over one shared session, without any retry by a library.
 
-    timeout: seconds for one call. off: methods that this workspace does not have; kept for the
-    life of the process.
+    timeout: seconds for one call. refused: the bot token is; no call is made with it any more,
+    but for the question whether it is taken again. off: methods that this workspace does not have;
+    kept for the life of the process.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Api:
         self._client = AsyncWebClient(
             token=token, base_url=url, session=session, logger=quiet_logger(), retry_handlers=[]
         )
+        self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
 
     async def call(self, method: Method, **args: Any) -> dict[str, Any]:
@@ -79,12 +81,20 @@ class Api:
 
         Raises: DeliveryError.
         """
+        ours = "token" not in args
+        if ours and self.refused and method is not AUTH:
+            raise self.refused.with_traceback(None)  # else it grows with every call
         verb, body = ("GET", "params") if method.reads else ("POST", "json")
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.api_call(method.name, http_verb=verb, **{body: args})
         except CALL_ERRORS as error:
-            raise translate(method.name, error) from error
+            told = translate(method.name, error)
+            if ours and isinstance(told, TokenRefused):
+                self.refused = told
+            raise told from error
         if not isinstance(response.data, dict):
             raise Unreachable(f"Slack's answer to {method.name} is not JSON")
+        if method is AUTH:
+            self.refused = None
         return response.data

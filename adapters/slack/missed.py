@@ -19,8 +19,7 @@ from adapters.slack import calls
 from adapters.slack.calls import Api
 from adapters.slack.events import read
 from adapters.slack.ids import Address, Bot, is_ts, sequence, thread_key
-from adapters.slack.refusals import TOKEN_CODES, Refused
-from core.errors import DeliveryError, RateLimited, StoreError, Unreachable
+from core.errors import DeliveryError, LockedOut, RateLimited, StoreError, Unreachable
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
 
@@ -238,7 +237,7 @@ class Backlog:
             threads = threads_of(recent, found, began, time.time())
             for place in threads:
                 await self._read(place, self._thread(place, bot))
-        except Refused as refused:  # the token is no good; nothing else would work either
+        except LockedOut as refused:  # the token is no good; nothing else would work either
             log.error("slack.not_read_back", reason=str(refused))
         else:
             log.info("slack.read_back", channels=len(channels), threads=len(threads))
@@ -246,15 +245,15 @@ class Backlog:
     async def _read(self, place: Place, prompts: AsyncIterator[Prompt]) -> None:
         """Accept what was asked in one place; one that can't be read is left out.
 
-        Raises: Refused when no place can be.
+        Raises: LockedOut when no place can be.
         """
         self._early = deque(maxlen=REMEMBERED)
         try:
             async for prompt in prompts:
                 await self._commit(prompt)
+        except LockedOut:
+            raise
         except DeliveryError as error:
-            if isinstance(error, Refused) and error.code in TOKEN_CODES:
-                raise
             log.info("slack.place_not_read", channel=place.channel, reason=str(error))
         finally:
             early, self._early = self._early, None

@@ -11,7 +11,15 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from core.errors import DeliveryError, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import (
+    DeliveryError,
+    LockedOut,
+    PartGone,
+    RateLimited,
+    TooLarge,
+    Undeliverable,
+    Unreachable,
+)
 
 DEFAULT_WAIT = 5.0
 """Seconds to wait after a 429 that doesn't say how long."""
@@ -50,18 +58,24 @@ _WHAT_TO_DO = {
     "cant_update_message": "the message belongs to somebody else; was the token replaced?",
     "no_text": "this Slack doesn't take Markdown messages (markdown_text)",
 }
-_WRONG_TOKEN = "put a fresh bot token (xoxb-...) into SLACK_BOT_TOKEN"  # noqa: S105
+_WRONG_TOKEN = "put a fresh bot token (xoxb-...) into SLACK_BOT_TOKEN and restart"  # noqa: S105
 _RESTRICTED = "a workspace setting forbids the bot to post here; ask an administrator"
 _UNKNOWN = "see the method's page on docs.slack.dev"
+
+
+class TokenRefused(LockedOut):
+    """Slack takes the token no more. code: Slack's own name for the reason."""
+
+    def __init__(self, method: str, code: str) -> None:
+        super().__init__(f"Slack refused {method} ({code}): {_WRONG_TOKEN}")
+        self.code = code
 
 
 class Refused(Undeliverable):
     """Slack said a definite no. code: Slack's own name for the reason, method: what was asked."""
 
     def __init__(self, method: str, code: str) -> None:
-        if code in TOKEN_CODES:
-            advice = _WRONG_TOKEN
-        elif code.startswith("restricted_action"):
+        if code.startswith("restricted_action"):
             advice = _RESTRICTED
         else:
             advice = _WHAT_TO_DO.get(code, _UNKNOWN)
@@ -108,7 +122,7 @@ def _refusal(method: str, response: Any) -> DeliveryError:
         return PartGone(f"the message is gone ({code})")
     if code in _TOO_LARGE:
         return TooLarge(f"Slack refused the size ({code})")
-    return Refused(method, code)
+    return TokenRefused(method, code) if code in TOKEN_CODES else Refused(method, code)
 
 
 def _wait(headers: Mapping[str, str]) -> float:

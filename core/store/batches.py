@@ -1,4 +1,4 @@
-"""One connection to a SQLite file, on a thread of its own: transactions that wait share a commit.
+"""One connection to a SQLite file, on aiosqlite's thread: transactions that wait share a commit.
 
 Those that come while a commit goes on are the next batch: one BEGIN, a savepoint for each, one
 COMMIT, in one go on the thread. One that raises goes back to its savepoint, and the others stand;
@@ -8,12 +8,12 @@ nobody is told of anything before the commit.
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+import aiosqlite
+from sqlalchemy import Connection, Engine, StaticPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreUnusable
@@ -50,16 +50,38 @@ class _Job:
             self.told.set_exception(error)
 
 
+class _Connection(sqlite3.Connection):
+    """What aiosqlite holds. A function that is given to it as a script is run on its thread: so
+    a batch is one way there and back, where each statement would be one (docs/decisions.md).
+    """
+
+    def executescript(self, script: Any) -> sqlite3.Cursor:
+        """Run the function."""
+        cursor = self.cursor()  # before, since the function may close the connection
+        script()
+        return cursor
+
+
 class Batches:
     """Runs transactions one after the other, each whole or not at all.
 
-    engine: of one connection, which begins transactions by itself. path: for sentences.
+    configure: gives an engine its settings, among them how a transaction begins. timeout: seconds
+    that SQLite itself waits for a lock. The file is opened with the first transaction.
     """
 
-    def __init__(self, engine: Engine, path: Path, name: str) -> None:
-        self._engine = engine
+    def __init__(self, path: Path, configure: Callable[[Engine], None], timeout: float) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"store-{name}")
+        self._timeout = timeout
+        self._made: list[_Connection] = []
+        # hide_parameters: an error must not carry what people wrote into a log.
+        self._engine = create_engine(
+            "sqlite+pysqlite://",
+            creator=lambda: self._made[0],
+            poolclass=StaticPool,
+            hide_parameters=True,
+        )
+        configure(self._engine)
+        self._thread: aiosqlite.Connection | None = None
         self._waiting: dict[_Job, asyncio.TimerHandle] = {}
         self._batch: list[_Job] = []
         self._working: asyncio.Task[None] | None = None
@@ -97,8 +119,9 @@ class Batches:
         self._waiting.clear()
         if self._working:
             await self._working
-        self._thread.submit(self._engine.dispose)
-        self._thread.shutdown()
+        if self._thread:
+            await self._on_thread(self._thread, self._engine.dispose)
+            await self._thread.close()
 
     def _is_closed(self) -> StoreUnusable:
         return StoreUnusable(f"The database {self._path} is closed: the process is stopping.")
@@ -114,9 +137,28 @@ class Batches:
         while self._batch or self._waiting:
             self._take()
             self._began = loop.time()
-            await loop.run_in_executor(self._thread, self._go)
+            try:
+                self._thread = self._thread or await self._open()
+                await self._on_thread(self._thread, self._go)
+            except _OF_DATABASE as error:  # it can't be opened
+                self._fail(error)
             self._batch = [job for job in self._batch if not self._ended(job, loop.time())]
         self._began = self._working = None
+
+    async def _open(self) -> aiosqlite.Connection:
+        """Open the file, on a thread that lives until it is closed. Raises: sqlite3.Error."""
+
+        def make(*args: Any, **settings: Any) -> _Connection:
+            connection = _Connection(*args, **settings)
+            self._made = [connection]
+            return connection
+
+        return await aiosqlite.connect(
+            self._path, factory=make, timeout=self._timeout, isolation_level=None
+        )
+
+    async def _on_thread(self, thread: aiosqlite.Connection, work: Callable[[], None]) -> None:
+        await thread.executescript(work)
 
     def _take(self) -> None:
         """Fill the batch with those who wait longest: from here on they have begun."""

@@ -61,6 +61,9 @@ _ANSWERED = Statement(select(turn.c.id).where(_stands(State.ANSWERED, State.DELI
 _RELEASE = Statement(
     update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
 )
+# The next claim finds it as one that broke off would have left it, and counts.
+_UNCOUNT = Statement(update(turn).where(_stands(State.ANSWERED)).values(crashes=turn.c.crashes - 1))
+_PARK = Statement(update(turn).where(_stands(State.ANSWERED), NOTICED).values(crashes=0, **OUTCOME))
 
 
 def attempt(conn: Connection, claimed: Turn) -> int:
@@ -102,6 +105,16 @@ def answer(
         raise lost(conn, claimed)
 
 
+def park(conn: Connection, claimed: Turn, outcome: Outcome) -> None:
+    """Put a notice in the place of a committed answer that can't be shown.
+
+    Nobody has seen the answer, so the model isn't reminded of it either.
+    """
+    if _PARK.count(conn, by(claimed) | columns_of(outcome)) == 0:
+        raise lost(conn, claimed)
+    history.forget_answer(conn, claimed.id)
+
+
 def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
     """Say that all is shown, and for how long something older may land: answered -> delivered."""
     parameters = by(claimed) | given(now) | {"seconds": seconds}
@@ -124,7 +137,8 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
 
 def release(conn: Connection, claimed: Turn) -> None:
     """Give the turn back and free the conversation: claimed -> received; else it stays."""
-    _RELEASE.count(conn, by(claimed))
+    if _RELEASE.count(conn, by(claimed)) == 0:
+        _UNCOUNT.count(conn, by(claimed))
     free(conn, claimed)
 
 
@@ -134,7 +148,7 @@ def _answering(server: bool) -> Statement:
     return Statement(
         update(turn)
         .where(_stands(*_before(State.ANSWERED)), NOTICED)
-        .values(state=State.ANSWERED, answered_at=time_in(server), **OUTCOME)
+        .values(state=State.ANSWERED, answered_at=time_in(server), crashes=0, **OUTCOME)
         .returning(turn.c.text)
     )
 

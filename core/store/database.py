@@ -11,11 +11,12 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 
 from core.errors import StoreError, StoreUnusable
 from core.store.batches import Batches
@@ -50,10 +51,10 @@ class Database:
         self.place = str(path)
         self.clock: Clock = steady(time.time, time.monotonic)
         self.exclusive = exclusive
-        self._writer = Batches(_engine(path, "BEGIN IMMEDIATE", _WRITER_WAITS), path, "writer")
-        self._readers = [
-            Batches(_engine(path, "BEGIN", _READER_WAITS), path, "reader") for _ in range(_READERS)
-        ]
+        writing = partial(configure, begin="BEGIN IMMEDIATE")
+        reading = partial(configure, begin="BEGIN")
+        self._writer = Batches(path, writing, _WRITER_WAITS)
+        self._readers = [Batches(path, reading, _READER_WAITS) for _ in range(_READERS)]
         self._file = _identity(path)
         self._looked = (float("-inf"), "")
 
@@ -194,16 +195,3 @@ def configure(engine: Engine, begin: str) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
-
-
-def _engine(path: Path, begin: str, timeout: float) -> Engine:
-    """One connection. hide_parameters: an error must not carry what people wrote into a log."""
-    engine = create_engine(
-        URL.create("sqlite+pysqlite", database=str(path)),
-        connect_args={"timeout": timeout, "isolation_level": None},
-        pool_size=1,
-        max_overflow=0,
-        hide_parameters=True,
-    )
-    configure(engine, begin)
-    return engine

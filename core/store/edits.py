@@ -42,6 +42,8 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
         conn.execute(update(message).where(_asked_by(row.id)).values(content=content))
     if row.state != State.CLAIMED or row.begun:
         return Amended(known=True)
+    # Given back: nobody's work broke off.
+    conn.execute(update(turn).where(turn.c.id == row.id).values(state=State.RECEIVED))
     return Amended(known=True, fence=_take_away(conn, row.conversation_id))
 
 

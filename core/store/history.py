@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    delete,
     false,
     func,
     insert,
@@ -133,6 +134,13 @@ def append(
                 for position, entry in enumerate(entries, row.end)
             ],
         )
+
+
+def forget_answer(conn: Connection, turn_id: int) -> None:
+    """Remove the answer of a turn that is the last of its conversation."""
+    conn.execute(
+        delete(message).where(message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT)
+    )
 
 
 def restart(conn: Connection, thread: ThreadKey) -> bool | None:

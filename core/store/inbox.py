@@ -42,6 +42,8 @@ MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
 
 _open = turn.c.settled_at.is_(None)
+# In these states a claim finds what was not given back; of a delivered turn all is shown.
+_BROKEN_OFF = (turn.c.state == State.CLAIMED, turn.c.state == State.ANSWERED)
 
 _LOCK = Statement(
     select(conversation.c.id)
@@ -353,7 +355,10 @@ def _claiming_head(server: bool) -> Statement:
     return Statement(
         update(turn)
         .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
-        .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+        .values(
+            state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state),
+            crashes=turn.c.crashes + case((or_(*_BROKEN_OFF), 1), else_=0),
+        )
         .returning(turn, (turn.c.settle_at - time_in(server)).label("settles_in"))
     )
 

@@ -88,5 +88,6 @@ def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool) ->
         crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
+        crashes=row.crashes,
         settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )

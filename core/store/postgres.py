@@ -154,12 +154,18 @@ class PostgresDatabase:
             self._unused.release()
             raise StoreUnusable(f"The database {self.place} is closed: the process is stopping.")
         running = asyncio.ensure_future(transaction)
-        running.add_done_callback(lambda _: self._unused.release())
+        running.add_done_callback(self._ended)
         try:
             async with asyncio.timeout_at(deadline + _COMMITTING):
                 return await asyncio.shield(running)
         except TimeoutError as error:
             raise failures.explain(error, self.place) from None
+
+    def _ended(self, transaction: asyncio.Future[Any]) -> None:
+        """Give its connection on. How it failed was told to its caller, if there still is one."""
+        self._unused.release()
+        if not transaction.cancelled():
+            transaction.exception()
 
     async def _tried(
         self,

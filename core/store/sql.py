@@ -55,6 +55,10 @@ class SqlTurns:
         now = self._clock()
         await self._database.write(claims.answer, turn, outcome, remember, memory, now)
 
+    async def park(self, turn: Turn, outcome: Outcome) -> None:
+        """Put a notice in the place of a committed answer that can't be shown; it is forgotten."""
+        await self._database.write(claims.park, turn, outcome)
+
     async def deliver(self, turn: Turn, seconds: float) -> None:
         """All is shown, but for so many seconds something older may land: answered -> delivered."""
         await self._database.write(claims.deliver, turn, seconds, self._clock())

@@ -1,28 +1,37 @@
 """The life of one claimed turn: ask, commit, deliver, settle. Nothing of it outlives `run`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
-from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
+from core.errors import (
+    LockedOut,
+    LostClaim,
+    PartGone,
+    StoreError,
+    ThreadseekError,
+    Undeliverable,
+    Withdrawn,
+)
 from core.lifecycle import State
 from core.ports import Budget, Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
-from core.turns.asking import Asked, Asking, Policy
+from core.turns.asking import Asked, Asking, Policy, parked
+from core.turns.journal import AGAIN, Journal
 from core.turns.restored import answered_before
+from core.turns.retrying import MOST_ATTEMPTS
 from core.turns.status import StatusLine
-from core.types import Outcome, PartId, Verdict
+from core.types import Outcome, Verdict
 
 log = structlog.get_logger()
 
 _DELETED = "the prompt was deleted"
 _ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
-_COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,55 +52,11 @@ class Means:
     began: float = float("-inf")
 
 
-class _Journal:
-    """The store, as the writer sees it.
-
-    A store that is busy is waited for. One that fails must not keep an answer from a person: what
-    that costs is that a crash just then could post a part again.
-    """
-
-    def __init__(self, turns: Turns, turn: Turn) -> None:
-        self._turns = turns
-        self._turn = turn
-        self._complete = True
-        self.outcome_stored = asyncio.Event()
-
-    async def announce(self, index: int) -> None:
-        """The part is about to be posted."""
-        await self._tolerant(lambda: self._turns.announce(self._turn, index))
-
-    async def posted(self, index: int, part: PartId) -> None:
-        """The part was posted."""
-        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
-        self._complete = self._complete and done
-
-    async def delivered(self, seconds: float) -> None:
-        """All is shown. Waits for the outcome to be stored, which may be late.
-
-        A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
-        """
-        await self.outcome_stored.wait()
-        if self._complete:
-            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
-
-    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
-        """Whether it was written."""
-        for delay in (*_COMMIT_AGAIN, None):
-            try:
-                await write()
-                return True
-            except (LostClaim, Withdrawn):
-                raise
-            except StoreError as error:
-                log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
-                if delay is None or not isinstance(error, StoreBusy):
-                    break
-                await asyncio.sleep(delay)
-        return False
-
-
 class Answering:
-    """Carries one claimed turn to its end; `run` is called once."""
+    """Carries one claimed turn to its end; `run` is called once.
+
+    locked_out: why the platform takes nothing from us now; the turn was given back.
+    """
 
     def __init__(self, turn: Turn, thread: Thread, means: Means) -> None:
         self._turn = turn
@@ -99,7 +64,7 @@ class Answering:
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
-        self._journal = _Journal(means.turns, turn)
+        self._journal = Journal(means.turns, turn)
         self._writer = Writer(
             thread,
             self._reply,
@@ -129,12 +94,23 @@ class Answering:
         self._committing = False
         self._interrupted = False
         self._amended = False
+        self.locked_out = ""
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
     def turn_id(self) -> int:
         """Which turn this is."""
         return self._turn.id
+
+    @property
+    def platform(self) -> str:
+        """Where it is answered."""
+        return self._turn.prompt.platform
+
+    @property
+    def crashes(self) -> int:
+        """How often the work on it broke off before."""
+        return self._turn.crashes
 
     @property
     def settling(self) -> bool:
@@ -148,6 +124,13 @@ class Answering:
             self._asker.cancel()
             self._reply.finish(notices.INTERRUPTED)
             self._writer.leave()
+
+    async def give_back(self) -> None:
+        """After `run` was cancelled: another process may go on at once, and nothing broke off."""
+        try:
+            await self._means.turns.release(self._turn)
+        except StoreError as error:
+            log.warning("turn.not_given_back", turn=self._turn.id, error=str(error))
 
     def amended(self, identity: str, fence: int) -> None:
         """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""
@@ -210,6 +193,8 @@ class Answering:
             await self._no_status()
             await turns.finish(turn, State.ABANDONED, reason)
             self._log_end("turn.abandoned", reason=reason)
+        except* LockedOut as group:
+            await self._wait_outside(group)
         except* LostClaim:
             log.warning("turn.lost", turn=turn.id)
 
@@ -227,8 +212,16 @@ class Answering:
         except* Undeliverable as group:
             await self._means.turns.finish(self._turn, State.CANCELLED, str(group.exceptions[0]))
             self._log_end("turn.cancelled", reason=str(group.exceptions[0]))
+        except* LockedOut as group:
+            await self._wait_outside(group)
         except* LostClaim:
             log.warning("turn.lost", turn=self._turn.id)
+
+    async def _wait_outside(self, refused: ExceptionGroup[LockedOut]) -> None:
+        """Give the turn back until the platform takes our token again."""
+        self.locked_out = str(refused.exceptions[0])
+        await self._means.turns.release(self._turn)
+        log.warning("turn.waits_for_token", turn=self._turn.id)
 
     async def _no_status(self) -> None:
         """Take away the line that says that the prompt is being worked on."""
@@ -236,6 +229,30 @@ class Answering:
             await self._thread.status("")
 
     async def _work(self) -> None:
+        """Until all is shown and sure. No mistake of ours may hold a conversation for ever.
+
+        Raises: Undeliverable, when a notice failed to be shown too often, and what failed else.
+        """
+        mistake: Exception | None = None
+        try:
+            await self._side_by_side()
+        except* ThreadseekError:
+            raise
+        except* Exception as group:  # noqa: BLE001 - told or raised below
+            mistake = group.exceptions[0]
+        if mistake is None:
+            return
+        turn = self._turn
+        notice = turn.outcome is not None and not turn.outcome.text.strip()
+        if turn.state is State.DELIVERED:
+            log.error("turn.not_made_sure_of", turn=turn.id, exc_info=mistake)
+        elif notice and turn.crashes >= MOST_ATTEMPTS - 1:
+            raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
+        else:
+            raise mistake
+
+    async def _side_by_side(self) -> None:
+        """Reading, writing, the line of status and the lease."""
         async with asyncio.TaskGroup() as group:
             holding = group.create_task(self._hold())
             group.create_task(self._status.run())
@@ -261,6 +278,7 @@ class Answering:
     async def _ask(self) -> None:
         outcome = self._turn.outcome
         if outcome is not None:  # committed in an earlier life: only its delivery is outstanding
+            outcome = await self._deliverable(outcome)
             frame = Frame(json=self._means.policy.json_object)
             self._reply.add(frame.add(outcome.text) + frame.close())
         else:
@@ -270,13 +288,26 @@ class Answering:
         self._reply.finish(outcome.notice)
         self._writer.wake()
 
+    async def _deliverable(self, outcome: Outcome) -> Outcome:
+        """The committed outcome, or the notice in its place when showing it broke off too often.
+
+        Raises: StoreError.
+        """
+        turn = self._turn
+        broken = turn.state is State.ANSWERED and turn.crashes >= MOST_ATTEMPTS
+        if not (broken and outcome.text.strip()):
+            return outcome
+        notice = parked(turn)
+        await self._means.turns.park(turn, notice)
+        return notice
+
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
         try:
             if await answered_before(self._turn, self._thread, self._means.began):
                 raise Undeliverable(_ANSWERED_BEFORE)
             asked = await self._asking.run()
-        except (StoreError, Undeliverable):
+        except (StoreError, LockedOut, Undeliverable):
             raise
         except Exception:
             log.exception("turn.broken", turn=self._turn.id)
@@ -294,7 +325,7 @@ class Answering:
         While the store fails the answer is shown all the same, and storing it is tried again.
         """
         self._committing = True
-        for delay in (*_COMMIT_AGAIN, None):
+        for delay in (*AGAIN, None):
             try:
                 await self._means.turns.answer(
                     self._turn, asked.outcome, asked.remember, asked.memory

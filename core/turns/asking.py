@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from core.delivery.reply import Reply
-from core.errors import CompletionError, DeliveryError, Failure
+from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
 from core.turns import metrics, notices, retrying
 from core.turns.answer import Answer, Frame
@@ -89,6 +89,14 @@ class Policy:
     operator: bool = False
 
 
+def parked(turn: Turn) -> Outcome:
+    """The outcome of a turn whose handling broke off too often; the operator is told."""
+    metrics.PARKED.labels(turn.prompt.platform).inc()
+    fix = "look at what was logged before each end, and for the process being killed (memory?)"
+    log.error("turn.parked", turn=turn.id, state=turn.state.value, crashes=turn.crashes, fix=fix)
+    return Outcome(verdict=Verdict.ERROR, notice=notices.given_up(f"turn-{turn.id}"))
+
+
 class Asking:
     """Answers one prompt; `run` is called once."""
 
@@ -123,9 +131,11 @@ class Asking:
     async def run(self) -> Asked:
         """The outcome; its text has been given to the reply, its notice has not.
 
-        Raises: StoreError.
+        Raises: StoreError, LockedOut.
         """
         prompt = self._turn.prompt
+        if self._turn.crashes >= retrying.MOST_ATTEMPTS:
+            return await self._parked()
         if prompt.late:
             return await self._said(notices.LATE)
         if self._turn.crowded:
@@ -148,6 +158,15 @@ class Asking:
         self._show(text)
         return Asked(Outcome(verdict=Verdict.COMPLETE, text=text), (), conversation.memory)
 
+    async def _parked(self) -> Asked:
+        """The notice for a prompt whose handling broke off too often: it isn't tried again.
+
+        Nor is it remembered: it may be what breaks the handling.
+        """
+        conversation = await self._history.load(self._turn.prompt.thread)
+        outcome = parked(self._turn)
+        return Asked(outcome, (), conversation.memory)
+
     async def _conversation(self) -> Conversation:
         """The stored conversation; a fresh one first takes in what the thread said before."""
         key = self._turn.prompt.thread
@@ -156,6 +175,8 @@ class Asking:
             return conversation
         try:
             earlier = await self._thread.earlier()
+        except LockedOut:
+            raise
         except DeliveryError as error:
             log.warning("thread.earlier_unreadable", turn=self._turn.id, error=str(error))
             return conversation
@@ -274,9 +295,8 @@ class Asking:
         memory = window.memory
         notes = []
         if answer.chunks == 0 and error is None:  # no attempt was left
-            sentence = notices.GIVEN_UP.format(attempts=retrying.MOST_ATTEMPTS)
             outcome = replace(outcome, verdict=Verdict.ERROR)
-            notes.append(notices.referenced(sentence, self._reference))
+            notes.append(notices.given_up(self._reference))
         else:
             operator = self._policy.operator
             notes.append(notices.beneath(outcome, error, self._reference, operator=operator))

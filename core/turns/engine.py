@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from core.errors import StoreError
-from core.ports import Threads, Turn
+from core.errors import DeliveryError, StoreError
+from core.lifecycle import State
+from core.ports import Readmits, Threads, Turn
 from core.turns import metrics
 from core.turns.answering import Answering, Means
 from core.turns.queueing import Queueing
+from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Prompt
 
 log = structlog.get_logger()
 
 _POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
+_READMISSION = 60.0  # seconds between two questions to a platform that refuses our token
 _LOOK = 0.5  # seconds between two looks at what still runs while stopping
 _FAREWELL = 5.0  # seconds that interrupted turns have to say so
 
@@ -27,8 +30,8 @@ class Engine:
     """One worker process's share of the turns.
 
     platforms: by name; a platform that connects later is added to this very mapping, and its
-    turns are claimed from then on. owner: names this process in leases. concurrency: turns
-    answered at the same time.
+    turns are claimed from then on; of one that refuses our token none is, while it does. owner:
+    names this process in leases. concurrency: turns answered at the same time.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Engine:
         self._slots = asyncio.Semaphore(concurrency)
         self._wake = asyncio.Event()
         self._running: dict[asyncio.Task[None], Answering] = {}
+        self._locked_out: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._queueing = Queueing(means.turns)
 
@@ -54,9 +58,17 @@ class Engine:
             metrics.ACCEPTED.labels(prompt.platform).inc()
             log.info("prompt.accepted", platform=prompt.platform, characters=len(prompt.text))
             self._wake.set()
-            if prompt.platform in self._platforms:
-                self._queueing.accepted(prompt, self._platforms[prompt.platform].open(prompt))
+            self._tell_waiting(prompt)
         return new
+
+    def _tell_waiting(self, prompt: Prompt) -> None:
+        """Show that it waits, if it does. It is committed: no error of ours may refuse it now."""
+        if prompt.platform not in self._platforms:
+            return
+        try:
+            self._queueing.accepted(prompt, self._platforms[prompt.platform].open(prompt))
+        except Exception as error:  # noqa: BLE001 - the turn itself meets it again, and is counted
+            log.warning("prompt.wait_not_shown", error=repr(error))
 
     def wake(self) -> None:
         """Look for turns now: a platform has connected."""
@@ -71,7 +83,7 @@ class Engine:
                 self._slots.release()
                 await self._idle()
             else:
-                self._start(turn)
+                await self._begin(turn)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
@@ -87,14 +99,19 @@ class Engine:
             answering.interrupt()
         if self._running:
             await asyncio.wait(set(self._running), timeout=_FAREWELL)
-        for task in self._running:
+        cut = dict(self._running)
+        for task in cut:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*cut, return_exceptions=True)
+        await asyncio.gather(*(answering.give_back() for answering in cut.values()))
+        for asking in self._locked_out.values():
+            asking.cancel()
+        await asyncio.gather(*self._locked_out.values(), return_exceptions=True)
         await self._queueing.stop()
 
     async def _claim(self) -> Turn | None:
         self._wake.clear()
-        platforms = tuple(self._platforms)
+        platforms = tuple(name for name in self._platforms if name not in self._locked_out)
         if not platforms:
             return None
         try:
@@ -110,6 +127,24 @@ class Engine:
         except TimeoutError:
             return
 
+    async def _begin(self, turn: Turn) -> None:
+        """Work on the turn from now on; one that can't even be opened is left, at last given up."""
+        try:
+            self._start(turn)
+            return
+        except Exception as error:
+            self._slots.release()
+            log.exception("turn.left_for_later", turn=turn.id, crashes=turn.crashes)
+            reason = f"can't be opened: {error!r}"
+        if turn.crashes < MOST_ATTEMPTS:
+            return
+        metrics.PARKED.labels(turn.prompt.platform).inc()
+        log.error("turn.abandoned", turn=turn.id, crashes=turn.crashes, reason=reason)
+        try:
+            await self._means.turns.finish(turn, State.ABANDONED, reason)
+        except StoreError as error:
+            log.error("turn.not_abandoned", turn=turn.id, error=str(error))
+
     def _start(self, turn: Turn) -> None:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         self._queueing.begun(turn, thread)
@@ -122,12 +157,40 @@ class Engine:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        answering = self._running.pop(task)
         metrics.ACTIVE.dec()
         self._slots.release()
         self._wake.set()
+        if answering.locked_out:
+            self._lock_out(answering.platform, answering.locked_out)
         if not task.cancelled() and (error := task.exception()):
-            log.error("turn.left_for_later", task=task.get_name(), error=repr(error))
+            log.error(
+                "turn.left_for_later",
+                task=task.get_name(),
+                crashes=answering.crashes,
+                error=repr(error),
+            )
+
+    def _lock_out(self, platform: str, reason: str) -> None:
+        """Claim nothing of a platform that refuses our token, until it takes it again."""
+        if platform in self._locked_out or self._stopping:
+            return
+        log.error("platform.locked_out", platform=platform, fix=reason)
+        asking = asyncio.create_task(self._until_readmitted(platform), name=f"{platform} locked")
+        self._locked_out[platform] = asking
+
+    async def _until_readmitted(self, name: str) -> None:
+        platform, admitted = self._platforms[name], False
+        while not admitted:
+            await asyncio.sleep(_READMISSION)
+            try:
+                # One that can't be asked is tried with a turn.
+                admitted = not isinstance(platform, Readmits) or await platform.readmitted()
+            except DeliveryError as error:
+                log.warning("platform.not_asked", platform=name, reason=str(error))
+        log.info("platform.readmitted", platform=name)
+        del self._locked_out[name]
+        self._wake.set()
 
     async def amend(self, identity: str, text: str) -> bool:
         """Somebody edited a message: what is stored follows, and so does an answer not yet begun.

@@ -6,6 +6,9 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 
 ACCEPTED = Counter("threadseek_prompts_accepted", "Prompts committed.", ["platform"])
 TURNS = Counter("threadseek_turns", "Turns that ended, by verdict.", ["platform", "verdict"])
+PARKED = Counter(
+    "threadseek_turns_parked", "Turns given up because work on them broke off.", ["platform"]
+)
 ACTIVE = Gauge("threadseek_turns_active", "Turns being answered now.")
 FAILURES = Counter("threadseek_completion_failures", "Failed API attempts.", ["failure"])
 TOKENS = Counter("threadseek_tokens", "Tokens as the API counted them.", ["kind"])

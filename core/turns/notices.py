@@ -4,6 +4,7 @@ A person gets one calm sentence and a reference; the operator's log gets the cau
 """
 
 from core.errors import CompletionError, Failure
+from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Outcome, Verdict
 
 HELP = (
@@ -18,7 +19,9 @@ LATE = "I was away when this was asked. Ask me again if it still matters."
 CROWDED = "I have ten questions waiting in this thread. Please ask again when some are answered."
 INTERRUPTED = "_I am being restarted; this answer goes on as soon as I am back._"
 LEFT_OUT = "_This conversation has grown long: I no longer see its beginning._"
-GIVEN_UP = "I was interrupted {attempts} times while answering this and stopped trying."
+GIVEN_UP = (
+    "I was interrupted {times} times while answering this and stopped trying. Please ask again."
+)
 INTERNAL = "Something went wrong on my side while I was answering this."
 
 _LENGTH = "_The answer reached its length limit. Say “continue” to get the rest._"
@@ -81,6 +84,11 @@ def too_long(tokens: int, room: int) -> str:
 def referenced(sentence: str, reference: str) -> str:
     """The sentence with the reference that also stands in the operator's log."""
     return f"{sentence} (trace {reference})" if reference else sentence
+
+
+def given_up(reference: str) -> str:
+    """What is said when the work on a prompt broke off too often. reference: our own."""
+    return referenced(GIVEN_UP.format(times=MOST_ATTEMPTS), reference)
 
 
 def apology(error: CompletionError, reference: str, *, operator: bool = False) -> str:

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from core.delivery.writer import post_key
-from core.errors import DeliveryError, RateLimited, Undeliverable
+from core.errors import DeliveryError, LockedOut, RateLimited, Undeliverable
 from core.ports import FindsPost, Thread, Turn
 
 log = structlog.get_logger()
@@ -18,7 +18,7 @@ async def answered_before(turn: Turn, thread: Thread, began: float) -> bool:
 
     began: when this process did, in seconds since the epoch. Only what was asked before that can
     have been answered by somebody whose database is no more, so that usually no call is made.
-    Where posts can't be found, or can't be looked for now: False.
+    Where posts can't be found, or can't be looked for now: False. Raises: LockedOut.
     """
     untouched = turn.attempts == 0 and not turn.parts
     if not (untouched and turn.prompt.asked_at < began and isinstance(thread, FindsPost)):
@@ -26,6 +26,8 @@ async def answered_before(turn: Turn, thread: Thread, began: float) -> bool:
     for pause in (*_PAUSES, None):
         try:
             return bool(await thread.find(post_key(turn.prompt.identity, 0)))
+        except LockedOut:
+            raise
         except Undeliverable:
             return False  # answering will meet it, too
         except DeliveryError as error:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from core.errors import CompletionError, Failure
 
 MOST_ATTEMPTS = 3
+"""Attempts for a prompt, and claims of it that may break off, before it is given up."""
 LONGEST_RETRY_AFTER = 30.0
 """Seconds: a longer wait is told to the person instead of sat out."""
 

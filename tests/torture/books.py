@@ -1,26 +1,25 @@
 """What must be true when all kills are over, worked out from the far ends and from the database."""
 
-import sqlite3
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import combinations
-from pathlib import Path
-from typing import Any
+from itertools import combinations, pairwise
 
+from core.turns.notices import LATE
 from tests.emulators.deepseek import Call, DeepSeekServer
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_interaction import Interaction
 from tests.emulators.slack import SlackServer
+from tests.torture.ledger import Ledger, Row
 from tests.torture.load import CANARY, People, Prompt, Thread, asked
+from tests.torture.troubles import Troubles
 
 MOST_CALLS = 3
-DATABASE = "threadseek.db"
-STAYS = {DATABASE, f"{DATABASE}.lock"}
 DELIVERIES = 4
 STORED = ("identity", "state", "reason", "verdict", "notice", "attempts")
 _AT_ONCE = 0.5  # seconds between a claim and its API call, at most
-
-Row = dict[str, Any]
+_STORING = 2.0  # seconds between a command's acknowledgement and its commit, at most
+_HEARD = 4.0  # seconds in which a command that reached a process is acknowledged
 
 
 @dataclass
@@ -28,8 +27,11 @@ class Report:
     """The balance. lists: canaries, or sentences that say what is wrong.
 
     lost, doubled, stuck: canaries of prompts. wrong: everything else. undelivered: prompts whose
-    event never reached the service, in Slack only. calls: API calls of all prompts. settling: the
-    seconds after the waves of kills until everything was settled.
+    event never reached the service, in Slack only. unheard: commands that nobody acknowledged,
+    because nobody was there; cut_off: those whose taker was killed between acknowledging and
+    storing them, the exception that docs/reliability.md names; told: those of them whose people
+    read so afterwards. calls: API calls of all prompts.
+    settling: the seconds after the last kill until everything was settled.
     """
 
     kills: int = 0
@@ -39,7 +41,12 @@ class Report:
     calls: int = 0
     seconds: float = 0.0
     settling: float = 0.0
+    commands: int = 0
+    pauses: int = 0
     undelivered: list[str] = field(default_factory=list)
+    unheard: list[str] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -50,10 +57,19 @@ class Report:
         """Whether every promise was kept."""
         return not (self.lost or self.doubled or self.stuck or self.wrong)
 
+    @property
+    def accounted(self) -> int:
+        """Prompts of which it is known what became of them."""
+        never = (self.undelivered, self.unheard, self.cut_off)
+        return self.answered + self.notices + sum(map(len, never))
+
     def __str__(self) -> str:
         lines = [
-            f"kills {self.kills}  prompts {self.prompts}  answered {self.answered}"
-            f"  notices {self.notices}  never delivered {len(self.undelivered)}",
+            f"kills {self.kills}  stops and restarts of the database {self.pauses}",
+            f"prompts {self.prompts}  answered {self.answered}  notices {self.notices}"
+            f"  never delivered {len(self.undelivered)}",
+            f"of these /ask {self.commands}: nobody there {len(self.unheard)}"
+            f"  killed before storing {len(self.cut_off)}, told so {len(self.told)}",
             f"lost {len(self.lost)}  doubled {len(self.doubled)}  stuck {len(self.stuck)}"
             f"  otherwise wrong {len(self.wrong)}",
             f"API calls a prompt {self.calls / max(1, self.prompts):.2f}"
@@ -64,30 +80,21 @@ class Report:
         return "\n".join(lines)
 
 
-def turns(folder: Path) -> list[Row]:
-    """Every turn of the database, in the order of their sequence; none before there is one."""
-    path = folder / DATABASE
-    if not path.exists():
-        return []
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-    connection.row_factory = sqlite3.Row
-    try:
-        rows = connection.execute("SELECT * FROM turn ORDER BY conversation_id, sequence, id")
-        return [dict(row) for row in rows]
-    except sqlite3.OperationalError:
-        return []  # killed before the tables were made
-    finally:
-        connection.close()
-
-
 class Books:
     """Compares what was asked with what is shown and what is stored."""
 
     def __init__(
-        self, api: DeepSeekServer, slack: SlackServer, discord: DiscordServer, people: People
+        self,
+        api: DeepSeekServer,
+        slack: SlackServer,
+        discord: DiscordServer,
+        people: People,
+        troubles: Troubles,
     ) -> None:
         self._api, self._slack, self._discord, self._people = api, slack, discord, people
+        self._troubles = troubles
         self._places: dict[str, int] = {}
+        self._rooms: Counter[tuple[str, str]] = Counter()
 
     def delivered(self) -> bool:
         """Whether Slack has no delivery left to make."""
@@ -99,49 +106,95 @@ class Books:
 
     def required(self, prompt: Prompt, known: set[str]) -> bool:
         """Whether the service took on this prompt: acknowledged, stored, or to be read back."""
-        if prompt.place.startswith("discord") or prompt.canary in known:
+        if prompt.canary in known:
+            return True
+        if prompt.command is not None:
+            return self._should_be_stored(prompt.command)
+        if prompt.place.startswith("discord"):
             return True
         return any(each.acked for each in self._slack.deliverer.of(prompt.id))
 
+    def _should_be_stored(self, used: Interaction) -> bool:
+        """Whether a command that is not stored should be: nothing was killed at the time."""
+        if used.acked_after is not None:
+            return not self._troubles.died(used.made + used.acked_after, _STORING)
+        if not used.delivered or self._troubles.died(used.made, _HEARD):
+            return False
+        return not self._troubles.stood_still(used.made, _HEARD)
+
     def outstanding(self, rows: list[Row]) -> list[str]:
         """Canaries of prompts that have to be settled and are not."""
-        known = {row["canary"] for row in named(rows)}
-        done = {row["canary"] for row in named(rows) if row["settled_at"] is not None}
+        rows = self._named(rows)
+        known = {row["canary"] for row in rows}
+        done = {row["canary"] for row in rows if row["settled_at"] is not None}
         return [
             prompt.canary
             for prompt in self._people.prompts.values()
             if prompt.canary not in done and self.required(prompt, known)
         ]
 
-    def balance(self, folder: Path) -> Report:
-        """The report, of a service that has ended."""
-        report = Report(prompts=len(self._people.prompts))
-        report.wrong += left_behind(folder)  # first: a reader makes files of its own
-        rows = named(turns(folder))
+    async def balance(self, ledger: Ledger) -> Report:
+        """The report, of services that have ended."""
+        prompts = self._people.prompts.values()
+        report = Report(
+            prompts=len(prompts),
+            kills=len(self._troubles.deaths),
+            pauses=len(self._troubles.pauses),
+            commands=sum(prompt.command is not None for prompt in prompts),
+        )
+        report.wrong += await ledger.damage()
+        rows = self._named(await ledger.turns())
         report.stuck += self.outstanding(rows)
         by_canary = {row["canary"]: row for row in rows}
+        self._people.learn()
+        self._rooms = self._in_rooms()
         for thread in self._people.threads:
             self._thread(thread, by_canary, report)
+        report.wrong += [f"{where} shows {text!r}" for where, text in self._rooms.elements()]
         self._calls(report)
         report.wrong += self._disorder(rows)
         report.wrong += repeated(rows)
-        report.wrong += damaged(folder)
         return report
+
+    def _named(self, rows: list[Row]) -> list[Row]:
+        """The turns with the canary of their prompt; its text may be lost, but not its identity."""
+        by_id = {prompt.id: canary for canary, prompt in self._people.prompts.items()}
+        for row in rows:
+            said = CANARY.findall(row["text"]) or [by_id.get(row["identity"].split(":")[-1], "")]
+            row["canary"] = said[0]
+        return rows
 
     def shown(self, thread: Thread) -> list[str]:
         """What the bot's messages in a thread show now, oldest first."""
         if thread.platform == "slack":
             return self._slack.record.visible(thread.channel, thread.root)
+        first = thread.prompts[0].command
+        head = [] if first is None or thread.direct else [first.text() or ""]
         if thread.root not in self._discord.world.channels:
-            return []
-        return self._discord.record.visible(thread.root)
+            return head
+        return head + self._discord.record.visible(thread.root)
+
+    def _in_rooms(self) -> Counter[tuple[str, str]]:
+        """What stands in the channels of Discord themselves, (channel, text), answers aside."""
+        shown = Counter(
+            (channel, text)
+            for channel in self._people.discord_channels
+            for text in self._discord.record.visible(channel)
+            if text
+        )
+        used = (p.command for p in self._people.prompts.values() if p.command is not None)
+        return shown - Counter((each.channel, each.text() or "") for each in used)
 
     def _thread(self, thread: Thread, rows: dict[str, Row], report: Report) -> None:
         left = self.shown(thread)
         for prompt in thread.prompts:
             row = rows.get(prompt.canary)
             found = [text for text in left if says(text, prompt, row)]
-            if found:
+            room = (thread.channel, LATE)
+            if row and row["late"] and not found and self._rooms[room]:
+                self._rooms[room] -= 1  # the line stands beside the message that waits
+                found = [LATE]
+            if found and found[0] in left:
                 self._places[prompt.canary] = left.index(found[0])
             left = ["" if text in found else text for text in left]
             self._prompt(prompt, row, found, report)
@@ -151,20 +204,50 @@ class Books:
     def _prompt(self, prompt: Prompt, row: Row | None, found: list[str], report: Report) -> None:
         if len(found) > 1:
             report.doubled.append(f"{prompt.canary} in {prompt.place}: {found}")
-        elif not found and self.required(prompt, {prompt.canary} if row else set()):
-            stored = {name: row[name] for name in STORED} if row else "unknown"
-            report.lost.append(f"{prompt.canary} in {prompt.place}: {stored}")
         elif not found:
-            report.undelivered.append(prompt.canary)
-        elif found[0] == prompt.answer:
+            self._unanswered(prompt, row, report)
+        elif found == [LATE]:
+            self._late(prompt, report)
+        elif found[0] in prompt.answers:
             report.answered += 1
+            if row is None or row["answer"] != found[0]:
+                report.wrong.append(f"{prompt.canary} shows another answer than is stored")
         else:
             report.notices += 1
             if row is None or row["attempts"] < MOST_CALLS:
                 report.wrong.append(f"{prompt.canary} got a notice it did not need")
 
+    def _late(self, prompt: Prompt, report: Report) -> None:
+        """It was told that nobody was there, which has to be true."""
+        if prompt.command is None or self._should_be_stored(prompt.command):
+            report.wrong.append(f"{prompt.canary} was told that it is late, and is not")
+        report.cut_off.append(prompt.canary)
+        report.told.append(prompt.canary)
+
+    def _unanswered(self, prompt: Prompt, row: Row | None, report: Report) -> None:
+        """Lost, or one of those that need not be answered."""
+        if self.required(prompt, {prompt.canary} if row else set()):
+            stored = {name: row[name] for name in STORED} if row else "unknown"
+            report.lost.append(f"{prompt.canary} in {prompt.place}: {stored}{self._story(prompt)}")
+        elif prompt.command is None:
+            report.undelivered.append(prompt.canary)
+        elif prompt.command.acked_after is None:
+            report.unheard.append(prompt.canary)
+        else:
+            report.cut_off.append(prompt.canary)
+
     def _of(self, prompt: Prompt) -> list[Call]:
         return [call for call in self._api.calls if asked(call) == prompt.canary]
+
+    def _story(self, prompt: Prompt) -> str:
+        """What became of a command, and the kills around it, in seconds after it was used."""
+        used = prompt.command
+        if used is None:
+            return ""
+        deaths = [round(death - used.made, 2) for death in self._troubles.deaths]
+        near = [death for death in deaths if -10 < death < 30]
+        heard = "delivered" if used.delivered else "not delivered"
+        return f", /ask, {heard}, acknowledged after {used.acked_after}, kills at {near}"
 
     def _calls(self, report: Report) -> None:
         report.calls = len(self._api.calls)
@@ -172,6 +255,9 @@ class Books:
             calls = self._of(prompt)
             if len(calls) > MOST_CALLS:
                 report.wrong.append(f"{canary} cost {len(calls)} API calls")
+            for one, two in pairwise(calls):
+                if not self._troubles.interrupted(one.at, two.at):
+                    report.wrong.append(f"{canary} was asked for again, and nothing had happened")
         places = {canary: p.place for canary, p in self._people.prompts.items()}
         for call in self._api.calls:
             named_ones = CANARY.findall(str(call.body["messages"]))
@@ -182,33 +268,36 @@ class Books:
         """A prompt that was known before the next was sent to the API comes first in all respects.
 
         Slack may bring a prompt again when a later one is being answered already; after a crash the
-        older one then goes first, below what the later one has on show.
+        older one then goes first, below what the later one has on show. Where a command's answer
+        stands is Discord's doing.
         """
         shift = time.time() - time.monotonic()
         started: dict[str, float] = {}
         for call in self._api.calls:
-            started.setdefault(asked(call), call.at + shift)
+            started.setdefault(asked(call), call.at)
         problems = []
         for one, two in combinations(rows, 2):
             at = started.get(two["canary"])
-            same = one["conversation_id"] == two["conversation_id"]
-            if same and at is not None and one["received_at"] < at - _AT_ONCE:
-                places = [self._places.get(row["canary"], -1) for row in (one, two)]
-                if (one["answered_at"] or at + 1) > at:
+            if at is None or one["conversation_id"] != two["conversation_id"]:
+                continue
+            decided = self._troubles.decided(at, 2 * _AT_ONCE)
+            if one["received_at"] < decided + shift - _AT_ONCE:
+                if (one["answered_at"] or at + shift + 1) > at + shift:
                     problems.append(f"{two['canary']} was begun before {one['canary']} was over")
-                if -1 not in places and places[0] > places[1]:
+                if self._is_above(two["canary"], one["canary"]):
                     problems.append(f"{two['canary']} is shown above {one['canary']}")
         return problems
 
-
-def named(rows: list[Row]) -> list[Row]:
-    """The turns with the canary of their prompt."""
-    return [{**row, "canary": "".join(CANARY.findall(row["text"])[:1])} for row in rows]
+    def _is_above(self, later: str, earlier: str) -> bool:
+        """Whether the later prompt's answer stands above the earlier one's, by our doing."""
+        places = [self._places.get(canary, -1) for canary in (earlier, later)]
+        ours = self._people.prompts[later].command is None
+        return ours and -1 not in places and places[0] > places[1]
 
 
 def says(text: str, prompt: Prompt, row: Row | None) -> bool:
     """Whether a text that is shown is this prompt's answer, or its notice."""
-    if text == prompt.answer:
+    if text in prompt.answers or (text == LATE and row is not None and row["late"]):
         return True
     mine = set(CANARY.findall(text)) <= {prompt.canary}
     return bool(mine and row and row["notice"] and row["notice"] in text)
@@ -218,19 +307,3 @@ def repeated(rows: list[Row]) -> list[str]:
     """Prompts with several turns."""
     count = Counter(row["canary"] for row in rows)
     return [f"{canary} has {n} turns" for canary, n in count.items() if n > 1]
-
-
-def left_behind(folder: Path) -> list[str]:
-    """Files that should not be there."""
-    return [f"left behind: {path.name}" for path in folder.iterdir() if path.name not in STAYS]
-
-
-def damaged(folder: Path) -> list[str]:
-    """What the database's own check says."""
-    connection = sqlite3.connect(folder / DATABASE)
-    try:
-        said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-        said += [str(tuple(row)) for row in connection.execute("PRAGMA foreign_key_check")]
-    finally:
-        connection.close()
-    return [f"database: {line}" for line in said if line != "ok"]

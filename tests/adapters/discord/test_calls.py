@@ -16,7 +16,7 @@ from adapters.discord.limits import BANNED, GLOBAL, TOGETHER
 from adapters.discord.refusals import TOKEN_ADVICE, Refused
 from adapters.discord.waiting import WAITING
 from core.delivery.sharing import OwnBudget
-from core.errors import DeliveryError, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import DeliveryError, LockedOut, PartGone, RateLimited, TooLarge, Unreachable
 from core.types import Allowance, Kind
 
 BOT_TOKEN, HOOK_TOKEN = "MTk4.bot.secret", "aW50ZXJhY3Rpb24.secret"
@@ -242,7 +242,7 @@ async def test_refusals_are_core_errors(
 async def test_after_401_nothing_is_called_with_the_bot_token(raw: Raw, api: Api) -> None:
     raw.status, raw.body = 401, '{"message": "401: Unauthorized", "code": 0}'
     first = await failed(api)
-    assert isinstance(first, Undeliverable)
+    assert isinstance(first, LockedOut)
     assert TOKEN_ADVICE in str(first)
     raw.status = 200
     for _ in range(20):
@@ -254,12 +254,23 @@ async def test_after_401_nothing_is_called_with_the_bot_token(raw: Raw, api: Api
     assert len(raw.requests) == 3
 
 
+async def test_asked_whether_the_token_is_taken_again_calls_go_on(raw: Raw, api: Api) -> None:
+    raw.status = 401
+    first = await failed(api)
+    assert await failed(api, calls.ME) is not first, "it was asked"
+    raw.status = 200
+    assert isinstance(await failed(api), LockedOut)
+    await api.call(calls.ME, NAMES)
+    await api.call(calls.POST, NAMES)
+    assert len(raw.requests) == 4
+
+
 async def test_the_refusal_that_is_repeated_does_not_grow(raw: Raw, api: Api) -> None:
     raw.status = 401
     first = await failed(api)
     again = [len(traceback.extract_tb((await failed(api)).__traceback__)) for _ in range(5)]
     assert len(set(again)) == 1
-    assert isinstance(first, Refused)
+    assert isinstance(first, LockedOut)
 
 
 async def test_401_for_an_interaction_is_about_the_interaction(raw: Raw, api: Api) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.discord import refusals
 from adapters.discord.refusals import TOKEN_ADVICE, Refused, translate
-from core.errors import DeliveryError, PartGone, TooLarge, Undeliverable, Unreachable
+from core.errors import DeliveryError, LockedOut, PartGone, TooLarge, Undeliverable, Unreachable
 from tests.adapters.discord.payloads import garbage
 
 ROUTE = "POST /channels/{channel}/messages"
@@ -83,7 +83,7 @@ def test_a_refusal_says_what_to_do(status: int, code: int, advice: str) -> None:
 
 def test_a_wrong_token_is_said_as_such() -> None:
     error = translate(ROUTE, 401, {"message": "401: Unauthorized", "code": 0})
-    assert isinstance(error, Refused)
+    assert isinstance(error, LockedOut)
     assert TOKEN_ADVICE in str(error)
     assert "HTTP 401" in str(error)
 

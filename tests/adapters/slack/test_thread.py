@@ -11,7 +11,7 @@ from adapters.slack.calls import Api
 from adapters.slack.ids import Address, Bot, message_identity, part_id, sequence, thread_key
 from adapters.slack.thread import EARLIER, SIZE, SlackThread
 from core import ports
-from core.errors import PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import LockedOut, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.types import PartId, Prompt, Role
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
@@ -172,15 +172,15 @@ def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
         (Fault("*", error="msg_too_long"), TooLarge),
         (Fault("*", error="msg_blocks_too_long"), TooLarge),
         *(
+            (Fault("*", error=code), LockedOut)
+            for code in ("account_inactive", "token_revoked", "token_expired", "invalid_auth")
+        ),
+        *(
             (Fault("*", error=code), Undeliverable)
             for code in (
                 "not_in_channel",
                 "channel_not_found",
                 "is_archived",
-                "account_inactive",
-                "token_revoked",
-                "token_expired",
-                "invalid_auth",
                 "missing_scope",
                 "restricted_action",
                 "restricted_action_thread_locked",
@@ -199,13 +199,14 @@ async def test_every_failure_says_what_to_do_about_it(
     slack.faults.add(replace(fault))
     with pytest.raises(kind) as caught:
         await thread.edit(PartId("C0:1.2"), "hello there")
-    assert type(caught.value) is kind or kind is Undeliverable
+    assert type(caught.value) is kind or kind in (LockedOut, Undeliverable)
     said = str(caught.value)
     assert "hello there" not in said
     assert slack.app.bot_token not in said
     calls = await slack.wait_for(lambda: slack.record.called_with("chat.update"))
     assert len(calls) == 1, "a library tried again"
-    if kind is Undeliverable:
+    if kind in (LockedOut, Undeliverable):
+        assert isinstance(caught.value, kind)
         assert fault.error in said
         assert ":" in said
     if isinstance(caught.value, RateLimited):

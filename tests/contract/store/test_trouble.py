@@ -1,11 +1,13 @@
 """Transactions on a server: whole, as patient as their caller, and with no error but our own."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -72,6 +74,32 @@ async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store, url: 
         return await store.turns.waiting(THREAD) == 2
 
     assert await until(both)
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
+    store: Store, url: str
+) -> None:
+    await store.turns.accept(prompt(1))
+    noise: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    async with connected(url) as other, other.transaction():
+        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
+        again = store.database.write(inbox.accept, prompt(2), 0.0, patience=0.3)
+        writing = asyncio.ensure_future(again)
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await until(lambda: other.fetchval(waits))
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+
+        async def over() -> bool:
+            return not await other.fetchval(waits)
+
+        await until(over)
+    assert await store.turns.waiting(THREAD) == 1
+    await store.turns.accept(prompt(3))  # and whatever the failure left to do is done
+    gc.collect()
+    assert noise == []
 
 
 async def test_patience_counts_the_wait_for_a_lock_and_nothing_is_written(

@@ -139,6 +139,7 @@ async def test_a_lease_that_ran_out_is_taken_as_it_was_left(store: Store) -> Non
         attempts=1,
         fence=first.fence + 1,
         parts=(Posted(0, PartId("p0")), Posted(1, None)),
+        crashes=1,
     )
 
 

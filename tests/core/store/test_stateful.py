@@ -34,6 +34,7 @@ class Known:
     state: State = State.RECEIVED
     attempts: int = 0
     settle_at: float = 0.0
+    crashes: int = 0
 
 
 @dataclass
@@ -112,6 +113,8 @@ class StoreMachine(RuleBasedStateMachine):
         talk = self.talks[claimed.prompt.thread]
         head = talk.head()
         assert head is not None
+        if head.state in (State.CLAIMED, State.ANSWERED):
+            head.crashes += 1
         if head.state is State.RECEIVED:
             head.state = State.CLAIMED
         talk.fence, talk.held_until = talk.fence + 1, self.now + LEASE
@@ -120,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert (claimed.outcome is not None) == (head.state in (State.ANSWERED, State.DELIVERED))
         left = None if head.state is not State.DELIVERED else head.settle_at - self.now
         assert claimed.settles_in == left
-        assert claimed.fence == talk.fence
+        assert (claimed.fence, claimed.crashes) == (talk.fence, head.crashes)
         self.claims.append(claimed)
         kept = self.run(history.load, claimed.prompt.thread)
         self.memories[claimed.prompt.thread, claimed.fence] = kept.memory
@@ -147,7 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
         memory = self.memories[claim.prompt.thread, claim.fence]
         self.expect(allowed, claims.answer, claim, outcome, [entry], memory, self.now)
         if allowed and known.state is State.CLAIMED:
-            known.state = State.ANSWERED
+            known.state, known.crashes = State.ANSWERED, 0
             talk.fresh = False
             talk.said.append(entry.content)
 
@@ -186,6 +189,8 @@ class StoreMachine(RuleBasedStateMachine):
             talk.held_until = None
             if known.state is State.CLAIMED:
                 known.state = State.RECEIVED
+            elif known.state is State.ANSWERED:
+                known.crashes -= 1
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())

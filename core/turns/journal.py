@@ -1,0 +1,63 @@
+"""What the writer has to remember of a reply, in the store, and what becomes of it in bad times."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from core.errors import LostClaim, StoreBusy, StoreError, Withdrawn
+from core.ports import Turn, Turns
+from core.types import PartId
+
+log = structlog.get_logger()
+
+AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between tries while the store fails."""
+
+
+class Journal:
+    """The store, as the writer sees it.
+
+    A store that is busy is waited for. One that fails must not keep an answer from a person: what
+    that costs is that a crash just then could post a part again.
+    outcome_stored: set when what `delivered` waits for is done.
+    """
+
+    def __init__(self, turns: Turns, turn: Turn) -> None:
+        self._turns = turns
+        self._turn = turn
+        self._complete = True
+        self.outcome_stored = asyncio.Event()
+
+    async def announce(self, index: int) -> None:
+        """The part is about to be posted."""
+        await self._tolerant(lambda: self._turns.announce(self._turn, index))
+
+    async def posted(self, index: int, part: PartId) -> None:
+        """The part was posted."""
+        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        self._complete = self._complete and done
+
+    async def delivered(self, seconds: float) -> None:
+        """All is shown. Waits for the outcome to be stored, which may be late.
+
+        A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
+        """
+        await self.outcome_stored.wait()
+        if self._complete:
+            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
+
+    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was written."""
+        for delay in (*AGAIN, None):
+            try:
+                await write()
+                return True
+            except (LostClaim, Withdrawn):
+                raise
+            except StoreError as error:
+                log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
+                if delay is None or not isinstance(error, StoreBusy):
+                    break
+                await asyncio.sleep(delay)
+        return False
