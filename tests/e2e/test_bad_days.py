@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.disks import becomes, breakable_disk, fill, small_disk, turn_read_only
 from tests.e2e.seen import answers, calm, until
-from tests.e2e.service import Service, running, start
+from tests.e2e.service import Service, command, running, start
 from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
@@ -94,6 +94,19 @@ async def test_a_full_disk(tmp_path: Path, api: DeepSeekServer, settings: dict[s
             assert await service.end() == 0
         assert sound(folder / "threadseek.db")
     calm(slack)
+
+
+async def test_a_start_on_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2) as folder:
+        filling = fill(folder)
+        code, _, said = await command(folder, {"HTTP_PORT": "0"}, "run")
+        assert (code, "Traceback" in said) == (1, False)
+        assert "the disk is full: free some space" in said
+        filling.unlink()
+        async with running(folder, {}) as service:
+            await becomes(service, "database", "nearly full")
+            assert await service.end() == 0
+        assert sound(folder / "threadseek.db")
 
 
 async def refused_and_kept(
