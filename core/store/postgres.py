@@ -95,7 +95,7 @@ class PostgresDatabase:
         Only a question to the server: its disk is watched where it runs.
         """
         try:
-            await self.write(lambda _: None, patience=_LOOKING)
+            await self.write(_ask, patience=_LOOKING)
         except StoreError as error:
             return str(error)
         return ""
@@ -232,3 +232,8 @@ def _engine(server: Server, connections: int) -> AsyncEngine:
         max_overflow=0,
         hide_parameters=True,
     )
+
+
+def _ask(connection: Connection) -> None:
+    """Without a statement, not even the beginning of a transaction goes to the server."""
+    connection.exec_driver_sql("SELECT 1")
