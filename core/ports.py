@@ -322,5 +322,8 @@ class Seats(Protocol):
     async def leave(self, scope: str) -> None:
         """Let go of every seat, and take part no more."""
 
-    async def reserve(self, scope: str, name: str, seconds: float) -> bool:
-        """Keep a name to ourselves for so long, or longer if it is ours; False: it is another's."""
+    async def reserve(self, scope: str, name: str, who: str, seconds: float) -> bool:
+        """Keep a name to ourselves for so long from now; False: it is another's.
+
+        who: which of us. The same one again sets a new time; 0 gives the name back.
+        """

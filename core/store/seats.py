@@ -69,10 +69,18 @@ def leave(conn: Connection, scope: str, owner: str) -> None:
     conn.execute(delete(seat).where(_lives(scope), mine))
 
 
+def take_over(conn: Connection) -> None:
+    """Free every seat; only for who knows that whoever held them is no more.
+
+    What is reserved stays so, since that is a matter of seconds.
+    """
+    conn.execute(delete(seat).where(~seat.c.scope.endswith(_BETWEEN)))
+
+
 def reserve(conn: Connection, scope: str, owner: str, name: str, seconds: float, now: Now) -> bool:
     """Keep a name to ourselves for so long from now, again if it is ours; False: it is another's.
 
-    It is not given back: it ends by its time.
+    Nobody renews it: it ends by its time.
     """
     statement = insert(conn, seat).values(
         scope=f"{scope}{_BETWEEN}", name=name, owner=owner, until=now + seconds, fence=1

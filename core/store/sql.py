@@ -148,7 +148,16 @@ class SqlSeats:
         arguments = (scope, self._owner)
         await self._database.write(seats.leave, *arguments, patience=SEAT_PATIENCE)
 
-    async def reserve(self, scope: str, name: str, seconds: float) -> bool:
+    async def take_over(self) -> None:
+        """At the start of a service: free what processes that died held.
+
+        Raises ValueError when the database is not ours alone: the holders may be alive.
+        """
+        if not self._database.exclusive:
+            raise ValueError("only who has the sole use of the database may void leases")
+        await self._database.write(seats.take_over, patience=SEAT_PATIENCE)
+
+    async def reserve(self, scope: str, name: str, who: str, seconds: float) -> bool:
         """Keep a name to ourselves for so long; False: it is another's."""
-        arguments = (scope, self._owner, name, seconds, self._clock())
+        arguments = (scope, f"{self._owner}:{who}", name, seconds, self._clock())
         return await self._database.write(seats.reserve, *arguments, patience=SEAT_PATIENCE)

@@ -256,5 +256,5 @@ async def test_eight_look_at_once_and_every_seat_has_one_holder(url: str) -> Non
 async def test_of_eight_one_may_begin(url: str) -> None:
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
-        asked = [SqlSeats(one, f"w{n}").reserve("d", "0", 5) for n, one in enumerate(opened)]
+        asked = [SqlSeats(one, f"w{n}").reserve("d", "0", "x", 5) for n, one in enumerate(opened)]
         assert (await asyncio.gather(*asked)).count(True) == 1

@@ -1,5 +1,7 @@
 """Seats: held by one, shared fairly, given on, and never of two sizes at once."""
 
+import pytest
+
 from core.ports import Seat, Seats
 from core.store.sql import SqlSeats
 from tests.core.store.making import Store
@@ -102,12 +104,15 @@ async def test_the_largest_wish_counts_and_no_two_sizes_are_held_at_once(store: 
 
 async def test_a_name_is_kept_until_its_time_and_no_seat(store: Store) -> None:
     one, other = process(store, "a"), process(store, "b")
-    assert await one.reserve(SCOPE, "0", 30)
-    assert not await other.reserve(SCOPE, "0", 30)
-    assert await other.reserve(SCOPE, "1", 30), "another name"
-    assert await one.reserve(SCOPE, "0", 5), "shortened"
+    assert await one.reserve(SCOPE, "0", "x", 30)
+    assert not await other.reserve(SCOPE, "0", "x", 30)
+    assert not await one.reserve(SCOPE, "0", "y", 30), "one of us is not the other"
+    assert await other.reserve(SCOPE, "1", "x", 30), "another name"
+    assert await one.reserve(SCOPE, "0", "x", 5), "shortened"
     store.clock.now += 5
-    assert await other.reserve(SCOPE, "0", 30)
+    assert await other.reserve(SCOPE, "0", "x", 30)
+    assert await other.reserve(SCOPE, "0", "x", 0), "given back"
+    assert await one.reserve(SCOPE, "0", "x", 30)
     assert (await one.renew(SCOPE, LEASE)) == frozenset()
     assert numbers((await one.look(SCOPE, 1, LEASE)).held) == [0]
 
@@ -119,3 +124,17 @@ async def test_scopes_are_apart(store: Store) -> None:
     assert numbers((await other.look("discord_1", 1, LEASE)).held) == [0], "_ is no pattern"
     await one.leave("discord:1")
     assert len(await other.renew("discord:12", LEASE)) == 1
+
+
+async def test_who_is_alone_frees_what_the_dead_held(store: Store) -> None:
+    dead, one = SqlSeats(store.database, "a", store.clock), SqlSeats(store.database, "b")
+    await dead.look(SCOPE, 2, LEASE)
+    await dead.reserve(SCOPE, "0", "x", 30)
+    if not store.database.exclusive:
+        with pytest.raises(ValueError, match="sole use"):
+            await one.take_over()
+        return
+    await one.take_over()
+    seating = await process(store, "b").look(SCOPE, 2, LEASE)
+    assert (seating.living, numbers(seating.held)) == (1, [0, 1])
+    assert not await process(store, "b").reserve(SCOPE, "0", "x", 30), "Discord goes by its clock"
