@@ -71,7 +71,6 @@ class DiscordPlatform:
         self._count, self._lease = shards, lease
         self._ends: Ends | None = None
         self._shards: Shards | None = None
-        self._off = ""
         self._running: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -82,6 +81,7 @@ class DiscordPlatform:
         Raises: ConfigurationError when Discord refuses the token, Unreachable. It may be called
         again after an error.
         """
+        self._account.refused = None
         shards = self._shards = await self._prepared()
         self._running = asyncio.create_task(self._stay(shards), name="discord")
         settled = asyncio.create_task(shards.settled())
@@ -109,8 +109,10 @@ class DiscordPlatform:
         """What keeps events from coming in now; empty when nothing does, `STANDBY` when they come
         in elsewhere.
         """
-        if self._off or self._shards is None:
-            return self._off or "not connected"
+        if self._account.refused:
+            return f"off: {_refusal(self._account.refused)}"
+        if self._shards is None:
+            return "not connected"
         shards = self._shards
         if shards.standby:
             return STANDBY
@@ -175,8 +177,8 @@ class DiscordPlatform:
         try:
             await shards.run()
         except Closed as closed:
-            self._off = f"off: {_WRONG_TOKEN if closed.code == WRONG_TOKEN else closed}"
-            log.error("discord.off", reason=self._off.removeprefix("off: "))
+            self._account.refused = closed
+            log.error("discord.off", reason=_refusal(closed))
             raise
 
     async def _failed(self, running: asyncio.Task[None]) -> None:
@@ -214,6 +216,10 @@ class DiscordPlatform:
             where = f"{STANDBY}: other processes have its shards"
         lines = [f"as {bot.name} in {where}", f"invite it: {invitation(bot.application)}"]
         return "\n".join([*lines, *([] if self._account.content else [NO_CONTENT])])
+
+
+def _refusal(closed: Closed) -> str:
+    return _WRONG_TOKEN if closed.code == WRONG_TOKEN else str(closed)
 
 
 async def _looked(shards: Shards) -> None:

@@ -86,6 +86,10 @@ class Connection:
         try:
             async with asyncio.timeout_at(self.until) as self._limit:
                 await self._stay(await self._login())
+        except Closed as closed:
+            if not closed.too_few:
+                self._ends.account.refused = closed
+            raise
         except TimeoutError:
             if not self._limit or not self._limit.expired():
                 raise

@@ -64,6 +64,11 @@ class Closed(Exception):
         super().__init__(f"the gateway refused us ({code})")
         self.code = code
 
+    @property
+    def too_few(self) -> bool:
+        """Whether it would have us back with more shards."""
+        return self.code in (INVALID_SHARD, TOO_FEW_SHARDS)
+
 
 def intents(*, content: bool) -> discord.Intents:
     """What we ask to hear. content: the privileged message content intent."""

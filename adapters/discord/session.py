@@ -7,7 +7,7 @@ from typing import Any
 
 import discord
 
-from adapters.discord.gateway import Gateway
+from adapters.discord.gateway import Closed, Gateway
 from adapters.discord.ids import Bot, guild_of, is_snowflake
 from adapters.discord.missed import Place, places_of
 from core.errors import Unreachable
@@ -19,13 +19,15 @@ from core.types import ThreadKey
 class Account:
     """One bot, on all its shards. content: the message content intent is asked for.
 
-    known: who we are, and our own roles in the servers that were named to this process.
+    known: who we are, and our own roles in the servers that were named to this process. refused:
+    why Discord won't have us back.
     """
 
     token: str = field(repr=False)
     gateway_url: str
     content: bool = True
     known: Bot | None = None
+    refused: Closed | None = None
 
     @property
     def bot(self) -> Bot:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from adapters.discord.connection import Connection
-from adapters.discord.gateway import INVALID_SHARD, TOO_FEW_SHARDS, Closed
+from adapters.discord.gateway import Closed
 from adapters.discord.incoming import pauses
 from adapters.discord.starts import Starts
 from core.errors import DeliveryError, StoreError
@@ -163,10 +163,10 @@ class Shards:
                 try:
                     await connection.run()
                 except Closed as closed:
-                    if closed.code not in (INVALID_SHARD, TOO_FEW_SHARDS):
+                    if closed.too_few:
+                        await self._too_few()
+                    else:
                         self._fail(closed)
-                        return
-                    await self._too_few()
                     return
                 except Exception as error:  # noqa: BLE001 - before its first session: anything
                     if not self.patient:

@@ -29,6 +29,8 @@ ASKING = 0.25
 EXHAUSTED = 60.0
 """Seconds, at most, between two looks whether Discord allows new sessions again."""
 
+_tickets = count()  # of this process: whoever tries again is another one
+
 
 class Starts:
     """The starts of one bot. scope: whose seats, as in `core.ports.Seats`."""
@@ -37,7 +39,6 @@ class Starts:
         self._api = api
         self._seats = seats
         self._scope = scope
-        self._tickets = count()
 
     async def shards(self) -> int:
         """How many shards Discord wants the bot to have. Raises: Closed, DeliveryError."""
@@ -51,7 +52,7 @@ class Starts:
         Raises: Closed when the token is refused, DeliveryError, StoreError.
         """
         bucket = f"start {shard % await self._buckets()}"
-        ticket = f"{shard}.{next(self._tickets)}"
+        ticket = f"{shard}.{next(_tickets)}"
         begun = free = False
         while not free:
             free = await self._seats.reserve(self._scope, bucket, ticket, OPENING)
