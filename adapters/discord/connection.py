@@ -74,7 +74,7 @@ class Connection:
         """The seat was renewed."""
         self.until = until
         if self._limit and not self._limit.expired():
-            self._limit.reschedule(until)
+            self._limit.reschedule(until)  # an end that has come stands
 
     async def run(self) -> None:
         """Stay connected until the seat's lease is over.
@@ -84,14 +84,18 @@ class Connection:
         """
         taking = self._ends.keep(self.incoming.run(), set())
         try:
-            async with asyncio.timeout_at(self.until) as self._limit:
-                await self._stay(await self._login())
+            async with asyncio.timeout_at(self.until) as limit:
+                self._limit = limit
+                try:
+                    await self._stay(await self._login())
+                finally:
+                    self._limit = None
         except Closed as closed:
             if not closed.too_few:
                 self._ends.account.refused = closed
             raise
         except TimeoutError:
-            if not self._limit or not self._limit.expired():
+            if not limit.expired():
                 raise
             log.error("discord.seat_lost", shard=self._seat.number, of=self._seat.size)
         finally:

@@ -211,7 +211,9 @@ class Gateway(discord.Client):
 
     async def _opened(self, gateway: yarl.URL, **known: Any) -> _Socket:
         """A socket that has said hello, and we what we want. known: the session to resume."""
-        opening = _Socket.from_client(self, initial=not known, gateway=gateway, **known)
+        opening = _Socket.from_client(
+            self, initial=not known, gateway=gateway, shard_id=self.shard_id, **known
+        )
         return await asyncio.wait_for(opening, OPENING)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
