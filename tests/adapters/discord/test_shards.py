@@ -175,13 +175,9 @@ async def test_too_many_servers_a_shard_is_answered_with_more_shards(
 ) -> None:
     discord.world.add_guild("other", OTHER)
     discord.gateway.servers = 1
-    discord.gateway.buckets = 2
-
-    made = make()
-    connecting = asyncio.create_task(made.connect())
-    await until(lambda: discord.gateway.close_codes)
-    discord.gateway.shards = 2
-    assert "in 2 servers" in await connecting
+    discord.gateway.shards = discord.gateway.buckets = 2
+    assert "in 2 servers" in await make(shards=1).connect()
+    assert discord.gateway.close_codes == [4011]
     assert shards(discord) == [(0, 2), (1, 2)]
     assert lines(log, "discord.more_shards")[0]["now"] == 2
     discord.world.say("alice", "other", f"{discord.mention} one")
