@@ -121,7 +121,7 @@ class Connection:
         client = Gateway(
             content=account.content,
             address=account.gateway_url,
-            on_event=self._on_event,
+            on_event=self.on_event,
             before=session.client,
             shard=(seat.number, seat.size),
             start=lambda: self._ends.starts.turn(seat.number),
@@ -163,9 +163,10 @@ class Connection:
 
     # Events, as the gateway brings them.
 
-    def _on_event(self, name: str, data: Any) -> None:
+    def on_event(self, name: str, data: Any) -> None:
+        """One event, unless the seat may be another's by now."""
         if self._clock() >= self.until:
-            return  # we were paused, and somebody else has the seat
+            return  # we were paused in the middle of it
         match name:
             case "READY":
                 self.session.begin(data)

@@ -121,6 +121,24 @@ async def test_a_command_is_taken_once_and_the_shard_of_who_is_killed_is_taken_o
     assert len(discord.gateway.identifies) == 2
 
 
+async def test_who_is_paused_past_its_lease_takes_nothing_of_what_is_another_s(
+    tmp_path: Path, discord: DiscordServer, only_discord: dict[str, str]
+) -> None:
+    slash = discord.interactions.slash
+    async with running(tmp_path, only_discord) as first, running(tmp_path, only_discord) as second:
+        first.process.send_signal(signal.SIGSTOP)
+        await holds(second, TAKEN_OVER)
+        assert discord.gateway.connected == 2, "the other one's socket is still there"
+        used = [slash("alice", "general", "ask", prompt="one")]
+        await discord.wait_for(partial(shows, used[0], "Question 1 was: one"), 15)
+        first.process.send_signal(signal.SIGCONT)
+        await discord.wait_for(lambda: discord.gateway.connected == 1, 10)
+        used.append(slash("alice", "general", "ask", prompt="two"))
+        await discord.wait_for(partial(shows, used[1], "Question 1 was: two"), 15)
+        assert sum(one.refused_again for one in used) == 0
+        assert (await state(first), await state(second)) == ((200, "standby"), (200, "ok"))
+
+
 class Load:
     """Questions on both platforms at once, a pair every so many seconds, until told to stop."""
 

@@ -253,6 +253,16 @@ async def test_eight_look_at_once_and_every_seat_has_one_holder(url: str) -> Non
         assert sum(len(seating.held) for seating in rounds[8:]) == 12
 
 
+async def test_who_want_different_numbers_of_seats_never_hold_of_both(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
+        seats = [SqlSeats(database, f"w{n}") for n, database in enumerate(opened)]
+        for scope in map(str, range(20)):
+            looks = (one.look(scope, 1 + n % 2, LEASE) for n, one in enumerate(seats))
+            seatings = await asyncio.gather(*looks)
+            assert len({seat.size for seating in seatings for seat in seating.held}) == 1
+
+
 async def test_of_eight_one_may_begin(url: str) -> None:
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
