@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError, StoreError
-from core.ports import Completions, Recent, Threads
+from core.ports import Budget, Completions, Recent, Threads
+from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns
 from core.turns.answering import Means
@@ -103,7 +105,11 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         client = DeepSeek(_client_options(settings, base_url, model))
         completions = await stack.enter_async_context(client)
         turns = SqlTurns(database)
-        means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
+        now = asyncio.get_running_loop().time
+        sole = database.exclusive or terminal  # a terminal has no platform to share
+        budget = OwnBudget(now) if sole else SharedBudget(database, now)
+        history = SqlHistory(database)
+        means = _means(settings, turns, history, completions, budget, terminal=terminal)
         yield Core(database, turns, means, source, offline)
 
 
@@ -133,6 +139,7 @@ def _means(
     turns: SqlTurns,
     history: SqlHistory,
     completions: Completions,
+    budget: Budget,
     *,
     terminal: bool,
 ) -> Means:
@@ -141,7 +148,7 @@ def _means(
         turns=turns,
         history=history,
         completions=completions,
-        pacers=Pacers(),
+        budget=budget,
         policy=Policy(
             system_prompt=settings.system_prompt,
             room=Room(context=settings.context_tokens, answer=answer),
@@ -152,6 +159,7 @@ def _means(
         lease=_TERMINAL_LEASE if terminal else LEASE,
         now=asyncio.get_running_loop().time,
         chance=random.random,
+        began=time.time(),
     )
 
 
@@ -308,6 +316,7 @@ async def _discord(
         gateway_url=settings.discord_gateway_url,
         shards=settings.discord_shards or 0,
         lease=ALONE if alone else LEASE_OF_SHARD,
+        budget=None if core.database.exclusive else core.means.budget,
     )
 
 

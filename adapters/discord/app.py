@@ -24,7 +24,7 @@ from adapters.discord.shards import LEASE, Shards
 from adapters.discord.starts import Starts
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, Undeliverable, Unreachable
-from core.ports import Edits, Seat, Seats
+from core.ports import Budget, Edits, Seat, Seats
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -44,6 +44,7 @@ class DiscordPlatform:
     people edit and delete. seats: shares the shards out among the processes. session: shared by
     all calls; stays the caller's to close. api_url: with its version, as `/api/v10`. shards: how
     many there are, 0 for as many as Discord advises. lease: seconds that a shard is held unrenewed.
+    budget: shared with other processes of the bot; None without any.
     """
 
     name = PLATFORM
@@ -60,13 +61,14 @@ class DiscordPlatform:
         gateway_url: str,
         shards: int = 0,
         lease: float = LEASE,
+        budget: Budget | None = None,
     ) -> None:
         quiet()
         # discord.py reads its addresses from here (2.7.1 http.py Route); one bot a process.
         discord.http.Route.BASE = api_url
         self._account = Account(bot_token, gateway_url)
         self._intake, self._edits, self._seats = intake, edits, seats
-        self._api = Api(bot_token, api_url, session)
+        self._api = Api(bot_token, api_url, session, budget=budget)
         self._posts = Posts()
         self._count, self._lease = shards, lease
         self._ends: Ends | None = None

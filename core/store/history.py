@@ -4,31 +4,76 @@ Plain functions over a connection, one transaction each.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import Connection, Label, false, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from core.ports import Turn
 from core.store.inbox import waiting
-from core.store.leases import holds, lost
+from core.store.leases import HOLDS, by, lost
 from core.store.schema import conversation, message, turn
+from core.store.statements import Statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
+
+_ROLES = {role.value: role for role in Role}
+_HERE = conversation.c.thread == bindparam("of")
+# The position after the last message of a conversation.
+_END = (
+    select(func.coalesce(func.max(message.c.position) + 1, 0))
+    .where(message.c.conversation_id == conversation.c.id)
+    .scalar_subquery()
+    .label("end")
+)
+_CONVERSATION = Statement(select(conversation).where(_HERE))
+_WINDOW = Statement(
+    select(message.c.role, message.c.content, message.c.author, message.c.identity)
+    .where(message.c.conversation_id == bindparam("of"), message.c.position >= bindparam("start"))
+    .order_by(message.c.position)
+)
+_MEMORY = {
+    name: bindparam(f"its_{name}", type_=conversation.c[name].type)
+    for name in ("start", "ratio", "told", "speaker", "several")
+}
+_HELD = select(conversation.c.id).where(HOLDS).scalar_subquery()
+_KNOWN = Statement(
+    select(message.c.identity)
+    .where(message.c.conversation_id == _HELD)
+    .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD))
+)
+_REMEMBER = Statement(
+    update(conversation)
+    .where(HOLDS)
+    .values(fresh=and_(conversation.c.fresh, ~bindparam("spoken", type_=Boolean())), **_MEMORY)
+    .returning(conversation.c.id, _END)
+)
+_STORE = Statement(
+    insert(message).values({column: bindparam(f"its_{column.name}") for column in message.c})
+)
+_LOCK = Statement(select(conversation.c.id).where(_HERE).with_for_update(key_share=True))
+_HOW_FAR = Statement(select(conversation.c.ratio, _END).where(_HERE))
+_RESTART = Statement(update(conversation).where(_HERE).values(fresh=false(), **_MEMORY))
 
 
 def load(conn: Connection, thread: ThreadKey) -> Conversation:
     """The conversation from `memory.start` on; an empty, fresh one when there is none."""
-    row = conn.execute(select(conversation).where(conversation.c.thread == thread)).first()
+    row = _CONVERSATION.first(conn, {"of": thread})
     if row is None:
         return Conversation(thread)
-    entries = conn.execute(
-        select(message.c.role, message.c.content, message.c.author, message.c.identity)
-        .where(message.c.conversation_id == row.id, message.c.position >= row.start)
-        .order_by(message.c.position)
-    )
+    entries = _WINDOW.rows(conn, {"of": row.id, "start": row.start})
     return Conversation(
         thread=thread,
         messages=tuple(
-            Remembered(Role(role), content, author, identity)
+            Remembered(_ROLES[role], content, author, identity)
             for role, content, author, identity in entries
         ),
         memory=Memory(
@@ -47,14 +92,7 @@ def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory
 
     Raises LostClaim.
     """
-    here = select(conversation.c.id).where(holds(claimed)).scalar_subquery()
-    known = set(
-        conn.execute(
-            select(message.c.identity)
-            .where(message.c.conversation_id == here)
-            .union(select(turn.c.identity).where(turn.c.conversation_id == here))
-        ).scalars()
-    )
+    known = {row.identity for row in _KNOWN.rows(conn, by(claimed))}
     new = []
     for entry in earlier:
         if not entry.identity or entry.identity not in known:
@@ -75,20 +113,23 @@ def append(
     Raises LostClaim.
     """
     spoken = bool(entries) or turn_id is not None
-    row = conn.execute(
-        update(conversation)
-        .where(holds(claimed))
-        .values(**asdict(memory), fresh=false() if spoken else conversation.c.fresh)
-        .returning(conversation.c.id, _end())
-    ).first()
+    parameters = by(claimed) | _columns_of(memory) | {"spoken": spoken}
+    row = _REMEMBER.first(conn, parameters)
     if row is None:
         raise lost(conn, claimed)
     if entries:
-        conn.execute(
-            insert(message),
+        _STORE.each(
+            conn,
             [
-                asdict(entry)
-                | {"conversation_id": row.id, "position": position, "turn_id": turn_id}
+                {
+                    "its_conversation_id": row.id,
+                    "its_position": position,
+                    "its_role": entry.role,
+                    "its_author": entry.author,
+                    "its_content": entry.content,
+                    "its_identity": entry.identity,
+                    "its_turn_id": turn_id,
+                }
                 for position, entry in enumerate(entries, row.end)
             ],
         )
@@ -100,26 +141,25 @@ def restart(conn: Connection, thread: ThreadKey) -> bool | None:
     None: there is no such conversation. False: a turn of it is open, so nothing was changed:
     its answer will be stored with the memory that it was asked with.
     """
-    here = conversation.c.thread == thread
     # Locked first, so that no turn is claimed between the look and the change, and by itself: the
     # end is looked for by a statement that began with the lock, and so sees all before it.
-    lock = select(conversation.c.id).where(here).with_for_update(key_share=True)
-    if conn.execute(lock).first() is None:
+    if _LOCK.first(conn, {"of": thread}) is None:
         return None
     if waiting(conn, thread):
         return False
-    row = conn.execute(select(conversation.c.ratio, _end()).where(here)).one()
+    (row,) = _HOW_FAR.rows(conn, {"of": thread})
     # told: whoever starts afresh knows that the beginning is left out.
     memory = Memory(start=row.end, ratio=row.ratio, told=True)
-    conn.execute(update(conversation).where(here).values(**asdict(memory), fresh=false()))
+    _RESTART.count(conn, _columns_of(memory) | {"of": thread})
     return True
 
 
-def _end() -> Label[int]:
-    """The position after the last message of a conversation, as `end`."""
-    return (
-        select(func.coalesce(func.max(message.c.position) + 1, 0))
-        .where(message.c.conversation_id == conversation.c.id)
-        .scalar_subquery()
-        .label("end")
-    )
+def _columns_of(memory: Memory) -> dict[str, Any]:
+    """The parameters of `_MEMORY`."""
+    return {
+        "its_start": memory.start,
+        "its_ratio": memory.ratio,
+        "its_told": memory.told,
+        "its_speaker": memory.speaker,
+        "its_several": memory.several,
+    }

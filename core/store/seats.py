@@ -82,7 +82,7 @@ def reserve(conn: Connection, scope: str, owner: str, name: str, seconds: float,
 
     Nobody renews it: it ends by its time.
     """
-    statement = insert(conn, seat).values(
+    statement = insert(seat).values(
         scope=f"{scope}{_BETWEEN}", name=name, owner=owner, until=now + seconds, fence=1
     )
     statement = statement.on_conflict_do_update(
@@ -96,7 +96,7 @@ def reserve(conn: Connection, scope: str, owner: str, name: str, seconds: float,
 def _alone(conn: Connection, scope: str) -> None:
     """Wait until nobody else looks at this scope: counting and taking are one step."""
     door = {"scope": f"{scope}{_BETWEEN}", "name": "door"}
-    conn.execute(insert(conn, seat).values(**door, fence=0).on_conflict_do_nothing())
+    conn.execute(insert(seat).values(**door, fence=0).on_conflict_do_nothing())
     here = and_(seat.c.scope == door["scope"], seat.c.name == door["name"])
     conn.execute(select(seat.c.fence).where(here).with_for_update())
 
@@ -105,7 +105,7 @@ def _appear(conn: Connection, scope: str, owner: str, wanted: int, lease: float,
     """The row that says that we live; those of who lives no more are removed."""
     conn.execute(delete(seat).where(_lives(scope), seat.c.until <= now))
     row = {"owner": owner, "until": now + lease, "fence": wanted}
-    statement = insert(conn, seat).values(scope=scope, name=owner, **row)
+    statement = insert(seat).values(scope=scope, name=owner, **row)
     statement = statement.on_conflict_do_update(
         index_elements=[seat.c.scope, seat.c.name], set_=row
     )
@@ -117,7 +117,7 @@ def _make(conn: Connection, named: str, size: int) -> None:
     there = select(func.count()).select_from(seat).where(seat.c.scope == named)
     if conn.execute(there).scalar_one() < size:
         rows = [{"scope": named, "name": str(number), "fence": 0} for number in range(size)]
-        conn.execute(insert(conn, seat).values(rows).on_conflict_do_nothing())
+        conn.execute(insert(seat).values(rows).on_conflict_do_nothing())
 
 
 def _take(conn: Connection, named: str, owner: str, share: int, lease: float, now: Now) -> None:
