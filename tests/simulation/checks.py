@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 
 from core.delivery.reply import Reply
 from core.lifecycle import State
+from core.store.edits import MARK
 from core.types import Role, Verdict
+from tests.simulation.changed import changed
 from tests.simulation.sites import Shown, Site, limits_of
 from tests.simulation.store import Row
 from tests.simulation.world import World
@@ -29,9 +31,11 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
     found = [f"I1 acknowledged, not stored: {i}" for i in world.acknowledged - turns.keys()]
     found += [f"I2 a turn without a prompt: {i}" for i in turns.keys() - world.prompts.keys()]
     if world.regime.reads_back:
-        found += [f"I1 lost: {i}" for i in world.prompts.keys() - turns.keys()]
+        lost = world.prompts.keys() - turns.keys() - world.erased
+        found += [f"I1 lost: {i}" for i in sorted(lost)]
     for row in turns.values():
         found += _turn(world, row, sites)
+        found += changed(world, row)
     found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
     if not (world.points or world.hits["api"] or world.hits["outage of api"]):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
@@ -45,6 +49,7 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     identity = row["identity"]
     shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
     by_people = any(message.by_people for message in shown)
+    case = world.books.cases.get(identity)
     match row["state"]:
         case State.SETTLED:
             expected = _expected(row, identity)
@@ -55,7 +60,12 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             right = _some_of(visible, expected) if by_people else visible == expected
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
         case State.CANCELLED:
-            return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+            if case is None or case.withdrawn not in ("untouched", "open"):
+                return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+            left = [
+                m for m in shown if not m.gone and m not in _not_to_be_found(row, sites, [], world)
+            ]
+            return [f"{identity} was deleted, visible: {m.texts[-1]}" for m in left]
         case _:
             return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
 
@@ -107,7 +117,10 @@ def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
         row["id"] for row in turns.values() if row["verdict"] in _ANSWERS and row["attempts"]
     )
     found = [] if answers == wanted else [f"I5 history: {answers} instead of {wanted}"]
-    texts = {row["id"]: row["answer"] for row in turns.values()}
+    texts = {
+        row["id"]: MARK if row["withdrawn"] and row["state"] == State.CANCELLED else row["answer"]
+        for row in turns.values()
+    }
     return found + [
         f"I5 remembered is not what was answered: turn {row['turn_id']}"
         for row in rows

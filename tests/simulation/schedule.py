@@ -54,7 +54,7 @@ class Schedule:
         await asyncio.gather(speaking, return_exceptions=True)
         problems = world.seen_wrong + violations(world, self.sites)
         seconds = now()
-        missed = sum(i not in world.stored for i in world.prompts)
+        missed = sum(i not in world.stored | world.erased for i in world.prompts)
         regime = world.regime
         kind = f"{'+'.join(regime.sites)} x{regime.replicas}"
         return Played(problems, seconds, world.hits, world.points, len(world.prompts), missed, kind)
@@ -105,6 +105,10 @@ class Schedule:
         looks = world.regime.reads_back and self._protocol.reads_back
         if looks and any(process is None for process in self._running):
             return False  # the next one may find something missed
+        if looks and any(
+            process and (process.refused or process.early) for process in self._running
+        ):
+            return False
         found = world.vault.rows("SELECT 1 FROM turn WHERE settled_at IS NULL LIMIT 1")
         return not found
 

@@ -31,6 +31,9 @@ class Weather:
     twice: float = 0.1  # of the events: also comes as another event at the same time
     deleted: float = 0.04  # of the posts: a person deletes it
     outage: float = 0.25  # of the subjects of a schedule
+    edited: float = 0.15  # of the prompts
+    erased: float = 0.12
+    burst: float = 0.04  # of the schedules: more prompts at once than may wait
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.types import Prompt
+from core.types import Prompt, Usage
+from tests.simulation.books import Books
 from tests.simulation.loop import now
 from tests.simulation.store import Vault
 from tests.simulation.weather import BAD_UNTIL, CALM, Regime, Weather
@@ -56,15 +57,19 @@ class World:
         self.hits: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.seen_wrong: list[str] = []
+        self.books = Books(self.wrong)
         self.prompts: dict[str, Prompt] = {}
         self.acknowledged: set[str] = set()
         self.stored: set[str] = set()
         self.ended: dict[str, str] = {}
+        self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
         self.asked: Counter[str] = Counter()
+        self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
         self.complete: dict[str, tuple[Life, float, int]] = {}  # answers that came to their end
         self.store_faults = 0
         self.streams: dict[str, list[Life]] = {}
         self.holder: dict[str, Life] = {}  # by thread: who claimed last
+        self.voided: dict[str, float] = {}  # by thread: when an edit last voided a claim
         self.lives = 0
         self._step = self.rng.choice((-_HOUR, _HOUR)) if self.regime.steps else 0.0
         self._step_at = self.rng.uniform(0.0, BAD_UNTIL)
@@ -129,28 +134,32 @@ class World:
 
     def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""
+        self.books.note(name, args, result)
         if name == "accept" and result:
             self.stored.add(args[0].identity)
         elif name in _FENCED and self.holder.get(args[0].prompt.thread) is not life:
             self.wrong(f"written under an old claim: {name} of {args[0].prompt.identity}")
         if name == "finish":
             self.ended[args[0].prompt.identity] = str(args[1])
+        elif name == "amend" and result.fence:  # type: ignore[attr-defined]
+            self.voided[self.books.cases[args[0]].thread] = now()
         elif name == "claim" and result is not None:
             self.holder[result.prompt.thread] = life  # type: ignore[attr-defined]
             self._in_order(result.prompt)  # type: ignore[attr-defined]
 
     def _in_order(self, claimed: Prompt) -> None:
         """I13: what was asked earlier in the thread, and was stored, is through."""
-        mine = self.prompts.get(claimed.identity)
-        for identity, prompt in self.prompts.items():
+        cases = self.books.cases
+        if claimed.identity not in cases or cases[claimed.identity].crowded:
+            return
+        for identity, case in cases.items():
             if (
-                mine
-                and prompt.thread == mine.thread
-                and prompt.sequence < mine.sequence
-                and identity in self.stored
-                and identity not in self.ended
+                case.thread == claimed.thread
+                and not (case.ended or case.crowded)
+                and identity in self.prompts
+                and self.prompts[identity].sequence < self.prompts[claimed.identity].sequence
             ):
-                self.wrong(f"out of order: {mine.identity} before {identity}")
+                self.wrong(f"I13 out of order: {claimed.identity} before {identity}")
 
     def wrong(self, what: str) -> None:
         """An invariant is broken at this moment."""
