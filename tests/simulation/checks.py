@@ -118,7 +118,7 @@ def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
     )
     found = [] if answers == wanted else [f"I5 history: {answers} instead of {wanted}"]
     texts = {
-        row["id"]: MARK if row["withdrawn"] and row["state"] == State.CANCELLED else row["answer"]
+        row["id"]: MARK if row["withdrawn"] and not row["answer"] else row["answer"]
         for row in turns.values()
     }
     return found + [

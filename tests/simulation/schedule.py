@@ -89,8 +89,7 @@ class Schedule:
         rng, life = self.world.rng, process.life
         await asyncio.sleep(rng.expovariate(1 / 30))
         if life.alive and now() < BAD_UNTIL:
-            life.stopped_until = now() + rng.choice((2.0, 15.0, 25.0, 60.0))
-            life.stopped = True
+            life.stop(rng.choice((2.0, 15.0, 25.0, 60.0)))
             self.world.hits["stopped"] += 1
 
     async def _quiet(self, speaking: "asyncio.Task[None]") -> None:

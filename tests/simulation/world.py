@@ -38,6 +38,14 @@ class Life:
     stopped: bool = False  # was ever
     died: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float = float("inf")
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT so many seconds later; what waited then goes on in its order."""
+        self.stopped = True
+        self.stopped_until = now() + seconds
+        self.goes_on.clear()
+        asyncio.get_running_loop().call_at(self.stopped_until, self.goes_on.set)
 
     def die(self) -> None:
         """Kill -9."""
@@ -105,7 +113,7 @@ class World:
             self._crash(place, life)
             raise Dead
         if life.stopped_until > now():
-            await asyncio.sleep(life.stopped_until - now())
+            await life.goes_on.wait()
         if not life.alive:
             raise Dead
 
