@@ -40,6 +40,7 @@ class Books:
     def __init__(self, wrong: Callable[[str], None]) -> None:
         self.cases: dict[str, Case] = {}
         self.heard: set[tuple[str, str]] = set()
+        self.after: dict[str, int] = {}  # calls after a refusal for good, under one claim
         self._wrong = wrong
 
     def note(self, name: str, args: tuple[Any, ...], result: Any) -> None:
@@ -56,6 +57,17 @@ class Books:
             case "announce" | "attempt" | "answer" | "finish":
                 self._went_on(name, args[0].prompt.identity)
 
+    def called(self, identity: str) -> None:
+        """I11: once it was refused for good, a platform is called once more at most."""
+        if identity in self.after:
+            self.after[identity] += 1
+            if self.after[identity] == 2:
+                self._wrong(f"I11 goes on calling after a refusal for good: {identity}")
+
+    def refused(self, identity: str) -> None:
+        """The platform will never show anything of this prompt's answer."""
+        self.after.setdefault(identity, 0)
+
     def _accepted(self, prompt: Prompt) -> None:
         crowded = self.open_in(prompt.thread) >= MOST_OPEN
         self.cases[prompt.identity] = Case(prompt.thread, prompt.text, crowded, [prompt.text])
@@ -68,6 +80,7 @@ class Books:
         )
 
     def _claimed(self, turn: Turn) -> None:
+        self.after.pop(turn.prompt.identity, None)
         case = self.cases.get(turn.prompt.identity)
         if case is None:
             return

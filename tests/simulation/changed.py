@@ -8,9 +8,12 @@ from core.store.edits import MARK
 from core.turns import notices
 from core.types import Role
 from tests.simulation.books import Case
+from tests.simulation.sayings import POISON
 from tests.simulation.store import Row
 from tests.simulation.world import World
 
+MOST_DEATHS = 3
+"""Processes that one prompt may kill before it is given up."""
 _SAID = re.compile(r"^(.*?) word 0 of (\d+) ")
 """How the API's answers begin: what was asked, and in which attempt."""
 
@@ -26,8 +29,19 @@ def changed(world: World, row: Row) -> list[str]:
         case.crowded and not row["late"] and row["answer"] not in (notices.CROWDED, "", None)
     ):
         found.append(f"I2 {identity}: crowded {case.crowded}, answered {row['answer']}")
+    if POISON in row["text"]:
+        found += _parked(world, row)
     if row["answer"] and row["attempts"] and not case.crowded:
         found += _answered(world, row, case)
+    return found
+
+
+def _parked(world: World, row: Row) -> list[str]:
+    """What kills every process that works on it is given up, and the person told so."""
+    identity, deaths = row["identity"], world.asked[row["text"]]
+    found = [f"{identity} killed {deaths} processes"] if deaths > MOST_DEATHS else []
+    if row["state"] == State.SETTLED and not row["late"] and not row["notice"]:
+        found.append(f"{identity}: poison without a notice")
     return found
 
 

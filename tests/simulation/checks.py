@@ -50,6 +50,7 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
     by_people = any(message.by_people for message in shown)
     case = world.books.cases.get(identity)
+    closed = world.closed(identity.rsplit(":", 1)[0])
     match row["state"]:
         case State.SETTLED:
             expected = _expected(row, identity)
@@ -59,7 +60,11 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             # What people took away stays away; nothing else may be there.
             right = _some_of(visible, expected) if by_people else visible == expected
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
+        case State.ABANDONED:
+            return [] if closed else [f"I1 {identity} is abandoned without a reason"]
         case State.CANCELLED:
+            if closed:  # what stands there can't be taken away any more
+                return []
             if case is None or case.withdrawn not in ("untouched", "open"):
                 return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
             left = [

@@ -16,6 +16,7 @@ from core.turns.engine import Engine
 from core.turns.window import Room
 from core.types import Chunk, CompletionRequest, Prompt, Usage
 from tests.simulation.loop import now
+from tests.simulation.sayings import POISON
 from tests.simulation.sites import FindingThread, SimThread, Site
 from tests.simulation.store import LifeDatabase
 from tests.simulation.world import Dead, Life, World
@@ -58,6 +59,8 @@ class SimCompletions:
         world.asked[last] += 1
         attempt = world.asked[last]
         self._check(last, thread, request)
+        if POISON in last:
+            world.killed("poison", life)
         others = world.streams.setdefault(thread, [])
         others.append(life)
         try:

@@ -1,11 +1,13 @@
 """What people write in a schedule, and how they change it afterwards. Drawn from its seed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.types import Prompt, ThreadKey
 from tests.simulation.weather import Regime, Weather
 
+POISON = "poison"
+"""In a text: whoever works on it dies of it."""
 _FOLLOW_UP = 0.3
 """Share of the later messages of a Slack thread that do not name the bot."""
 _TWICE = 0.3
@@ -38,11 +40,23 @@ def sayings_of(rng: random.Random, regime: Regime, weather: Weather) -> list[Say
         follows = site == "slack" and thread in threads and rng.random() < _FOLLOW_UP
         threads.add(thread)
         result.append(_saying(rng, weather, site, thread, number, at, follow_up=follows))
+    if rng.random() < weather.poison:
+        result.append(_poison(rng, result[-1]))
     if rng.random() < weather.burst:
         at += rng.choice((0.0, 2.0))
         numbers = range(10, 10 + rng.randint(9, 14))
         result += [_saying(rng, weather, site, thread, number, at) for number in numbers]
     return result
+
+
+def _poison(rng: random.Random, before: Saying) -> Saying:
+    """A message after the last one, which nobody changes."""
+    last = before.prompt
+    text = f"[{last.thread}] {POISON}"
+    prompt = replace(
+        last, identity=f"{last.thread}:9", sequence="000009", text=text, address=str(before.at)
+    )
+    return Saying(before.at + rng.choice((0.0, 5.0)), prompt, text)
 
 
 def _saying(

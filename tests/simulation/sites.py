@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from core.errors import PartGone, RateLimited, Unreachable
+from core.errors import PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, PartId, Prompt, Remembered
 from tests.simulation.loop import now
 from tests.simulation.world import Dead, Life, World
@@ -161,6 +161,7 @@ class SimThread:
 
     async def _call(self, name: str, land: Callable[[], T]) -> T:
         world, site, sent = self._world, self._site, now()
+        world.books.called(self._prompt.identity)
         await world.passes(f"before {name}", self._life)
         takes = world.rng.uniform(0.02, 0.4)
         if world.happens("tail"):
@@ -179,6 +180,9 @@ class SimThread:
         if takes > TIMEOUT:
             asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
             raise Unreachable("timed out")
+        if world.closed(self._prompt.thread):
+            world.books.refused(self._prompt.identity)
+            raise Undeliverable("no member of the channel any more")
         if world.happens("refused"):
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
         if world.happens("lost_before"):

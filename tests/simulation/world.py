@@ -104,6 +104,12 @@ class World:
         life.die()
         return True
 
+    def killed(self, place: str, life: Life) -> None:
+        """The process dies of what it does. Raises: Dead."""
+        self.points[place] += 1
+        life.die()
+        raise Dead
+
     async def passes(self, place: str, life: Life, share: float = 1.0) -> None:
         """A place where the process may die. share: of the usual chance. Raises: Dead."""
         if not life.alive:
@@ -133,6 +139,13 @@ class World:
                 self.hits[f"outage of {subject}"] += 1
                 return True
         return False
+
+    def closed(self, thread: str) -> bool:
+        """Whether the bot was removed from where this thread is."""
+        if now() < self.regime.closed.get(thread.split("#")[0], float("inf")):
+            return False
+        self.hits["refused for good"] += 1
+        return True
 
     def later(self, sent: float, land: Callable[[], object]) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
