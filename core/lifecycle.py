@@ -12,6 +12,7 @@ class State(StrEnum):
     RECEIVED = "received"  # committed; nobody works on it
     CLAIMED = "claimed"  # a worker holds its conversation's lease
     ANSWERED = "answered"  # the outcome is committed; the last edit may be outstanding
+    DELIVERED = "delivered"  # the outcome is shown; what was cut off before may still land
     SETTLED = "settled"  # what people see is the outcome
     ABANDONED = "abandoned"  # can't be delivered, the reason is stored
     CANCELLED = "cancelled"  # somebody deleted our message, or theirs: nothing more is shown
@@ -22,7 +23,12 @@ STEPS: dict[State, frozenset[State]] = {
     State.CLAIMED: frozenset(
         {State.RECEIVED, State.ANSWERED, State.ABANDONED, State.CANCELLED},
     ),
-    State.ANSWERED: frozenset({State.SETTLED, State.ABANDONED, State.CANCELLED}),
+    State.ANSWERED: frozenset(
+        {State.DELIVERED, State.SETTLED, State.ABANDONED, State.CANCELLED},
+    ),
+    State.DELIVERED: frozenset(
+        {State.DELIVERED, State.SETTLED, State.ABANDONED, State.CANCELLED},
+    ),
     State.SETTLED: frozenset(),
     State.ABANDONED: frozenset(),
     State.CANCELLED: frozenset(),

@@ -48,6 +48,8 @@ class _Journal:
     def __init__(self, turns: Turns, turn: Turn) -> None:
         self._turns = turns
         self._turn = turn
+        self._complete = True
+        self.outcome_stored = asyncio.Event()
 
     async def announce(self, index: int) -> None:
         """The part is about to be posted."""
@@ -55,20 +57,32 @@ class _Journal:
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""
-        await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        self._complete = self._complete and done
 
-    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def delivered(self, seconds: float) -> None:
+        """All is shown. Waits for the outcome to be stored, which may be late.
+
+        A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
+        """
+        await self.outcome_stored.wait()
+        if self._complete:
+            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
+
+    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was written."""
         for delay in (*_COMMIT_AGAIN, None):
             try:
                 await write()
-                return
+                return True
             except (LostClaim, Withdrawn):
                 raise
             except StoreError as error:
                 log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
                 if delay is None or not isinstance(error, StoreBusy):
-                    return
+                    break
                 await asyncio.sleep(delay)
+        return False
 
 
 class Answering:
@@ -80,14 +94,16 @@ class Answering:
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
+        self._journal = _Journal(means.turns, turn)
         self._writer = Writer(
             thread,
             self._reply,
             means.pacers,
-            _Journal(means.turns, turn),
+            self._journal,
             means.now,
             key=turn.prompt.identity,
             random=means.chance,
+            settles_in=None if turn.withdrawn else turn.settles_in,
         )
         self._asking = Asking(
             turn,
@@ -126,7 +142,7 @@ class Answering:
             self._interrupted = True
             self._asker.cancel()
             self._reply.finish(notices.INTERRUPTED)
-            self._writer.wake()
+            self._writer.leave()
 
     def amended(self, identity: str, fence: int) -> None:
         """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""
@@ -145,6 +161,7 @@ class Answering:
         self._turn = replace(self._turn, withdrawn=True)
         if self._asker:
             self._asker.cancel()
+        self._journal.outcome_stored.set()  # what waits for it is told by the store
         self._writer.withdraw()
 
     async def run(self) -> None:
@@ -244,6 +261,7 @@ class Answering:
         else:
             outcome = await self._answer()
         self._outcome = outcome
+        self._journal.outcome_stored.set()
         self._reply.finish(outcome.notice)
         self._writer.wake()
 
