@@ -14,6 +14,7 @@ from tests.simulation.world import World
 
 MOST_DEATHS = 3
 """Processes that one prompt may kill before it is given up."""
+_USAGES = "SELECT usage FROM turn WHERE usage IS NOT NULL"
 _SAID = re.compile(r"^(.*?) word 0 of (\d+) ")
 """How the API's answers begin: what was asked, and in which attempt."""
 
@@ -38,7 +39,7 @@ def changed(world: World, row: Row) -> list[str]:
 
 def _parked(world: World, row: Row) -> list[str]:
     """What kills every process that works on it is given up, and the person told so."""
-    identity, deaths = row["identity"], world.asked[row["text"]]
+    identity, deaths = row["identity"], world.deaths[row["text"]]
     found = [f"{identity} killed {deaths} processes"] if deaths > MOST_DEATHS else []
     if row["state"] == State.SETTLED and not row["late"] and not row["notice"]:
         found.append(f"{identity}: poison without a notice")
@@ -84,3 +85,16 @@ def _answered(world: World, row: Row, case: Case) -> list[str]:
         if wanted != given:
             found.append(f"I8 {identity}: {given} tokens instead of {wanted}")
     return found
+
+
+def tallied(world: World, before: tuple[float, float], after: tuple[float, float]) -> list[str]:
+    """I8, I14: the metrics. Tokens: what is stored at least, what the API reported at most.
+
+    before, after: turns being answered and tokens, around the schedule.
+    """
+    tokens = after[1] - before[1]
+    reported = sum(u.prompt_tokens + u.completion_tokens for u in world.usage.values())
+    usages = [json.loads(row["usage"]) for row in world.vault.rows(_USAGES)]
+    stored = sum(u["prompt_tokens"] + u["completion_tokens"] for u in usages)
+    found = [] if stored <= tokens <= reported else [f"I8 {stored} <= {tokens} <= {reported}?"]
+    return found if after[0] == before[0] else [*found, f"I14 turns active: {after[0] - before[0]}"]

@@ -1,13 +1,13 @@
 """What must hold once the faults have stopped and everything is quiet. Numbers: the invariants.
 
-At all times, while it plays (world, sites, people, process): I6 acknowledged means committed; I7
-a complete answer is not asked for again; I9 no words of another conversation, shown or sent; I12
-no process is faster than its allowance; I13 the order of a thread, one turn at a time; no message
-shows an older state after its turn's end; nothing is written under an old claim.
-Here: I1, I2, I4, I5, I7 (at most 3).
-
-Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10, I11
-and I14, which other tests look at with the real adapters.
+At all times, while it plays (world, books, sites, people, process, logs): I6 acknowledged means
+committed; I7 a complete answer is not asked for again; I9 no words of another conversation, shown
+or sent; I10 nobody's words and no secret are logged; I11 one call at most after a refusal for good;
+I12 no process is faster than its allowance; I13 the order of a thread, one turn at a time; ten
+prompts of a thread wait at most; no message shows an older state after its turn's end; nothing is
+written under an old claim, or of an answer whose question was deleted.
+Here: I1, I2, I4 (and with it I3: no text on show is an interim state), I5, I7 (at most 3), I10 (no
+secret is stored). `changed`: what people edited and deleted, I8. `baseline`: I14.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from core.lifecycle import State
 from core.store.edits import MARK
 from core.types import Role, Verdict
 from tests.simulation.changed import changed
+from tests.simulation.logs import SECRET
 from tests.simulation.sites import Shown, Site, limits_of
 from tests.simulation.store import Row
 from tests.simulation.world import World
@@ -41,6 +42,9 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
         if again and not world.hits["store"] and not world.hits["ambiguous"]:
             found.append(f"I7 asked again without a reason: {again}")
+    for table in ("turn", "message", "part", "conversation"):
+        if SECRET in str(world.vault.rows(f"SELECT * FROM {table}")):
+            found.append(f"I10 a secret is stored: {table}")
     return found + _history(world, turns)
 
 

@@ -41,13 +41,18 @@ class People:
         """All that is written, until the platforms have stopped bringing it."""
         for saying in sayings_of(self._world.rng, self._world.regime, self._world.weather):
             await asyncio.sleep(max(0.0, saying.at - now()))
-            self._world.prompts[saying.prompt.identity] = saying.prompt
-            self._spoken.append(saying)
-            self._tell(saying, self._asked(saying))
+            if saying.named:
+                self._say(saying)
+                self._tell(saying, self._asked(saying))
             for after, text in saying.changes:
                 self._spawn(self._change(saying, after, text))
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _say(self, saying: Saying) -> None:
+        """There is a prompt on the platform from now on."""
+        self._world.prompts[saying.prompt.identity] = saying.prompt
+        self._spoken.append(saying)
 
     async def _change(self, saying: Saying, after: float, text: str) -> None:
         """The person edits the message or deletes it (text: empty)."""
@@ -56,8 +61,12 @@ class People:
             return
         if text:
             saying.text = text
+            event = self._edited(saying, text, names=not saying.named)
+            if not saying.named:
+                saying.named, saying.at = True, now()
+                self._say(saying)
             self._world.hits["edited"] += 1
-            self._tell(saying, self._edited(saying, text))
+            self._tell(saying, event)
         else:
             saying.deleted = True
             self._world.erased.add(saying.prompt.identity)
@@ -72,12 +81,14 @@ class People:
 
         return event
 
-    def _edited(self, saying: Saying, text: str) -> _Event:
-        """The event of an edit, as the adapters take it."""
+    def _edited(self, saying: Saying, text: str, *, names: bool) -> _Event:
+        """The event of an edit, as the adapters take it. names: it makes the message a prompt."""
         identity = saying.prompt.identity
 
         async def event(process: Process) -> None:
-            await process.amend(identity, text)
+            known = await process.amend(identity, text)
+            if names and not known:
+                await self._accept(process, replace(saying.prompt, text=text))
             self._heard(identity, text)
 
         return event

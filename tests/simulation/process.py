@@ -15,6 +15,7 @@ from core.turns.asking import Policy
 from core.turns.engine import Engine
 from core.turns.window import Room
 from core.types import Chunk, CompletionRequest, Prompt, Usage
+from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
 from tests.simulation.sayings import POISON
 from tests.simulation.sites import FindingThread, SimThread, Site
@@ -60,7 +61,7 @@ class SimCompletions:
         attempt = world.asked[last]
         self._check(last, thread, request)
         if POISON in last:
-            world.killed("poison", life)
+            world.killed(last, life)
         others = world.streams.setdefault(thread, [])
         others.append(life)
         try:
@@ -70,7 +71,7 @@ class SimCompletions:
                 await asyncio.sleep(world.rng.uniform(0.05, 2.0))
                 await world.passes("in a stream", life)
                 if world.happens("api"):
-                    raise CompletionError(world.rng.choice(_FAILURES))
+                    raise CompletionError(world.rng.choice(_FAILURES), SECRET)
                 yield Chunk(text=f"{last} word {number} of {attempt} " * 5)
             usage = Usage(sum(len(m.content) for m in request.messages) // 4 + 1, attempt)
             world.usage[last, attempt] = usage
@@ -161,10 +162,11 @@ class Process:
         await self.engine.accept(prompt)
         await self.world.passes("before the acknowledgement", self.life)
 
-    async def amend(self, identity: str, text: str) -> None:
-        """Somebody edited a message. Raises: Dead, StoreError."""
-        await self.engine.amend(identity, text)
+    async def amend(self, identity: str, text: str) -> bool:
+        """Somebody edited a message; False: it was no prompt. Raises: Dead, StoreError."""
+        known = await self.engine.amend(identity, text)
         await self.world.passes("before the acknowledgement", self.life)
+        return known
 
     async def withdraw(self, identity: str) -> None:
         """Somebody deleted a message. Raises: Dead, StoreError."""

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-import structlog
-
 from tests.simulation.schedule import play
 
 _AT_A_TIME = 50
@@ -69,7 +67,6 @@ class Report:
 def quietly() -> None:
     """No logs, and no collecting of garbage between few and small objects: both only cost."""
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.set_threshold(50_000, 50, 1_000)
 
 

@@ -3,11 +3,14 @@
 import random
 from dataclasses import dataclass, field, replace
 
+from core.store.schema import turn
 from core.types import Prompt, ThreadKey
 from tests.simulation.weather import Regime, Weather
 
-POISON = "poison"
-"""In a text: whoever works on it dies of it."""
+POISON, EARLY = "poison", "early poison"
+"""In a text: whoever asks the API, or only means to, dies of it."""
+_PARKS = "crashes" in turn.c
+"""Deaths before the first attempt are counted."""
 _FOLLOW_UP = 0.3
 """Share of the later messages of a Slack thread that do not name the bot."""
 _TWICE = 0.3
@@ -19,7 +22,8 @@ _AFTER = (0.0, 0.3, 1.0, 3.0, 10.0, 60.0)
 class Saying:
     """A message as the platform keeps it, which shows its newest text until it is deleted.
 
-    changes: seconds after it was written, and the new text; empty for the deletion.
+    changes: seconds after it was written, and the new text; empty for the deletion. named: it
+    addresses the bot; else only its first edit makes it a prompt.
     """
 
     at: float
@@ -27,6 +31,7 @@ class Saying:
     text: str
     changes: list[tuple[float, str]] = field(default_factory=list)
     deleted: bool = False
+    named: bool = True
 
 
 def sayings_of(rng: random.Random, regime: Regime, weather: Weather) -> list[Saying]:
@@ -52,7 +57,8 @@ def sayings_of(rng: random.Random, regime: Regime, weather: Weather) -> list[Say
 def _poison(rng: random.Random, before: Saying) -> Saying:
     """A message after the last one, which nobody changes."""
     last = before.prompt
-    text = f"[{last.thread}] {POISON}"
+    kind = EARLY if _PARKS and rng.random() < 0.5 else POISON
+    text = f"[{last.thread}] {kind}"
     prompt = replace(
         last, identity=f"{last.thread}:9", sequence="000009", text=text, address=str(before.at)
     )
@@ -83,12 +89,14 @@ def _saying(
     )
     saying = Saying(at, prompt, text)
     after = 0.0
+    saying.named = rng.random() >= weather.named
     for change in range(1, 3):
         if rng.random() < (weather.edited if change == 1 else _TWICE):
             after += rng.choice(_AFTER)
             saying.changes.append((after, f"[{thread}] p{number} e{change}"))
         else:
             break
+    saying.named = saying.named or not saying.changes or follow_up
     if rng.random() < weather.erased:
         saying.changes.append((rng.choice(_AFTER), ""))
     return saying

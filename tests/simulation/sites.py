@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from core.errors import PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Allowance, Limits, PartId, Prompt, Remembered
+from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
 from tests.simulation.world import Dead, Life, World
 
@@ -179,7 +180,7 @@ class SimThread:
             raise
         if takes > TIMEOUT:
             asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
-            raise Unreachable("timed out")
+            raise Unreachable(f"timed out {SECRET}")
         if world.closed(self._prompt.thread):
             world.books.refused(self._prompt.identity)
             raise Undeliverable("no member of the channel any more")
@@ -187,7 +188,7 @@ class SimThread:
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
         if world.happens("lost_before"):
             world.later(sent, lambda: _quietly(land))
-            raise Unreachable("lost before")
+            raise Unreachable(f"lost before {SECRET}")
         result = land()
         await world.passes(f"behind {name}", self._life)
         if world.happens("lost_after"):

@@ -32,6 +32,7 @@ class Weather:
     deleted: float = 0.04  # of the posts: a person deletes it
     outage: float = 0.25  # of the subjects of a schedule
     edited: float = 0.15  # of the prompts
+    named: float = 0.1  # of these edits: only this makes the message a prompt
     erased: float = 0.12
     closed: float = 0.03  # of the threads: the bot is removed from there
     poison: float = 0.03  # of the schedules: a prompt that kills who works on it

@@ -14,6 +14,7 @@ from typing import Any
 from core.types import Prompt, Usage
 from tests.simulation.books import Books
 from tests.simulation.loop import now
+from tests.simulation.sayings import EARLY
 from tests.simulation.store import Vault
 from tests.simulation.weather import BAD_UNTIL, CALM, Regime, Weather
 
@@ -72,6 +73,7 @@ class World:
         self.ended: dict[str, str] = {}
         self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
         self.asked: Counter[str] = Counter()
+        self.deaths: Counter[str] = Counter()  # by text, of whom it kills
         self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
         self.complete: dict[str, tuple[Life, float, int]] = {}  # answers that came to their end
         self.store_faults = 0
@@ -104,11 +106,17 @@ class World:
         life.die()
         return True
 
-    def killed(self, place: str, life: Life) -> None:
-        """The process dies of what it does. Raises: Dead."""
-        self.points[place] += 1
+    def killed(self, text: str, life: Life) -> None:
+        """The process dies of what it does for this prompt. Raises: Dead."""
+        self.deaths[text] += 1
+        self.points["poison"] += 1
         life.die()
         raise Dead
+
+    def works_on(self, name: str, args: tuple[Any, ...], life: Life) -> None:
+        """A transaction is about to be made. Raises: Dead, when the prompt kills who means to ask."""
+        if name == "attempt" and EARLY in args[0].prompt.text:
+            self.killed(args[0].prompt.text, life)
 
     async def passes(self, place: str, life: Life, share: float = 1.0) -> None:
         """A place where the process may die. share: of the usual chance. Raises: Dead."""
