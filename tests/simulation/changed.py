@@ -26,6 +26,7 @@ def changed(world: World, row: Row) -> list[str]:
     if case is None:
         return []
     found = _stored(world, row, case)
+    world.hits["crowded"] += case.crowded
     if bool(row["crowded"]) != case.crowded or (
         case.crowded and not row["late"] and row["answer"] not in (notices.CROWDED, "", None)
     ):

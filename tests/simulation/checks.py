@@ -32,7 +32,7 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
     found = [f"I1 acknowledged, not stored: {i}" for i in world.acknowledged - turns.keys()]
     found += [f"I2 a turn without a prompt: {i}" for i in turns.keys() - world.prompts.keys()]
     if world.regime.reads_back:
-        lost = world.prompts.keys() - turns.keys() - world.erased
+        lost = world.prompts.keys() - turns.keys() - world.erased - world.unasked
         found += [f"I1 lost: {i}" for i in sorted(lost)]
     for row in turns.values():
         found += _turn(world, row, sites)

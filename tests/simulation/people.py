@@ -22,6 +22,8 @@ _KNOWN_AGAIN = 0.3
 low."""
 LATE = 60.0
 """Seconds after which a missed prompt gets one line instead of an answer."""
+_PAGE_TAKES = (0.1, 0.1, 1.0, 8.0)
+"""Seconds until what was on the platform has been read."""
 SETTLE = 10.0
 """Seconds between an event that the store refused and the reading back."""
 
@@ -156,7 +158,11 @@ class People:
         """Take a prompt in; a follow-up whose question is being read back waits for that."""
         await process.accept(prompt)
         if prompt.follow_up and prompt.identity not in self._world.stored:
-            process.early.append(prompt)
+            self._world.hits["overtook its question"] += 1
+            if process.reading:
+                process.early.append(prompt)
+            elif self._world.regime.replicas > 1:
+                self._world.unasked.add(prompt.identity)
             return
         self.acknowledge(prompt)
 
@@ -185,10 +191,9 @@ class People:
                 if not world.out(site):
                     await self._read(process, site)
         while "slack" in process.sites:
-            process.reading = False
             await asyncio.sleep(SETTLE)
             if process.refused and not world.out("slack"):
-                process.reading, process.refused = True, False
+                process.refused = False
                 await self._read(process, "slack")
 
     async def _read(self, process: Process, site: str) -> None:
@@ -201,7 +206,10 @@ class People:
                 await asyncio.sleep(1.0)
         since = max((float(known.address) for known in recent), default=0.0) - MARGIN
         process.early.clear()
-        for saying in list(self._spoken):
+        process.reading = True
+        page = list(self._spoken)
+        await asyncio.sleep(world.rng.choice(_PAGE_TAKES))
+        for saying in page:
             prompt = saying.prompt
             known = prompt.identity in world.stored and world.rng.random() > _KNOWN_AGAIN
             wanted = saying.at >= since and not saying.deleted and not known
@@ -210,8 +218,9 @@ class People:
                 world.hits["read back"] += 1
                 await process.accept_patiently(replace(prompt, text=saying.text, late=late))
         while process.early:  # they came live before the question above them was stored
-            world.hits["overtook its question"] += 1
+            world.hits["offered again"] += 1
             await process.accept_patiently(process.early.pop(0))
+        process.reading = False
 
     async def archive(self) -> None:
         """A Discord-like thread falls asleep now and then."""

@@ -110,7 +110,7 @@ class Process:
         self.life = world.life()
         self.sites = {site.name: site for site in sites}
         self.refused = False  # an event that the store refused: something is to be read back
-        self.reading = True  # what was missed is being read back
+        self.reading = False  # what was missed is being read back
         self.early: list[Prompt] = []  # follow-ups to what is not stored yet
         exclusive = world.regime.replicas == 1
         self._protocol = protocol

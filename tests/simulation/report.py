@@ -15,8 +15,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.simulation.schedule import play
+from tests.simulation.world import POINTS
 
 _AT_A_TIME = 50
+_OFTEN = 10
+"""Crashes at a point from which on it counts as looked at."""
 
 
 @dataclass
@@ -62,6 +65,10 @@ class Report:
         ):
             yield f"{title}:"
             yield from (f"  {number:>8,} {what}" for what, number in sorted(counts.items()))
+        rare = sorted(point for point in POINTS if self.points[point] < _OFTEN)
+        yield f"points hit fewer than {_OFTEN} times: {', '.join(rare) or 'none'}"
+        never = sorted(point for point in rare if not self.points[point])
+        yield f"points never hit: {', '.join(never) or 'none'}"
 
 
 def quietly() -> None:

@@ -3,15 +3,15 @@
 import random
 from dataclasses import dataclass, field, replace
 
-from core.store.schema import turn
+from core.store.sql import SqlTurns
 from core.types import Prompt, ThreadKey
 from tests.simulation.weather import Regime, Weather
 
 POISON, EARLY = "poison", "early poison"
 """In a text: whoever asks the API, or only means to, dies of it."""
-_PARKS = "crashes" in turn.c
+_PARKS = hasattr(SqlTurns, "park")
 """Deaths before the first attempt are counted."""
-_FOLLOW_UP = 0.3
+_FOLLOW_UP = 0.5
 """Share of the later messages of a Slack thread that do not name the bot."""
 _TWICE = 0.3
 _AFTER = (0.0, 0.3, 1.0, 3.0, 10.0, 60.0)

@@ -61,7 +61,7 @@ class Schedule:
         problems = world.seen_wrong + self._wrong + violations(world, self.sites)
         await self._nothing_left()
         seconds = now()
-        missed = sum(i not in world.stored | world.erased for i in world.prompts)
+        missed = sum(i not in world.stored | world.erased | world.unasked for i in world.prompts)
         regime = world.regime
         kind = f"{'+'.join(regime.sites)} x{regime.replicas}"
         return Played(problems, seconds, world.hits, world.points, len(world.prompts), missed, kind)
@@ -125,7 +125,7 @@ class Schedule:
         if looks and any(process is None for process in self._running):
             return False  # the next one may find something missed
         if looks and any(
-            process and (process.refused or process.early) for process in self._running
+            process and (process.refused or process.reading) for process in self._running
         ):
             return False
         found = world.vault.rows("SELECT 1 FROM turn WHERE settled_at IS NULL LIMIT 1")

@@ -23,6 +23,16 @@ MOST_LATE = 25.0
 _HOUR = 3600.0
 _FENCED = frozenset({"renew", "attempt", "announce", "posted", "answer", "deliver", "finish"})
 """Transactions that only the newest claim of a conversation may make."""
+_WRITES = "accept adopt amend announce answer attempt claim deliver finish posted renew take_over"
+_READS = ("load", "recent")
+_CALLS = ("edit", "find", "open", "post", "remove")
+POINTS = frozenset(
+    [f"{when} {what}" for when in ("before", "behind") for what in (*_WRITES.split(), "withdraw")]
+    + [f"before {what}" for what in _READS]
+    + [f"{when} {what}" for when in ("before", "during", "behind") for what in (*_CALLS, "earlier")]
+    + ["asleep", "before stream", "before the acknowledgement", "in a stream", "poison"]
+)
+"""Every place where a process can die."""
 
 
 class Dead(BaseException):
@@ -72,6 +82,7 @@ class World:
         self.stored: set[str] = set()
         self.ended: dict[str, str] = {}
         self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
+        self.unasked: set[str] = set()  # follow-ups to what another process had not stored yet
         self.asked: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()  # by text, of whom it kills
         self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
@@ -114,7 +125,7 @@ class World:
         raise Dead
 
     def works_on(self, name: str, args: tuple[Any, ...], life: Life) -> None:
-        """A transaction is about to be made. Raises: Dead, when the prompt kills who means to ask."""
+        """A transaction is about to be made. Raises: Dead: this prompt kills."""
         if name == "attempt" and EARLY in args[0].prompt.text:
             self.killed(args[0].prompt.text, life)
 
