@@ -182,7 +182,8 @@ class SimThread:
             asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
             raise Unreachable(f"timed out {SECRET}")
         if world.closed(self._prompt.thread):
-            world.books.refused(self._prompt.identity)
+            if name != "earlier":  # who may not read may still write
+                world.books.refused(self._prompt.identity)
             raise Undeliverable("no member of the channel any more")
         if world.happens("refused"):
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
