@@ -36,7 +36,7 @@ class Weather:
     erased: float = 0.12
     closed: float = 0.03  # of the threads: the bot is removed from there
     poison: float = 0.03  # of the schedules: a prompt that kills who works on it
-    burst: float = 0.04  # of the schedules: more prompts at once than may wait
+    burst: float = 0.03  # of the schedules: more prompts at once than may wait
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))
