@@ -6,36 +6,41 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
 from core.lifecycle import State
-from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
+from core.ports import Budget, Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy
+from core.turns.restored import answered_before
 from core.turns.status import StatusLine
 from core.types import Outcome, PartId, Verdict
 
 log = structlog.get_logger()
 
 _DELETED = "the prompt was deleted"
+_ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
 _COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1)."""
+    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1).
+
+    began: when this process did, seconds since the epoch.
+    """
 
     turns: Turns
     history: History
     completions: Completions
-    pacers: Pacers
+    budget: Budget
     policy: Policy
     lease: float
     now: Callable[[], float]
     chance: Callable[[], float]
+    began: float = float("-inf")
 
 
 class _Journal:
@@ -98,7 +103,7 @@ class Answering:
         self._writer = Writer(
             thread,
             self._reply,
-            means.pacers,
+            means.budget,
             self._journal,
             means.now,
             key=turn.prompt.identity,
@@ -268,8 +273,10 @@ class Answering:
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
         try:
+            if await answered_before(self._turn, self._thread, self._means.began):
+                raise Undeliverable(_ANSWERED_BEFORE)
             asked = await self._asking.run()
-        except StoreError:
+        except (StoreError, Undeliverable):
             raise
         except Exception:
             log.exception("turn.broken", turn=self._turn.id)

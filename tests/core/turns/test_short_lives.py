@@ -64,14 +64,18 @@ def test_an_answer_that_is_not_stored_yet_is_not_delivered_either() -> None:
     async def main() -> None:
         bench = Bench(words("a ", "b ", "c", pause=1.5))
         screen = bench.platform.screen()
-        screen.faults.extend((None, LOST))
+        screen.faults.extend((None, *[LOST] * 30))
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
             await asyncio.sleep(3.5)
             bench.database.broken = StoreUnusable("the disk is full")
-            await asyncio.sleep(6.0)
-            assert screen.visible == ["a b c"]
+            await asyncio.sleep(4.3)
+            screen.faults.clear()
+            await asyncio.sleep(0.3)
             bench.database.broken = None
+            await asyncio.sleep(3.9)
+            assert screen.visible == ["a b c"]
+            assert await bench.database.read(_states) == [State.CLAIMED], "tried again at 13 s"
         assert screen.visible == ["a b c"]
         assert await bench.database.read(_states) == [State.SETTLED]
         assert len(bench.api.requests) == 1
