@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.delivery.sharing import OwnBudget
 from core.turns import metrics
 from tests.simulation.process import Process
 
@@ -20,9 +21,10 @@ def held(process: Process) -> list[str]:
         found.append(f"I14 still at work: {len(engine._running)} {len(queueing._tasks)}")
     if engine._slots._value != _SLOTS:
         found.append(f"I14 slots left: {engine._slots._value}")
-    pacers = len(engine._means.pacers._pacers)
-    if pacers > 2 * len(process.sites):
-        found.append(f"I14 pacers kept: {pacers}")
+    budget = engine._means.budget
+    kept = len(budget._pacers._pacers) if isinstance(budget, OwnBudget) else 0
+    if kept > 2 * len(process.sites):
+        found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):
         found.append("I14 a stream is open")
     return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from core.errors import PartGone, RateLimited, Undeliverable, Unreachable
+from core.errors import PartGone, RateLimited, Unreachable
 from core.types import Allowance, Limits, PartId, Prompt, Remembered
 from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
@@ -181,10 +181,7 @@ class SimThread:
         if takes > TIMEOUT:
             asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
             raise Unreachable(f"timed out {SECRET}")
-        if world.closed(self._prompt.thread):
-            if name != "earlier":  # who may not read may still write
-                world.books.refused(self._prompt.identity)
-            raise Undeliverable("no member of the channel any more")
+        world.admit(self._prompt, name)
         if world.happens("refused"):
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
         if world.happens("lost_before"):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.errors import Undeliverable
 from core.types import Prompt, Usage
 from tests.simulation.books import Books
 from tests.simulation.loop import now
@@ -161,10 +162,16 @@ class World:
 
     def closed(self, thread: str) -> bool:
         """Whether the bot was removed from where this thread is."""
-        if now() < self.regime.closed.get(thread.split("#")[0], float("inf")):
-            return False
+        return now() >= self.regime.closed.get(thread.split("#")[0], float("inf"))
+
+    def admit(self, prompt: Prompt, call: str) -> None:
+        """The platform looks whether the bot may do this. Raises: Undeliverable."""
+        if not self.closed(prompt.thread):
+            return
         self.hits["refused for good"] += 1
-        return True
+        if call != "earlier":  # who may not read may still write
+            self.books.refused(prompt.identity)
+        raise Undeliverable("no member of the channel any more")
 
     def later(self, sent: float, land: Callable[[], object]) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
