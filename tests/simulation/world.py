@@ -25,6 +25,7 @@ _HOUR = 3600.0
 _FENCED = frozenset({"renew", "attempt", "announce", "posted", "answer", "deliver", "finish"})
 """Transactions that only the newest claim of a conversation may make."""
 _WRITES = "accept adopt amend announce answer attempt claim deliver finish posted renew take_over"
+_READING = ("earlier", "find")
 _READS = ("load", "recent")
 _CALLS = ("edit", "find", "open", "post", "remove")
 POINTS = frozenset(
@@ -169,7 +170,7 @@ class World:
         if not self.closed(prompt.thread):
             return
         self.hits["refused for good"] += 1
-        if call != "earlier":  # who may not read may still write
+        if call not in _READING:  # who may not read may still write
             self.books.refused(prompt.identity)
         raise Undeliverable("no member of the channel any more")
 
