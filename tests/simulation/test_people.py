@@ -18,7 +18,7 @@ _SIZE = 150
 def test_people_and_platforms_do_all_that_is_checked() -> None:
     report = played(40_000, _SIZE)
     assert not report.bad, "\n".join(report.lines())
-    for what in ("edited", "erased", "refused for good", "crowded", "overtook its question"):
+    for what in ("edited", "erased", "refused for good", "crowded", "read back"):
         assert report.hits[what], report.hits
     assert report.points["poison"] > 1
     assert report.points.keys() <= POINTS, report.points.keys() - POINTS
