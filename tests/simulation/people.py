@@ -161,10 +161,15 @@ class People:
             self._world.hits["overtook its question"] += 1
             if process.reading:
                 process.early.append(prompt)
-            elif self._world.regime.replicas > 1:
+            elif self._world.regime.replicas > 1 or self._gone(prompt):
                 self._world.unasked.add(prompt.identity)
             return
         self.acknowledge(prompt)
+
+    def _gone(self, prompt: Prompt) -> bool:
+        """What this follows up was deleted, so that it follows up nothing."""
+        before = (s for s in self._spoken if s.prompt.thread == prompt.thread)
+        return any(s.deleted for s in before if s.prompt.sequence < prompt.sequence)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""

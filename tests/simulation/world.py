@@ -84,7 +84,7 @@ class World:
         self.stored: set[str] = set()
         self.ended: dict[str, str] = {}
         self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
-        self.unasked: set[str] = set()  # follow-ups to what another process had not stored yet
+        self.unasked: set[str] = set()  # follow-ups to nothing that was stored by then
         self.asked: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()  # by text, of whom it kills
         self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
