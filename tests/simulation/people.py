@@ -167,9 +167,13 @@ class People:
         self.acknowledge(prompt)
 
     def _gone(self, prompt: Prompt) -> bool:
-        """What this follows up was deleted, so that it follows up nothing."""
-        before = (s for s in self._spoken if s.prompt.thread == prompt.thread)
-        return any(s.deleted for s in before if s.prompt.sequence < prompt.sequence)
+        """What this follows up is no question, not yet or not any more."""
+        before = [
+            saying
+            for saying in self._spoken
+            if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
+        ]
+        return not before or any(saying.deleted for saying in before)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""
