@@ -161,7 +161,7 @@ class People:
             self._world.hits["overtook its question"] += 1
             if process.reading:
                 process.early.append(prompt)
-            elif self._world.regime.replicas > 1 or self._gone(prompt):
+            if self._world.regime.replicas > 1 or self._gone(prompt):
                 self._world.unasked.add(prompt.identity)
             return
         self.acknowledge(prompt)
