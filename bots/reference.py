@@ -67,6 +67,8 @@ def env_example() -> str:
             if name.startswith(prefix) and f"# == {title} ==" not in lines:
                 lines += ["", f"# == {title} =="]
         lines += [f"# {field.description}", f"#{name}={_default(field)}"]
+    lines += ["", "# == docker compose --profile scale (docs/scaling.md) =="]
+    lines += ["# Password of the database there; DATABASE_URL repeats it.", "#POSTGRES_PASSWORD="]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 

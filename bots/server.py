@@ -10,14 +10,15 @@ from aiohttp import web
 from core.errors import ConfigurationError
 
 _LARGEST_BODY = 2 * 1024 * 1024  # bytes
+_FINE = frozenset({"ok", "standby"})
 _CLOSING = 1.0  # seconds that open streams get when the service ends
 
 
 class Health:
     """Whether the service is alive, and whether it can do its work.
 
-    Every part that must work for the service to be ready has a line: "" when it does, else what
-    is wrong.
+    Every part that must work for the service to be ready has a line: "" when it does, "standby"
+    when another process does it, else what is wrong.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """GET /readyz: 200 when every part works, else 503; names what does not."""
         report = await self.report()
-        fine = all(state == "ok" for state in report.values())
+        fine = _FINE.issuperset(report.values())
         body = {"status": "ready" if fine else "not ready", "parts": report}
         return web.json_response(body, status=200 if fine else 503)
 

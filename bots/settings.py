@@ -204,6 +204,12 @@ class Settings(BaseModel):
     discord_gateway_url: Annotated[str, _address("wss", "ws")] = Field(
         "wss://gateway.discord.gg/", description="Discord's gateway."
     )
+    discord_shards: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Shards, which the replicas share. Unset: as many as Discord advises.",
+    )
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         "sqlite:///threadseek.db",
         repr=False,

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from adapters.discord.app import DiscordPlatform
+from adapters.discord.shards import LEASE as LEASE_OF_SHARD
 from adapters.slack.app import SlackPlatform
 from adapters.web.app import WebPlatform
 from bots.offline import MODEL as OFFLINE_MODEL
@@ -27,7 +28,7 @@ from core.errors import ConfigurationError, DeliveryError
 from core.ports import Budget, Completions, Recent, Threads
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
-from core.store.sql import SqlHistory, SqlTurns
+from core.store.sql import SqlHistory, SqlSeats, SqlTurns
 from core.turns.answering import Means
 from core.turns.asking import Policy
 from core.turns.engine import Engine
@@ -35,6 +36,9 @@ from core.turns.window import Room
 from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
+
+ALONE = 3_600.0
+"""Seconds that a seat is held where no other process can want it."""
 
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
@@ -61,7 +65,9 @@ class Platform(Threads, Protocol):
         """Let nothing more in. Threads keep working."""
 
     def problem(self) -> str:
-        """What keeps events from coming in now; empty when nothing does."""
+        """What keeps events from coming in now; empty when nothing does, `standby` when they come
+        in at another process.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +160,15 @@ def _means(
     )
 
 
+def _owner() -> str:
+    """A name for this process in the database, different for every start."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
 @asynccontextmanager
 async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[Engine]:
     """A running engine; leaving interrupts the turns that run."""
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    engine = Engine(core.means, platforms, owner=owner)
+    engine = Engine(core.means, platforms, owner=_owner())
     running = asyncio.create_task(engine.run(), name="engine")
     try:
         async with core.database.listening(engine.wake):
@@ -198,7 +208,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         platforms[web.name] = web
         engine.wake()
         say(f"Playground     {web.address(settings.http_host, port)}")
-        discord = _discord(settings, core, engine, session)
+        discord = await _discord(settings, core, engine, session)
         for label, platform, off in (
             ("Slack", slack, _slack_off(settings)),
             ("Discord", discord, "off: set DISCORD_BOT_TOKEN (docs/discord.md)"),
@@ -276,19 +286,25 @@ class _Intake:
         return await self._core.turns.recent("discord", since, _CONVERSATIONS)
 
 
-def _discord(
+async def _discord(
     settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
 ) -> DiscordPlatform | None:
     token = settings.discord_bot_token
     if token is None:
         return None
+    alone, seats = core.database.exclusive, SqlSeats(core.database, _owner())
+    if alone:
+        await seats.take_over()
     return DiscordPlatform(
         bot_token=token.get_secret_value(),
         intake=_Intake(core, engine),
         edits=engine,
+        seats=seats,
         session=session,
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
+        shards=settings.discord_shards or 0,
+        lease=ALONE if alone else LEASE_OF_SHARD,
         budget=None if core.database.exclusive else core.means.budget,
     )
 

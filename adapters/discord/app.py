@@ -1,8 +1,7 @@
 """Discord as a platform: who we are there, what comes in, and a thread to answer in."""
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
@@ -10,42 +9,42 @@ import discord
 import structlog
 
 from adapters.discord import calls, commands
-from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
-from adapters.discord.gateway import INTENTS_REFUSED, WRONG_TOKEN, Closed, Gateway
-from adapters.discord.ids import PLATFORM
-from adapters.discord.incoming import Incoming, pauses
+from adapters.discord.connection import CONNECTING, NO_CONTENT, Connection, Ends
+from adapters.discord.gateway import WRONG_TOKEN, Closed
+from adapters.discord.ids import PLATFORM, Bot
+from adapters.discord.incoming import pauses
 from adapters.discord.intake import Intake
 from adapters.discord.invite import invitation
 from adapters.discord.posts import Posts
 from adapters.discord.quiet import quiet
-from adapters.discord.refusals import TOKEN_ADVICE
-from adapters.discord.session import Session
+from adapters.discord.refusals import TOKEN_ADVICE, Refused
+from adapters.discord.session import Account
+from adapters.discord.shards import LEASE, Shards
+from adapters.discord.starts import Starts
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
-from core.ports import Budget, Edits
+from core.ports import Budget, Edits, Seat, Seats
 from core.types import Prompt
 
 log = structlog.get_logger()
 
-CONNECTING = 60.0
-"""Seconds for the first connection, until Discord has named all servers."""
 REGISTERING = 10.0
 """Seconds that the start waits for the commands to be registered and for the store."""
-ACCEPTING = 3.0
-"""Seconds in which what has come in may still be stored at the end."""
-_NO_CONTENT = (
-    "without the Message Content intent: follow-ups in threads need a mention or a reply "
-    "(switch it on under Bot at discord.com/developers/applications)"
-)
+STANDBY = "standby"
+"""What is said of a process without a shard: it answers, and takes over when another one ends."""
+_DOWN = "the gateway is down; reconnecting"
+_WRONG_TOKEN = f"DISCORD_BOT_TOKEN: Discord refused it; {TOKEN_ADVICE}"
 
 
 class DiscordPlatform:
-    """One bot in all its servers, over one gateway connection.
+    """One bot in all its servers, over a gateway connection for each shard that is ours.
 
     intake: commits prompts and answers questions about conversations. edits: told of messages that
-    people edit and delete. session: shared by all calls; stays the caller's to close. api_url: with
-    its version, as `/api/v10`. budget: shared with other processes of the bot; None without any.
+    people edit and delete. seats: shares the shards out among the processes. session: shared by
+    all calls; stays the caller's to close. api_url: with its version, as `/api/v10`. shards: how
+    many there are, 0 for as many as Discord advises. lease: seconds that a shard is held unrenewed.
+    budget: shared with other processes of the bot; None without any.
     """
 
     name = PLATFORM
@@ -56,70 +55,74 @@ class DiscordPlatform:
         bot_token: str,
         intake: Intake,
         edits: Edits,
+        seats: Seats,
         session: aiohttp.ClientSession,
         api_url: str,
         gateway_url: str,
+        shards: int = 0,
+        lease: float = LEASE,
         budget: Budget | None = None,
     ) -> None:
         quiet()
         # discord.py reads its addresses from here (2.7.1 http.py Route); one bot a process.
         discord.http.Route.BASE = api_url
-        self._token = bot_token
-        self._intake = intake
-        self._gateway_url = gateway_url
+        self._account = Account(bot_token, gateway_url)
+        self._intake, self._edits, self._seats = intake, edits, seats
         self._api = Api(bot_token, api_url, session, budget=budget)
-        self._session = Session()
-        self._incoming = Incoming(self._api, intake, edits, self._session)
         self._posts = Posts()
-        self._content = True
-        self._off = ""
+        self._count, self._lease = shards, lease
+        self._ends: Ends | None = None
+        self._shards: Shards | None = None
         self._running: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._commands: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> str:
-        """Log in, let events in, register the commands; "as Threadseek in 3 servers" and the
-        lines that an operator should read then.
+        """Find out who we are, let events in, register the commands; "as Threadseek in 3 servers"
+        and the lines that an operator should read then.
 
         Raises: ConfigurationError when Discord refuses the token, Unreachable. It may be called
         again after an error.
         """
-        self._session.complete.clear()
-        client = await self._login()
-        self._running = asyncio.create_task(self._stay(client), name="discord")
-        ready = asyncio.create_task(self._session.complete.wait())
+        self._account.refused = None
+        shards = self._shards = await self._prepared()
+        self._running = asyncio.create_task(self._stay(shards), name="discord")
+        settled = asyncio.create_task(shards.settled())
         try:
             done, _ = await asyncio.wait(
-                {self._running, ready}, timeout=CONNECTING, return_when=asyncio.FIRST_COMPLETED
+                {self._running, settled}, timeout=CONNECTING, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            ready.cancel()
-        if ready not in done:
+            settled.cancel()
+        if settled not in done:
             await self._failed(self._running)
-        self._spawn(self._incoming.run())
-        started = {self._spawn(self._register()), self._spawn(self._looked())}
+        shards.patient = True
+        started = {self._spawn(self._register()), self._spawn(_looked(shards))}
         await asyncio.wait(started, timeout=REGISTERING)
-        return self._introduction()
+        return self._introduction(shards)
 
     async def close(self) -> None:
-        """Let nothing more in and finish what is being accepted. Threads keep working."""
+        """Let nothing more in, finish what is being accepted, let others have the shards. Threads
+        keep working.
+        """
         await _ended(self._running)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ACCEPTING):
-                await self._incoming.taken()
-                await asyncio.gather(*self._commands)
-        await _ended(*self._commands, *self._tasks)
-        await self._incoming.close()
-        if self._session.client:
-            await self._session.client.close()
+        await _ended(*(self._ends.commands if self._ends else ()), *self._tasks)
 
     def problem(self) -> str:
-        """What keeps events from coming in, or answers from going out; empty when nothing does."""
+        """What keeps events from coming in, or answers from going out; empty when nothing does,
+        `STANDBY` when they come in elsewhere.
+        """
         if self._api.refused:
             return f"off: {self._api.refused}"
-        if self._off or self._session.client is None:
-            return self._off or "not connected"
-        return "" if self._session.client.up else "the gateway is down; reconnecting"
+        if self._account.refused:
+            return f"off: {_refusal(self._account.refused)}"
+        if self._shards is None:
+            return "not connected"
+        shards = self._shards
+        if shards.standby:
+            return STANDBY
+        if shards.connections:
+            return "" if all(one.up for one in shards.connections.values()) else _DOWN
+        return f"no shard is ours: {shards.trouble}" if shards.trouble else _DOWN
 
     async def readmitted(self) -> bool:
         """Whether Discord takes the bot token again. Raises: DeliveryError."""
@@ -134,7 +137,7 @@ class DiscordPlatform:
 
         Raises: Unreachable before the first `connect`.
         """
-        return DiscordThread(self._api, self._session.bot, prompt, self._spawn, self._posts)
+        return DiscordThread(self._api, self._account.bot, prompt, self._spawn, self._posts)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside everything else, until the platform closes."""
@@ -155,81 +158,55 @@ class DiscordPlatform:
 
     # The connection.
 
-    async def _login(self) -> Gateway:
-        """A client that Discord knows. Raises: ConfigurationError, Unreachable."""
-        if self._session.client:
-            await self._session.client.close()
-        client = Gateway(
-            content=self._content,
-            address=self._gateway_url,
-            on_event=self._on_event,
-            before=self._session.client,
-        )
+    async def _prepared(self) -> Shards:
+        """Who we are, and how many shards there are. Raises: ConfigurationError, Unreachable."""
         try:
-            async with asyncio.timeout(CONNECTING):
-                await client.login(self._token)
-        except discord.LoginFailure as error:
-            await client.close()
+            me = (await self._api.call(calls.ME, {})).body
+            application = (await self._api.call(calls.APPLICATION, {})).body
+            bot = Bot(str(me["id"]), str(application["id"]), str(me.get("username", "")))
+            scope = f"{PLATFORM}:{bot.application}"
+            starts = Starts(self._api, self._seats, scope)
+            count = self._count or await starts.shards()
+        except (LockedOut, Closed) as error:
             raise ConfigurationError([_WRONG_TOKEN]) from error
-        except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-            await client.close()
-            raise Unreachable(f"Discord can't be reached ({type(error).__name__})") from error
-        self._session.client = client
-        return client
+        except Refused as error:
+            raise Unreachable(str(error)) from error
+        except (TypeError, KeyError) as error:
+            raise Unreachable("Discord didn't say who we are") from error
+        known = self._account.known
+        self._account.known = known or bot
+        ends = self._ends = Ends(
+            self._account, self._api, self._intake, self._edits, self._posts, starts, self._kept
+        )
 
-    async def _stay(self, client: Gateway) -> None:
-        """Stay connected; without the message content intent where it is refused."""
-        while True:
-            try:
-                await client.stay()
-            except Closed as closed:
-                if closed.code == INTENTS_REFUSED and self._content:
-                    self._content = False
-                    log.warning("discord.no_message_content", fix=_NO_CONTENT)
-                    client = await self._again()
-                    continue
-                self._end(_WRONG_TOKEN if closed.code == WRONG_TOKEN else str(closed))
-                raise
+        def opened(seat: Seat, until: float) -> Connection:
+            return Connection(ends, seat, until)
 
-    def _end(self, reason: str) -> None:
-        """Nothing will come in any more."""
-        self._off = f"off: {reason}"
-        log.error("discord.off", reason=reason)
+        return Shards(self._seats, starts, scope, count, opened, lease=self._lease)
 
-    async def _again(self) -> Gateway:
-        """Log in once more, however long that takes. Raises: ConfigurationError."""
-        for pause in pauses():
-            try:
-                return await self._login()
-            except ConfigurationError:
-                self._end(_WRONG_TOKEN)
-                raise
-            except Unreachable as error:
-                log.warning("discord.not_connected", reason=str(error), again_in=pause)
-                await asyncio.sleep(pause)
-        raise Unreachable("Discord can't be reached")
+    async def _stay(self, shards: Shards) -> None:
+        """Keep our shards, until Discord won't have us back."""
+        try:
+            await shards.run()
+        except Closed as closed:
+            self._account.refused = closed
+            log.error("discord.off", reason=_refusal(closed))
+            raise
 
     async def _failed(self, running: asyncio.Task[None]) -> None:
         """The first connection came to nothing. Raises: what `connect` raises."""
         if not running.done():
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await _ended(running)
             raise Unreachable("Discord's gateway didn't become ready in time")
         error = running.exception()
         if isinstance(error, Closed):
             problem = _WRONG_TOKEN if error.code == WRONG_TOKEN else f"DISCORD_BOT_TOKEN: {error}"
             raise ConfigurationError([problem]) from error
-        if isinstance(error, ConfigurationError):
-            raise error
         raise Unreachable(f"Discord's gateway can't be reached ({type(error).__name__})") from error
-
-    async def _looked(self) -> None:
-        """What is asked from now on is not taken for something that was missed."""
-        await self._incoming.looked.wait()
 
     async def _register(self) -> None:
         """Tell Discord our commands, if it knows other ones."""
-        names = {"application": self._session.bot.application}
+        names = {"application": self._account.bot.application}
         for pause in pauses():
             try:
                 known = (await self._api.call(calls.COMMANDS, names)).body
@@ -243,33 +220,24 @@ class DiscordPlatform:
                     return
                 await asyncio.sleep(pause)
 
-    def _introduction(self) -> str:
-        bot, count = self._session.bot, len(self._session.places)
+    def _introduction(self, shards: Shards) -> str:
+        bot = self._account.bot
+        count = sum(len(one.session.places) for one in shards.connections.values())
         where = f"{count} server{'s' if count != 1 else ''}" if count else "no server yet"
+        if shards.standby:
+            where = f"{STANDBY}: other processes have its shards"
         lines = [f"as {bot.name} in {where}", f"invite it: {invitation(bot.application)}"]
-        return "\n".join([*lines, *([] if self._content else [_NO_CONTENT])])
+        return "\n".join([*lines, *([] if self._account.content else [NO_CONTENT])])
 
-    # Events, as the gateway brings them.
 
-    def _on_event(self, name: str, data: Any) -> None:
-        match name:
-            case "READY":
-                self._session.begin(data)
-                self._incoming.begin()
-            case "GUILD_CREATE":
-                self._session.named(data)
-            case "GUILD_DELETE":
-                self._session.left(str(data["id"]))
-            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
-                self._posts.heard(data)  # every edit of ours comes back, too
-            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
-                self._incoming.add(name, data)
-            case "INTERACTION_CREATE":
-                interactions = Interactions(self._api, self._session.bot, self._intake)
-                self._kept(interactions.take(dict(data)), self._commands)
+def _refusal(closed: Closed) -> str:
+    return _WRONG_TOKEN if closed.code == WRONG_TOKEN else str(closed)
 
-    def _ours(self, message: Mapping[str, Any]) -> bool:
-        return (message.get("author") or {}).get("id") == self._session.bot.user
+
+async def _looked(shards: Shards) -> None:
+    """What is asked from now on is not taken for something that was missed."""
+    for connection in list(shards.connections.values()):
+        await connection.incoming.looked.wait()
 
 
 async def _ended(*tasks: asyncio.Task[None] | None) -> None:
@@ -278,6 +246,3 @@ async def _ended(*tasks: asyncio.Task[None] | None) -> None:
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-
-
-_WRONG_TOKEN = f"DISCORD_BOT_TOKEN: Discord refused it; {TOKEN_ADVICE}"

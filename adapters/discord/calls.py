@@ -52,6 +52,8 @@ _MESSAGES = "/channels/{channel}/messages"
 _HOOK = "/webhooks/{application}/{token}"
 
 ME = Route("GET", "/users/@me")
+APPLICATION = Route("GET", "/applications/@me")
+GATEWAY = Route("GET", "/gateway/bot")
 COMMANDS = Route("GET", "/applications/{application}/commands")
 SET_COMMANDS = Route("PUT", "/applications/{application}/commands")
 CHANNEL = Route("GET", "/channels/{channel}", "channel")

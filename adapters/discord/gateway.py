@@ -9,7 +9,8 @@ they are parsed, a parser may fail, and the loop around the socket is our own.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import discord
@@ -35,12 +36,25 @@ SILENCE = 50.0
 _RESUMABLE, _FINAL = 4000, 1000  # close codes: after the second, Discord ends the session
 _RESUMES = 2  # tries at the address that Discord named for resuming, before its usual one
 
-WRONG_TOKEN, INTENTS_REFUSED = 4004, 4014
-_FATAL = frozenset({WRONG_TOKEN, 4010, 4011, 4012, 4013, INTENTS_REFUSED})
+WRONG_TOKEN, INVALID_SHARD, TOO_FEW_SHARDS, INTENTS_REFUSED = 4004, 4010, 4011, 4014
+_FATAL = frozenset({WRONG_TOKEN, INVALID_SHARD, TOO_FEW_SHARDS, 4012, 4013, INTENTS_REFUSED})
 """Close codes after which the same connection would be refused again
 (docs.discord.com/developers/topics/opcodes-and-status-codes#gateway)."""
 
 OnEvent = Callable[[str, Any], None]
+Begun = Callable[[], Awaitable[None]]
+Start = Callable[[], AbstractAsyncContextManager[Begun]]
+"""Waits until a new session may be asked for, within it the turn is ours; what it gives is called
+when it is asked for."""
+
+
+async def _freely() -> None:
+    """Nobody has to know."""
+
+
+def alone() -> AbstractAsyncContextManager[Begun]:
+    """No other session of this bot is begun anywhere."""
+    return contextlib.nullcontext(_freely)
 
 
 class Closed(Exception):
@@ -49,6 +63,11 @@ class Closed(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"the gateway refused us ({code})")
         self.code = code
+
+    @property
+    def too_few(self) -> bool:
+        """Whether it would have us back with more shards."""
+        return self.code in (INVALID_SHARD, TOO_FEW_SHARDS)
 
 
 def intents(*, content: bool) -> discord.Intents:
@@ -85,8 +104,8 @@ class Gateway(discord.Client):
     """One connection to the gateway, for one set of intents.
 
     on_event: called with the name and the data of every event, before it is parsed. before: the
-    connection that this one replaces. silence: see SILENCE. up: the socket is open and the session
-    valid.
+    connection that this one replaces. shard: number and count. start: see `Start`. silence: see
+    SILENCE. up: the socket is open and the session valid.
     """
 
     def __init__(
@@ -96,12 +115,18 @@ class Gateway(discord.Client):
         address: str,
         on_event: OnEvent,
         before: "Gateway | None" = None,
+        shard: tuple[int, int] = (0, 1),
+        start: Start = alone,
         silence: float = SILENCE,
     ) -> None:
         self._on_event = on_event
+        self._start = start
+        self._begin: Begun = _freely
         self._address = yarl.URL(address)
         super().__init__(
             intents=intents(content=content),
+            shard_id=shard[0],
+            shard_count=shard[1],
             max_messages=None,
             chunk_guilds_at_startup=False,
             guild_ready_timeout=0,  # a wait for its own event "ready", which nobody hears here
@@ -155,7 +180,7 @@ class Gateway(discord.Client):
                     raise Closed(closed.code) from closed
                 cause = f"closed ({closed.code})"
             except Exception as error:
-                if not self._begun:
+                if not self._begun or isinstance(error, Closed):
                     raise
                 cause = type(error).__name__
             finally:
@@ -170,22 +195,28 @@ class Gateway(discord.Client):
     async def _connected(self, failures: int) -> None:
         """One connection, from the opening of the socket to its end."""
         last = self.ws if self.ws is not None and self.ws.session_id else None
-        known: dict[str, Any] = {}
         if last is None:
             await asyncio.sleep(self._identified + IDENTIFY_EVERY - self.loop.time())
+            async with self._start() as self._begin:
+                self.ws = await self._opened(self._address)
         else:
+            named = last.gateway if failures <= _RESUMES else None
             known = {"resume": True, "session": last.session_id, "sequence": last.sequence}
-        named = last.gateway if last is not None and failures <= _RESUMES else None
-        opening = _Socket.from_client(
-            self, initial=last is None, gateway=named or self._address, **known
-        )
-        socket = await asyncio.wait_for(opening, OPENING)
-        if last is not None and named is None:
-            socket.gateway = last.gateway
-        self.ws = socket
+            socket = await self._opened(named or self._address, **known)
+            if named is None:
+                socket.gateway = last.gateway
+            self.ws = socket
         while True:
-            await socket.poll_event()
+            await self.ws.poll_event()
+
+    async def _opened(self, gateway: yarl.URL, **known: Any) -> _Socket:
+        """A socket that has said hello, and we what we want. known: the session to resume."""
+        opening = _Socket.from_client(
+            self, initial=not known, gateway=gateway, shard_id=self.shard_id, **known
+        )
+        return await asyncio.wait_for(opening, OPENING)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Note when a new session is asked for; discord.py's own would wait here."""
+        await self._begin()
         self._identified = self.loop.time()

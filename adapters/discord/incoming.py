@@ -37,7 +37,7 @@ def pauses() -> Iterable[float]:
 
 
 class Incoming:
-    """The messages of all sessions. `run` takes them, for as long as the platform lives.
+    """The messages of one shard's sessions. `run` takes them, for as long as we have the shard.
 
     looked: a first session knows which conversations there were before it.
     """
@@ -114,7 +114,8 @@ class Incoming:
         places = [place for known in session.places.values() for place in known]
         age = time.monotonic() - (self._first or 0.0)
         reading = missed.Reading(self._api, session.bot, session.readable, age)
-        async for prompt in reading.prompts(places, recent, now):
+        here = [known for known in recent if session.concerns(known.thread)]
+        async for prompt in reading.prompts(places, here, now, recent):
             await self._commit(prompt)
 
     async def _recent(self, since: float) -> Sequence[Recent]:

@@ -97,14 +97,19 @@ class Reading:
         self._age = age
 
     async def prompts(
-        self, places: Iterable[Place], recent: Sequence[Recent], now: float
+        self,
+        places: Iterable[Place],
+        recent: Sequence[Recent],
+        now: float,
+        elsewhere: Sequence[Recent] = (),
     ) -> AsyncIterator[Prompt]:
         """The prompts since the newest one we know, the ones we know included; none at the very
-        first. now: seconds since the epoch.
+        first. now: seconds since the epoch. elsewhere: what other shards are told of: where
+        nothing is known of ours, it says since when we have been there.
         """
-        if not recent:
+        if not recent and not elsewhere:
             return
-        newest = max(time_of(known.sequence) for known in recent)
+        newest = max(time_of(known.sequence) for known in recent or elsewhere)
         after = first_after(max(newest - MARGIN, now - REACH))
         wanted = [place for place in to_read(places, recent, after) if self._readable(place)]
         begun = {channel_of(known.thread): known.sequence for known in recent}

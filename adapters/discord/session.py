@@ -1,43 +1,75 @@
-"""What the gateway told us of the running session: who we are, where we are, what is a thread."""
+"""Who we are, and what the gateway told us of a running session: where we are, what is a thread."""
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import discord
 
-from adapters.discord.gateway import Gateway
-from adapters.discord.ids import Bot
+from adapters.discord.gateway import Closed, Gateway
+from adapters.discord.ids import Bot, guild_of, is_snowflake
 from adapters.discord.missed import Place, places_of
 from core.errors import Unreachable
+from core.ports import Seat
+from core.types import ThreadKey
+
+
+@dataclass(slots=True)
+class Account:
+    """One bot, on all its shards. content: the message content intent is asked for.
+
+    known: who we are, and our own roles in the servers that were named to this process. refused:
+    why Discord won't have us back.
+    """
+
+    token: str = field(repr=False)
+    gateway_url: str
+    content: bool = True
+    known: Bot | None = None
+    refused: Closed | None = None
+
+    @property
+    def bot(self) -> Bot:
+        """Who we are. Raises: Unreachable before that is known."""
+        if self.known is None:
+            raise Unreachable("not connected to Discord yet")
+        return self.known
 
 
 class Session:
-    """bot: who we are; its use raises Unreachable before the first session.
+    """The session of one shard.
 
     places: by server, what was said where when we came. complete: all servers have been named.
     client: keeps discord.py's cache of channels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account, seat: Seat) -> None:
         self.client: Gateway | None = None
         self.complete = asyncio.Event()
         self.places: dict[str, list[Place]] = {}
-        self._bot: Bot | None = None
+        self._account = account
+        self._seat = seat
         self._missing: set[str] = set()
 
     @property
     def bot(self) -> Bot:
-        """Who we are. Raises: Unreachable."""
-        if self._bot is None:
-            raise Unreachable("not connected to Discord yet")
-        return self._bot
+        """Who we are."""
+        return self._account.bot
+
+    def concerns(self, thread: ThreadKey) -> bool:
+        """Whether Discord tells this shard of a conversation
+        (docs.discord.com/developers/events/gateway#sharding-sharding-formula).
+        """
+        guild = guild_of(thread)
+        number = (int(guild) >> 22) % self._seat.size if is_snowflake(guild) else 0
+        return number == self._seat.number
 
     def begin(self, ready: Mapping[str, Any]) -> None:
         """A new session (READY): nothing that happened before it will be told."""
-        user = ready["user"]
-        application = str((ready.get("application") or {}).get("id") or user["id"])
-        self._bot = Bot(str(user["id"]), application, str(user.get("username", "")))
+        user, bot = ready["user"], self.bot
+        name = str(user.get("username", ""))
+        self._account.known = Bot(bot.user, bot.application, name, bot.roles)
         self.places.clear()
         self._missing = {str(guild["id"]) for guild in ready.get("guilds") or ()}
         self.complete.clear()
@@ -52,7 +84,7 @@ class Session:
             for role in guild.get("roles") or ()
             if str((role.get("tags") or {}).get("bot_id")) == bot.user
         )
-        self._bot = Bot(bot.user, bot.application, bot.name, bot.roles | ours)
+        self._account.known = Bot(bot.user, bot.application, bot.name, bot.roles | ours)
         joined = guild.get("joined_at")
         since = discord.utils.parse_time(joined).timestamp() if joined else 0.0
         self.places[id_] = list(places_of(guild, since))

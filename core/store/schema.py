@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0006"
+REVISION = "0007"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -204,6 +204,19 @@ Index(
     message.c.identity,
     sqlite_where=_adopted,
     postgresql_where=_adopted,
+)
+
+# Who of several processes does what only one may do (core.store.seats). owner: until `until`.
+# scope, name: which seat. fence: grows with every taking.
+seat = Table(
+    "seat",
+    metadata,
+    Column("scope", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("owner", Words),
+    Column("until", Double),
+    Column("fence", BigInteger, nullable=False, default=0),
+    CheckConstraint("(owner IS NULL) = (until IS NULL)", name="lease"),
 )
 
 # Rate budgets that all processes spend together: core.delivery.pacing.Level, by the server's clock.

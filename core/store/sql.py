@@ -1,16 +1,19 @@
-"""The ports `Turns` and `History`, on a `Database`. Method by method as `core.ports` says."""
+"""The ports `Turns`, `History`, `Seats`, on a `Database`. Method by method as `core.ports` says."""
 
 from collections.abc import Sequence
 
 from core.lifecycle import State
-from core.ports import Amended, Recent, Turn
-from core.store import claims, edits, history, inbox, leases
+from core.ports import Amended, Recent, Seat, Seating, Turn
+from core.store import claims, edits, history, inbox, leases, seats
 from core.store.clock import Clock
 from core.store.opening import Transactions
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
 INGRESS_PATIENCE = 1.5
 """Seconds: half of the time in which Slack wants an event acknowledged."""
+
+SEAT_PATIENCE = 3.0
+"""Seconds to wait for the database about a seat: it is asked again before a lease ends."""
 
 
 class SqlTurns:
@@ -119,3 +122,50 @@ class SqlHistory:
     async def restart(self, thread: ThreadKey) -> bool | None:
         """Start afresh. None: no such conversation; False: a turn is open, nothing was changed."""
         return await self._database.write(history.restart, thread)
+
+
+class SqlSeats:
+    """The seats as one process takes them. owner: its name, different for every start.
+
+    clock: as for `SqlTurns`.
+    """
+
+    def __init__(self, database: Transactions, owner: str, clock: Clock | None = None) -> None:
+        self._database = database
+        self._owner = owner
+        self._clock = clock or database.clock
+
+    async def renew(self, scope: str, lease: float) -> frozenset[Seat]:
+        """Hold on to what is held; returns it."""
+        now = self._clock()
+        arguments = (scope, self._owner, lease, now)
+        return await self._database.write(seats.renew, *arguments, patience=SEAT_PATIENCE)
+
+    async def look(self, scope: str, wanted: int, lease: float) -> Seating:
+        """Take part: take free seats up to our share."""
+        arguments = (scope, self._owner, wanted, lease, self._clock())
+        return await self._database.write(seats.look, *arguments, patience=SEAT_PATIENCE)
+
+    async def release(self, scope: str, seat: Seat) -> None:
+        """Let go of a seat."""
+        arguments = (scope, self._owner, seat)
+        await self._database.write(seats.release, *arguments, patience=SEAT_PATIENCE)
+
+    async def leave(self, scope: str) -> None:
+        """Let go of every seat, and take part no more."""
+        arguments = (scope, self._owner)
+        await self._database.write(seats.leave, *arguments, patience=SEAT_PATIENCE)
+
+    async def take_over(self) -> None:
+        """At the start of a service: free what processes that died held.
+
+        Raises ValueError when the database is not ours alone: the holders may be alive.
+        """
+        if not self._database.exclusive:
+            raise ValueError("only who has the sole use of the database may void leases")
+        await self._database.write(seats.take_over, patience=SEAT_PATIENCE)
+
+    async def reserve(self, scope: str, name: str, who: str, seconds: float) -> bool:
+        """Keep a name to ourselves for so long; False: it is another's."""
+        arguments = (scope, f"{self._owner}:{who}", name, seconds, self._clock())
+        return await self._database.write(seats.reserve, *arguments, patience=SEAT_PATIENCE)

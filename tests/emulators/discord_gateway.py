@@ -33,6 +33,8 @@ class Gateway:
     mood: how a new connection is received: "away" with a 503, "curt" closed after hello, "unready"
     closed instead of READY, "mute" taken and then ignored, without a hello or a goodbye. dialled,
     identifies: when somebody connected and identified, in monotonic seconds.
+    servers: most that a shard may have. shards, buckets: what GET /gateway/bot advises, and how
+    many sessions may be begun at once. resets_in: milliseconds until the day's are there again.
     scale: of the 5 s between identifies and the minute of sends. session_life, heartbeat: real
     seconds. acking: heartbeats are acknowledged. identified, resumed: how often it happened.
     changed: called when something did.
@@ -59,7 +61,9 @@ class Gateway:
         self._app, self._scene, self._scale, self._changed = app, scene, scale, changed
         self._sessions: dict[str, Session] = {}
         self._links: list[Link] = []
-        self._last_identify: float | None = None
+        self.resets_in = 86_400_000
+        self.servers, self.shards, self.buckets = op.SERVERS_A_SHARD, 1, 1
+        self._last_identify: dict[int, float] = {}
 
     @property
     def starts_left(self) -> int:
@@ -92,11 +96,11 @@ class Gateway:
             if session.concerns(guild) and (body := body_for(session.intents)) is not None:
                 session.add(name, body)
 
-    def publish_once(self, name: str, guild: str, body: Json) -> bool:
-        """Dispatch to one session, the newest that is connected; False when nobody is there."""
+    def publish_now(self, name: str, guild: str, body: Json) -> bool:
+        """Dispatch to every session that is connected; False when nobody is there."""
         found = [s for s in self.sessions if s.concerns(guild) and s.link is not None]
-        if found:
-            found[-1].add(name, body)
+        for session in found:
+            session.add(name, body)
         return bool(found)
 
     def send_raw(self, name: str, body: Json) -> None:
@@ -229,8 +233,8 @@ class Gateway:
         if intents & PRIVILEGED & ~self._app.intents:
             raise Close(op.NOT_GRANTED)
         shard = op.shard_of(data.get("shard", [0, 1]))
-        now, last = time.monotonic(), self._last_identify
-        self._last_identify = now
+        now, bucket = time.monotonic(), shard[0] % self.buckets
+        last, self._last_identify[bucket] = self._last_identify.get(bucket), now
         if last is not None and now - last < op.IDENTIFY_EVERY * self._scale:
             await link.send(op.INVALID_SESSION, False)
             return
@@ -239,9 +243,14 @@ class Gateway:
             raise Close(op.BAD_TOKEN)
         self.identified += 1
         session = Session(uuid.uuid4().hex, intents, shard)
+        if self._servers_of(session) > self.servers:
+            raise Close(op.SHARDING)
         self._sessions[session.id] = session
         self._greet(session)
         self._attach(link, session, 0)
+
+    def _servers_of(self, session: Session) -> int:
+        return sum(session.concerns(guild["id"]) for guild in self._scene.guilds())
 
     def _revoke(self) -> None:
         """Too many identifies in a day: Discord ends every session and resets the token."""

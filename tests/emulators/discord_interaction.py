@@ -26,6 +26,7 @@ class Interaction:
     ephemeral: the texts that only the asker saw, every state. source: the message with the button.
     opener: the interaction that opened this form; submissions: of the form that this one opened.
     hidden: a deferred answer is for the asker only. followups: how many were sent.
+    refused_again: how often it was acknowledged once more (40060).
     """
 
     id: str
@@ -46,6 +47,7 @@ class Interaction:
     ephemeral: list[str] = field(default_factory=list)
     source: str = ""
     followups: int = 0
+    refused_again: int = 0
     hidden: bool = False
     opener: "Interaction | None" = field(default=None, repr=False)
     submissions: list["Interaction"] = field(default_factory=list, repr=False)

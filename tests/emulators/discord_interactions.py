@@ -250,7 +250,7 @@ class Interactions:
         if where.archived:
             context.world.change_thread(where, archived=False)
         guild = "" if new.outside else where.guild
-        new.delivered = context.gateway.publish_once("INTERACTION_CREATE", guild, body)
+        new.delivered = context.gateway.publish_now("INTERACTION_CREATE", guild, body)
         return new
 
 

@@ -77,6 +77,7 @@ def _unanswered(request: Request) -> Interaction:
     if interaction is None or interaction.id != request.names["interaction"]:
         raise Refusal(10062)
     if interaction.acked_after is not None:
+        interaction.refused_again += 1
         raise Refusal(40060)
     if interaction.age > request.context.ack_timeout:
         raise Refusal(10062)
@@ -226,8 +227,8 @@ def gateway_bot(request: Request) -> Json:
     """Where to connect and how many identifies are left today."""
     gateway = request.context.gateway
     start: Json = {"total": gateway.identify_limit, "remaining": gateway.starts_left}
-    start |= {"reset_after": 86_400_000, "max_concurrency": 1}
-    return gateway_address(request) | {"shards": 1, "session_start_limit": start}
+    start |= {"reset_after": gateway.resets_in, "max_concurrency": gateway.buckets}
+    return gateway_address(request) | {"shards": gateway.shards, "session_start_limit": start}
 
 
 def gateway_address(request: Request) -> Json:

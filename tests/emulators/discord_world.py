@@ -77,9 +77,23 @@ class World(State):
             self.guilds[GUILD].members[who.id] = []
         return who.id
 
-    def add_channel(self, name: str, type_: int = TEXT) -> str:
-        """A new channel of the guild; returns the id."""
-        channel = Channel(self.snowflake(), type_, name, GUILD)
+    def add_guild(self, name: str, id_: str) -> str:
+        """One more guild, with everybody who is in the first and a channel of its name.
+
+        id_: says on which shard it is. Returns the channel's id.
+        """
+        first = self.guilds[GUILD]
+        guild = self.guilds[id_] = Guild(id_, name, OWNER)
+        role = str(int(id_) + 1)
+        guild.roles[id_] = Role(id_, "@everyone", USUAL)
+        guild.roles[role] = Role(role, "Threadseek", USUAL, 1, bot=BOT)
+        guild.members = {who: [role] if who == BOT else [] for who in first.members}
+        self.tell(Happened("GUILD_CREATE", id_, "", None, wire.guild(self, guild)))
+        return self.add_channel(name, guild=id_)
+
+    def add_channel(self, name: str, type_: int = TEXT, guild: str = GUILD) -> str:
+        """A new channel of a guild; returns the id."""
+        channel = Channel(self.snowflake(), type_, name, guild)
         self.channels[channel.id] = channel
         self._channel_happened("CHANNEL_CREATE", channel)
         return channel.id

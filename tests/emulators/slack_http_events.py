@@ -22,10 +22,15 @@ Forgery = Literal["unsigned", "wrong secret", "old", "future", "tampered", "no t
 
 
 class HttpEvents:
-    """The app's request address. timeout: seconds an answer may take."""
+    """The app's request address. timeout: seconds an answer may take.
+
+    behind: addresses behind a balancer, which stand for the request address: each request goes to
+    the next one that takes connections.
+    """
 
     def __init__(self, app: App, timeout: float) -> None:
         self.url = ""
+        self.behind: list[str] = []
         self._app, self._timeout = app, timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -43,11 +48,22 @@ class HttpEvents:
 
     async def post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str, dict[str, str]]:
         """One request as it is: status, body, headers. Raises ClientError, TimeoutError."""
+        for address in list(self.behind):
+            self.behind.append(self.behind.pop(self.behind.index(address)))
+            try:
+                return await self._posted(address, body, headers)
+            except aiohttp.ClientConnectorError:
+                continue
+        return await self._posted(self.url, body, headers)
+
+    async def _posted(
+        self, address: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, str, dict[str, str]]:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         limit = aiohttp.ClientTimeout(total=self._timeout)
         async with self._session.post(
-            self.url, data=body, headers=headers, timeout=limit, allow_redirects=False
+            address, data=body, headers=headers, timeout=limit, allow_redirects=False
         ) as answer:
             found = {name.lower(): value for name, value in answer.headers.items()}
             return answer.status, await answer.text(), found

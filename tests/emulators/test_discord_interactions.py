@@ -183,19 +183,23 @@ async def test_what_discord_does_not_let_a_person_do(server: DiscordServer) -> N
     assert people.all == []
 
 
-async def test_an_interaction_goes_to_one_session() -> None:
+async def test_two_sessions_of_a_shard_hear_of_one_interaction_and_one_may_acknowledge_it() -> None:
     async with (
         DiscordServer(unlimited=True, scale=0.001) as server,
         running(server) as one,
         running(server) as two,
     ):
         await call(server, f"POST {COMMANDS}", ASK)
-        assert ask(server).delivered
+        used = ask(server)
+        assert used.delivered
         server.gateway.send_raw("END", {})
         await one.sees("END")
         await two.sees("END")
         counts = [bot.counts.get("INTERACTION_CREATE", 0) for bot in (one, two)]
-        assert sorted(counts) == [0, 1]
+        assert counts == [1, 1]
+        assert (await answer(server, used, 5))[0] == 200
+        status, body = await answer(server, used, 5)
+        assert (status, body["code"], used.refused_again) == (400, 40060, 1)
 
 
 async def test_the_first_response_tells_of_its_message(server: DiscordServer) -> None:

@@ -1,6 +1,7 @@
 """What lies beside the code: locks, container files, generated documents, the Makefile."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,10 +16,6 @@ from core.lifecycle import MEANING, OPEN, STEPS, State
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-
-
-def compose() -> Any:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -73,11 +70,21 @@ def test_the_compose_file_is_valid_by_its_schema(tmp_path: Path) -> None:
     assert check(broken).returncode == 1
 
 
-def test_compose_is_one_service_one_volume_and_an_optional_env_file() -> None:
-    content = compose()
-    assert list(content["services"]) == ["threadseek"]
-    assert list(content["volumes"]) == ["data"]
+def interpolated(**variables: str) -> Any:
+    """The compose file as compose reads it: `${NAME:-default}` filled in."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: variables.get(m[1]) or m[2], text)
+    assert "${" not in filled
+    return yaml.safe_load(filled)
+
+
+def test_compose_alone_is_one_service_one_volume_and_an_optional_env_file() -> None:
+    content = interpolated()
+    plain = [name for name, each in content["services"].items() if "profiles" not in each]
+    assert plain == ["threadseek"]
     service = content["services"]["threadseek"]
+    assert service["environment"]["DATABASE_URL"] == "sqlite:////data/threadseek.db"
+    assert service["depends_on"]["postgres"]["required"] is False
     assert service["env_file"] == [{"path": ".env", "required": False}]
     assert service["volumes"] == ["data:/data"]
     assert service["ports"] == ["127.0.0.1:8080:8080"]
@@ -85,6 +92,42 @@ def test_compose_is_one_service_one_volume_and_an_optional_env_file() -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["healthcheck"]["test"] == ["CMD", "threadseek", "health"]
+
+
+def test_the_replicas_of_the_profile_differ_in_nothing_but_name_and_port() -> None:
+    url = "postgresql://threadseek:pw@postgres/threadseek"
+    services = interpolated(DATABASE_URL=url, POSTGRES_PASSWORD="pw")["services"]
+    one, two, database = (services[n] for n in ("threadseek", "threadseek-2", "postgres"))
+    assert {name for name in one.keys() | two.keys() if one.get(name) != two.get(name)} == {
+        "ports",
+        "profiles",
+    }
+    assert two["profiles"] == database["profiles"] == ["scale"]
+    assert one["ports"] != two["ports"]
+    assert one["environment"]["DATABASE_URL"] == two["environment"]["DATABASE_URL"] == url
+    assert "ports" not in database
+    assert database["environment"]["POSTGRES_PASSWORD"] == "pw"
+    told = {name: database["environment"][f"POSTGRES_{name}"] for name in ("USER", "DB")}
+    guide = (ROOT / "docs" / "scaling.md").read_text()
+    assert f"postgresql://{told['USER']}:<the same>@postgres/{told['DB']}" in guide
+
+
+def test_compose_itself_reads_the_file() -> None:
+    docker = shutil.which("docker")
+    known = docker and subprocess.run([docker, "compose", "version"], capture_output=True)
+    if not docker or not known or known.returncode:
+        pytest.skip("there is no docker compose here")
+    command = [docker, "compose", "--profile", "scale", "config", "--services"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) == {"threadseek", "threadseek-2", "postgres"}
+
+
+def test_the_image_can_talk_to_postgresql() -> None:
+    assert "-r requirements.lock" in (ROOT / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in project["optional-dependencies"]["postgres"]:
+        name = re.split(r"[\[>=<]", requirement)[0]
+        assert re.search(rf"^{name}==", (ROOT / "requirements.lock").read_text(), re.M)
 
 
 def test_the_image_is_multi_stage_non_root_and_checks_itself() -> None:

@@ -1,13 +1,13 @@
 """What must hold once the faults have stopped and everything is quiet. Numbers: the invariants.
 
-At all times, while it plays (world, sites, people, process): I6 acknowledged means committed; I7
-a complete answer is not asked for again; I9 no words of another conversation, shown or sent; I12
-no process is faster than its allowance; I13 the order of a thread, one turn at a time; no message
-shows an older state after its turn's end; nothing is written under an old claim.
-Here: I1, I2, I4, I5, I7 (at most 3).
-
-Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10, I11
-and I14, which other tests look at with the real adapters.
+At all times, while it plays (world, books, sites, people, process, logs): I6 acknowledged means
+committed; I7 a complete answer is not asked for again; I9 no words of another conversation, shown
+or sent; I10 nobody's words and no secret are logged; I11 one call at most after a refusal for good;
+I12 no process is faster than its allowance; I13 the order of a thread, one turn at a time; ten
+prompts of a thread wait at most; no message shows an older state after its turn's end; nothing is
+written under an old claim, or of an answer whose question was deleted.
+Here: I1, I2, I4 (and with it I3: no text on show is an interim state), I5, I7 (at most 3), I10 (no
+secret is stored). `changed`: what people edited and deleted, I8. `baseline`: I14.
 """
 
 from collections import Counter
@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 
 from core.delivery.reply import Reply
 from core.lifecycle import State
+from core.store.edits import MARK
 from core.types import Role, Verdict
+from tests.simulation.changed import changed
+from tests.simulation.logs import SECRET
 from tests.simulation.sites import Shown, Site, limits_of
 from tests.simulation.store import Row
 from tests.simulation.world import World
@@ -29,14 +32,19 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
     found = [f"I1 acknowledged, not stored: {i}" for i in world.acknowledged - turns.keys()]
     found += [f"I2 a turn without a prompt: {i}" for i in turns.keys() - world.prompts.keys()]
     if world.regime.reads_back:
-        found += [f"I1 lost: {i}" for i in world.prompts.keys() - turns.keys()]
+        lost = world.prompts.keys() - turns.keys() - world.erased - world.unasked
+        found += [f"I1 lost: {i}" for i in sorted(lost)]
     for row in turns.values():
         found += _turn(world, row, sites)
+        found += changed(world, row)
     found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
     if not (world.points or world.hits["api"] or world.hits["outage of api"]):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
         if again and not world.hits["store"] and not world.hits["ambiguous"]:
             found.append(f"I7 asked again without a reason: {again}")
+    for table in ("turn", "message", "part", "conversation"):
+        if SECRET in str(world.vault.rows(f"SELECT * FROM {table}")):
+            found.append(f"I10 a secret is stored: {table}")
     return found + _history(world, turns)
 
 
@@ -45,6 +53,8 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     identity = row["identity"]
     shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
     by_people = any(message.by_people for message in shown)
+    case = world.books.cases.get(identity)
+    closed = world.closed(identity.rsplit(":", 1)[0])
     match row["state"]:
         case State.SETTLED:
             expected = _expected(row, identity)
@@ -54,8 +64,17 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             # What people took away stays away; nothing else may be there.
             right = _some_of(visible, expected) if by_people else visible == expected
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
+        case State.ABANDONED:
+            return [] if closed else [f"I1 {identity} is abandoned without a reason"]
         case State.CANCELLED:
-            return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+            if closed:  # what stands there can't be taken away any more
+                return []
+            if case is None or case.withdrawn not in ("untouched", "open"):
+                return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+            left = [
+                m for m in shown if not m.gone and m not in _not_to_be_found(row, sites, [], world)
+            ]
+            return [f"{identity} was deleted, visible: {m.texts[-1]}" for m in left]
         case _:
             return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
 
@@ -107,7 +126,10 @@ def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
         row["id"] for row in turns.values() if row["verdict"] in _ANSWERS and row["attempts"]
     )
     found = [] if answers == wanted else [f"I5 history: {answers} instead of {wanted}"]
-    texts = {row["id"]: row["answer"] for row in turns.values()}
+    texts = {
+        row["id"]: MARK if row["withdrawn"] and not row["answer"] else row["answer"]
+        for row in turns.values()
+    }
     return found + [
         f"I5 remembered is not what was answered: turn {row['turn_id']}"
         for row in rows

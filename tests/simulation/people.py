@@ -1,15 +1,15 @@
 """People and the platforms' ways to bring what they say: events, acknowledgements, reading back."""
 
 import asyncio
-import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 from core.errors import StoreError
-from core.types import Prompt, ThreadKey
+from core.types import Prompt
 from tests.simulation.loop import now
 from tests.simulation.process import Process
+from tests.simulation.sayings import Saying, sayings_of
 from tests.simulation.weather import BAD_UNTIL
 from tests.simulation.world import Dead, World
 
@@ -22,28 +22,12 @@ _KNOWN_AGAIN = 0.3
 low."""
 LATE = 60.0
 """Seconds after which a missed prompt gets one line instead of an answer."""
+_PAGE_TAKES = (0.1, 0.1, 1.0, 8.0)
+"""Seconds until what was on the platform has been read."""
+SETTLE = 10.0
+"""Seconds between an event that the store refused and the reading back."""
 
-
-def prompts_of(rng: random.Random, sites: tuple[str, ...]) -> list[tuple[float, Prompt]]:
-    """What people write in a schedule, with the time at which they do."""
-    at, result = 0.0, []
-    for number in range(rng.randint(2, 4)):
-        at += rng.choice((0.0, 0.5, 5.0, 30.0))
-        site = rng.choice(sites)
-        thread = f"sim:{site}:{rng.randint(1, 2)}"
-        text = "" if rng.random() < 0.04 else f"[{thread}] p{number}"
-        prompt = Prompt(
-            platform=site,
-            thread=ThreadKey(thread),
-            identity=f"{thread}:{number}",
-            sequence=f"{number:06d}",
-            author="",
-            text=text,
-            asked_at=at,
-            address=str(at),
-        )
-        result.append((at, prompt))
-    return result
+_Event = Callable[[Process], Coroutine[Any, Any, None]]
 
 
 class People:
@@ -52,21 +36,81 @@ class People:
     def __init__(self, world: World, running: list[Process | None]) -> None:
         self._world = world
         self._running = running
-        self._spoken: list[tuple[float, Prompt]] = []
+        self._spoken: list[Saying] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def speak(self) -> None:
         """All that is written, until the platforms have stopped bringing it."""
-        for at, prompt in prompts_of(self._world.rng, self._world.regime.sites):
-            await asyncio.sleep(max(0.0, at - now()))
-            self._world.prompts[prompt.identity] = prompt
-            self._spoken.append((at, prompt))
-            bring = self._by_events if prompt.platform == "slack" else self._by_gateway
-            self._spawn(bring(prompt))
-            if self._world.happens("twice"):
-                self._spawn(bring(prompt))
+        for saying in sayings_of(self._world.rng, self._world.regime, self._world.weather):
+            await asyncio.sleep(max(0.0, saying.at - now()))
+            if saying.named:
+                self._say(saying)
+                self._tell(saying, self._asked(saying))
+            for after, text in saying.changes:
+                self._spawn(self._change(saying, after, text))
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _say(self, saying: Saying) -> None:
+        """There is a prompt on the platform from now on."""
+        self._world.prompts[saying.prompt.identity] = saying.prompt
+        self._spoken.append(saying)
+
+    async def _change(self, saying: Saying, after: float, text: str) -> None:
+        """The person edits the message or deletes it (text: empty)."""
+        await asyncio.sleep(after)
+        if saying.deleted:
+            return
+        if text:
+            saying.text = text
+            event = self._edited(saying, text, names=not saying.named)
+            if not saying.named:
+                saying.named, saying.at = True, now()
+                self._say(saying)
+            self._world.hits["edited"] += 1
+            self._tell(saying, event)
+        else:
+            saying.deleted = True
+            self._world.erased.add(saying.prompt.identity)
+            self._world.hits["erased"] += 1
+            self._tell(saying, self._erased(saying))
+
+    def _asked(self, saying: Saying) -> _Event:
+        """The event of a new message."""
+
+        async def event(process: Process) -> None:
+            await self._accept(process, saying.prompt)
+
+        return event
+
+    def _edited(self, saying: Saying, text: str, *, names: bool) -> _Event:
+        """The event of an edit, as the adapters take it. names: it makes the message a prompt."""
+        identity = saying.prompt.identity
+
+        async def event(process: Process) -> None:
+            known = await process.amend(identity, text)
+            if names and not known:
+                await self._accept(process, replace(saying.prompt, text=text))
+            self._heard(identity, text)
+
+        return event
+
+    def _erased(self, saying: Saying) -> _Event:
+        """The event of a deletion, as the adapters take it."""
+        identity = saying.prompt.identity
+
+        async def event(process: Process) -> None:
+            await process.withdraw(identity)
+            self._heard(identity, "")
+
+        return event
+
+    def _tell(self, saying: Saying, event: _Event) -> None:
+        """Let the platform bring an event, now and then in two copies."""
+        bring = self._by_events if saying.prompt.platform == "slack" else self._by_gateway
+        self._spawn(bring(event))
+        if self._world.happens("twice"):
+            self._spawn(bring(event))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -77,7 +121,7 @@ class People:
         living = [p for p in self._running if p is not None and p.life.alive]
         return self._world.rng.choice(living) if living else None
 
-    async def _by_events(self, prompt: Prompt) -> None:
+    async def _by_events(self, event: _Event) -> None:
         """As Slack does: four times at most, until it is acknowledged."""
         started = now()
         for after in DELIVERIES:
@@ -86,29 +130,67 @@ class People:
             if process is None or self._world.out("slack"):
                 continue
             try:
-                await process.accept(prompt)
-            except (StoreError, Dead):
+                await event(process)
+            except StoreError:
+                process.refused = True
                 continue
-            self.acknowledge(prompt)
+            except Dead:
+                continue
             if not self._world.happens("unacknowledged"):
                 return
 
-    async def _by_gateway(self, prompt: Prompt) -> None:
-        """As Discord does: once, and whoever is away misses it."""
+    async def _by_gateway(self, event: _Event) -> None:
+        """As Discord does: once, and whoever is away misses it; the store has all the time."""
         process = self._process()
         if process is None or self._world.out("discord"):
             self._world.hits["missed event"] += 1
             return
-        await process.accept_patiently(prompt)
+        while True:
+            try:
+                await event(process)
+                return
+            except StoreError:
+                await asyncio.sleep(1.0)
+            except Dead:
+                return
+
+    async def _accept(self, process: Process, prompt: Prompt) -> None:
+        """Take a prompt in; a follow-up whose question is being read back waits for that."""
+        await process.accept(prompt)
+        if prompt.follow_up and prompt.identity not in self._world.stored:
+            self._world.hits["overtook its question"] += 1
+            if process.reading:
+                process.early.append(prompt)
+            if self._world.regime.replicas > 1 or self._gone(prompt):
+                self._world.unasked.add(prompt.identity)
+            return
+        self.acknowledge(prompt)
+
+    def _gone(self, prompt: Prompt) -> bool:
+        """What this follows up is no question, not yet or not any more."""
+        before = [
+            saying
+            for saying in self._spoken
+            if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
+        ]
+        return not before or any(saying.deleted for saying in before)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""
         self._world.acknowledged.add(prompt.identity)
         if prompt.identity not in self._world.stored:
-            self._world.wrong(f"acknowledged, not committed: {prompt.identity}")
+            self._world.wrong(f"I6 acknowledged, not committed: {prompt.identity}")
+
+    def _heard(self, identity: str, text: str) -> None:
+        """I6, for edits and deletions."""
+        if (identity, text) not in self._world.books.heard:
+            self._world.wrong(f"I6 a change acknowledged, not committed: {identity}")
 
     async def read_back(self, process: Process) -> None:
-        """What adapters do with each new session: everything since the newest known prompt."""
+        """What adapters do with each new session: everything since the newest known prompt.
+
+        After an event that the store refused, it is done again.
+        """
         world = self._world
         sessions = [0.0]
         sessions += [end for name, _, end in world.regime.outages if name in process.sites]
@@ -117,6 +199,11 @@ class People:
             for site in process.sites:
                 if not world.out(site):
                     await self._read(process, site)
+        while "slack" in process.sites:
+            await asyncio.sleep(SETTLE)
+            if process.refused and not world.out("slack"):
+                process.refused = False
+                await self._read(process, "slack")
 
     async def _read(self, process: Process, site: str) -> None:
         world = self._world
@@ -127,12 +214,22 @@ class People:
             except StoreError:
                 await asyncio.sleep(1.0)
         since = max((float(known.address) for known in recent), default=0.0) - MARGIN
-        for at, prompt in list(self._spoken):
+        process.early.clear()
+        process.reading = True
+        page = list(self._spoken)
+        await asyncio.sleep(world.rng.choice(_PAGE_TAKES))
+        for saying in page:
+            prompt = saying.prompt
             known = prompt.identity in world.stored and world.rng.random() > _KNOWN_AGAIN
-            if prompt.platform == site and at >= since and not known:
-                late = now() - at > LATE
+            wanted = saying.at >= since and not saying.deleted and not known
+            if prompt.platform == site and wanted:
+                late = now() - saying.at > LATE
                 world.hits["read back"] += 1
-                await process.accept_patiently(replace(prompt, late=late))
+                await process.accept_patiently(replace(prompt, text=saying.text, late=late))
+        while process.early:  # they came live before the question above them was stored
+            world.hits["offered again"] += 1
+            await process.accept_patiently(process.early.pop(0))
+        process.reading = False
 
     async def archive(self) -> None:
         """A Discord-like thread falls asleep now and then."""

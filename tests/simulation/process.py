@@ -14,8 +14,10 @@ from core.turns.answering import Means
 from core.turns.asking import Policy
 from core.turns.engine import Engine
 from core.turns.window import Room
-from core.types import Chunk, CompletionRequest, Prompt
+from core.types import Chunk, CompletionRequest, Prompt, Usage
+from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
+from tests.simulation.sayings import POISON
 from tests.simulation.sites import FindingThread, SimThread, Site
 from tests.simulation.store import LifeDatabase
 from tests.simulation.world import Dead, Life, World
@@ -56,7 +58,10 @@ class SimCompletions:
         thread = last.split("]")[0] + "]"
         await world.passes("before stream", life)
         world.asked[last] += 1
+        attempt = world.asked[last]
         self._check(last, thread, request)
+        if POISON in last:
+            world.killed(last, life)
         others = world.streams.setdefault(thread, [])
         others.append(life)
         try:
@@ -66,9 +71,11 @@ class SimCompletions:
                 await asyncio.sleep(world.rng.uniform(0.05, 2.0))
                 await world.passes("in a stream", life)
                 if world.happens("api"):
-                    raise CompletionError(world.rng.choice(_FAILURES))
-                yield Chunk(text=f"{last} word {number} of {world.asked[last]} " * 5)
-            yield Chunk(finish_reason="stop")
+                    raise CompletionError(world.rng.choice(_FAILURES), SECRET)
+                yield Chunk(text=f"{last} word {number} of {attempt} " * 5)
+            usage = Usage(sum(len(m.content) for m in request.messages) // 4 + 1, attempt)
+            world.usage[last, attempt] = usage
+            yield Chunk(finish_reason="stop", usage=usage)
             world.complete[last] = (life, now(), world.store_faults)
             yield Chunk(done=True)
         finally:
@@ -79,7 +86,9 @@ class SimCompletions:
         # Who was stopped past its lease may still hold the stream of a claim that it lost.
         if not life.stopped and any(other is life for other in world.streams.get(thread, ())):
             world.wrong(f"two turns of one conversation at once: {thread}")
-        if any(
+        # Another process learns of an edit that voided its claim when it writes or renews.
+        voided = now() - world.voided.get(thread[1:-1], float("-inf")) < LEASE
+        if not voided and any(
             other is not life and other.alive and not other.stopped
             for other in world.streams.get(thread, ())
         ):
@@ -100,6 +109,9 @@ class Process:
         self.world = world
         self.life = world.life()
         self.sites = {site.name: site for site in sites}
+        self.refused = False  # an event that the store refused: something is to be read back
+        self.reading = False  # what was missed is being read back
+        self.early: list[Prompt] = []  # follow-ups to what is not stored yet
         exclusive = world.regime.replicas == 1
         self._protocol = protocol
         self._exclusive = exclusive
@@ -149,6 +161,17 @@ class Process:
     async def accept(self, prompt: Prompt) -> None:
         """An event comes in. Raises: Dead, StoreError."""
         await self.engine.accept(prompt)
+        await self.world.passes("before the acknowledgement", self.life)
+
+    async def amend(self, identity: str, text: str) -> bool:
+        """Somebody edited a message; False: it was no prompt. Raises: Dead, StoreError."""
+        known = await self.engine.amend(identity, text)
+        await self.world.passes("before the acknowledgement", self.life)
+        return known
+
+    async def withdraw(self, identity: str) -> None:
+        """Somebody deleted a message. Raises: Dead, StoreError."""
+        await self.engine.withdraw(identity)
         await self.world.passes("before the acknowledgement", self.life)
 
     async def accept_patiently(self, prompt: Prompt) -> None:

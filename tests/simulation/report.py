@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-import structlog
-
 from tests.simulation.schedule import play
+from tests.simulation.world import POINTS
 
 _AT_A_TIME = 50
+_OFTEN = 10
+"""Crashes at a point from which on it counts as looked at."""
 
 
 @dataclass
@@ -64,12 +65,15 @@ class Report:
         ):
             yield f"{title}:"
             yield from (f"  {number:>8,} {what}" for what, number in sorted(counts.items()))
+        rare = sorted(point for point in POINTS if self.points[point] < _OFTEN)
+        yield f"points hit fewer than {_OFTEN} times: {', '.join(rare) or 'none'}"
+        never = sorted(point for point in rare if not self.points[point])
+        yield f"points never hit: {', '.join(never) or 'none'}"
 
 
 def quietly() -> None:
     """No logs, and no collecting of garbage between few and small objects: both only cost."""
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.set_threshold(50_000, 50, 1_000)
 
 

@@ -4,7 +4,10 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.simulation.baseline import counted, held, left
+from tests.simulation.changed import tallied
 from tests.simulation.checks import violations
+from tests.simulation.logs import watched
 from tests.simulation.loop import now, run
 from tests.simulation.people import People
 from tests.simulation.process import Process, Protocol
@@ -14,6 +17,8 @@ from tests.simulation.world import Dead, World
 
 SETTLED_BY = 3_000.0
 """Seconds by which nothing may be open."""
+_REST = 3.0
+"""Seconds after which nothing may be held either."""
 
 
 @dataclass
@@ -38,6 +43,7 @@ class Schedule:
         self._protocol = protocol
         self._running: list[Process | None] = [None] * self.world.regime.replicas
         self.people = People(self.world, self._running)
+        self._wrong: list[str] = []
 
     async def play(self) -> Played:
         """Until everything is quiet."""
@@ -52,12 +58,20 @@ class Schedule:
         await asyncio.gather(end, *others)
         speaking.cancel()
         await asyncio.gather(speaking, return_exceptions=True)
-        problems = world.seen_wrong + violations(world, self.sites)
+        problems = world.seen_wrong + self._wrong + violations(world, self.sites)
+        await self._nothing_left()
         seconds = now()
-        missed = sum(i not in world.stored for i in world.prompts)
+        missed = sum(i not in world.stored | world.erased | world.unasked for i in world.prompts)
         regime = world.regime
         kind = f"{'+'.join(regime.sites)} x{regime.replicas}"
         return Played(problems, seconds, world.hits, world.points, len(world.prompts), missed, kind)
+
+    async def _nothing_left(self) -> None:
+        """End what should have ended by itself, which the baseline has told of."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _replica(self, number: int, end: "asyncio.Task[None]") -> None:
         """One process after the other, until the end."""
@@ -89,22 +103,31 @@ class Schedule:
         rng, life = self.world.rng, process.life
         await asyncio.sleep(rng.expovariate(1 / 30))
         if life.alive and now() < BAD_UNTIL:
-            life.stopped_until = now() + rng.choice((2.0, 15.0, 25.0, 60.0))
-            life.stopped = True
+            life.stop(rng.choice((2.0, 15.0, 25.0, 60.0)))
             self.world.hits["stopped"] += 1
 
     async def _quiet(self, speaking: "asyncio.Task[None]") -> None:
         await asyncio.wait({speaking}, timeout=SETTLED_BY)
         while now() < SETTLED_BY:
             if now() > BAD_UNTIL + 2 and self._nothing_open():
+                await asyncio.sleep(_REST)
+                for process in filter(None, self._running):
+                    self._wrong += held(process) if process.life.alive else []
+                self._wrong += left(asyncio.all_tasks())
                 return
             await asyncio.sleep(1.0)
 
     def _nothing_open(self) -> bool:
         world = self.world
+        if any(process and process.life.stopped_until > now() for process in self._running):
+            return False
         looks = world.regime.reads_back and self._protocol.reads_back
         if looks and any(process is None for process in self._running):
             return False  # the next one may find something missed
+        if looks and any(
+            process and (process.refused or process.reading) for process in self._running
+        ):
+            return False
         found = world.vault.rows("SELECT 1 FROM turn WHERE settled_at IS NULL LIMIT 1")
         return not found
 
@@ -114,6 +137,10 @@ def play(seed: int, weather: Weather | None = None, protocol: Protocol | None = 
 
     async def main() -> Played:
         schedule = Schedule(seed, weather or Weather(), protocol or Protocol())
-        return await schedule.play()
+        before = counted()
+        with watched(schedule.world.wrong):
+            played = await schedule.play()
+        played.problems += tallied(schedule.world, before, counted())
+        return played
 
     return run(main())

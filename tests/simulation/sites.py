@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from core.errors import PartGone, RateLimited, Unreachable
 from core.types import Allowance, Limits, PartId, Prompt, Remembered
+from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
 from tests.simulation.world import Dead, Life, World
 
@@ -161,6 +162,7 @@ class SimThread:
 
     async def _call(self, name: str, land: Callable[[], T]) -> T:
         world, site, sent = self._world, self._site, now()
+        world.books.called(self._prompt.identity)
         await world.passes(f"before {name}", self._life)
         takes = world.rng.uniform(0.02, 0.4)
         if world.happens("tail"):
@@ -178,12 +180,13 @@ class SimThread:
             raise
         if takes > TIMEOUT:
             asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
-            raise Unreachable("timed out")
+            raise Unreachable(f"timed out {SECRET}")
+        world.admit(self._prompt, name)
         if world.happens("refused"):
             raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
         if world.happens("lost_before"):
             world.later(sent, lambda: _quietly(land))
-            raise Unreachable("lost before")
+            raise Unreachable(f"lost before {SECRET}")
         result = land()
         await world.passes(f"behind {name}", self._life)
         if world.happens("lost_after"):

@@ -133,6 +133,7 @@ class LifeDatabase(Database):
         if name == "claim" and self._finds_none(args[1], args[-1]):  # type: ignore[misc]
             await world.passes("before claim", self._life, 0.05)
             return None  # type: ignore[return-value]
+        world.works_on(name, args, self._life)
         await world.passes(f"before {name}", self._life)
         if world.out("store"):
             world.store_faults += 1

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants_people import PEOPLES_MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
 from tests.simulation.schedule import play
@@ -12,7 +13,7 @@ WITHIN = 400
 """Schedules in which a breakage has to be noticed."""
 
 
-@pytest.mark.parametrize("broken", MUTANTS, ids=lambda broken: broken.name)
+@pytest.mark.parametrize("broken", (*MUTANTS, *PEOPLES_MUTANTS), ids=lambda broken: broken.name)
 def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
     quietly()
     for seed in range(WITHIN):

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.types import Prompt
+from core.errors import Undeliverable
+from core.types import Prompt, Usage
+from tests.simulation.books import Books
 from tests.simulation.loop import now
+from tests.simulation.sayings import EARLY
 from tests.simulation.store import Vault
 from tests.simulation.weather import BAD_UNTIL, CALM, Regime, Weather
 
@@ -23,6 +26,17 @@ _FENCED = frozenset(
     {"renew", "attempt", "announce", "posted", "answer", "park", "deliver", "finish"}
 )
 """Transactions that only the newest claim of a conversation may make."""
+_WRITES = "accept adopt amend announce answer attempt claim deliver finish posted renew take_over"
+_READING = ("earlier", "find")
+_READS = ("load", "recent")
+_CALLS = ("edit", "find", "open", "post", "remove")
+POINTS = frozenset(
+    [f"{when} {what}" for when in ("before", "behind") for what in (*_WRITES.split(), "withdraw")]
+    + [f"before {what}" for what in _READS]
+    + [f"{when} {what}" for when in ("before", "during", "behind") for what in (*_CALLS, "earlier")]
+    + ["asleep", "before stream", "before the acknowledgement", "in a stream", "poison"]
+)
+"""Every place where a process can die."""
 
 
 class Dead(BaseException):
@@ -39,6 +53,14 @@ class Life:
     stopped: bool = False  # was ever
     died: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float = float("inf")
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT so many seconds later; what waited then goes on in its order."""
+        self.stopped = True
+        self.stopped_until = now() + seconds
+        self.goes_on.clear()
+        asyncio.get_running_loop().call_at(self.stopped_until, self.goes_on.set)
 
     def die(self) -> None:
         """Kill -9."""
@@ -58,15 +80,21 @@ class World:
         self.hits: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.seen_wrong: list[str] = []
+        self.books = Books(self.wrong)
         self.prompts: dict[str, Prompt] = {}
         self.acknowledged: set[str] = set()
         self.stored: set[str] = set()
         self.ended: dict[str, str] = {}
+        self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
+        self.unasked: set[str] = set()  # follow-ups to nothing that was stored by then
         self.asked: Counter[str] = Counter()
+        self.deaths: Counter[str] = Counter()  # by text, of whom it kills
+        self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
         self.complete: dict[str, tuple[Life, float, int]] = {}  # answers that came to their end
         self.store_faults = 0
         self.streams: dict[str, list[Life]] = {}
         self.holder: dict[str, Life] = {}  # by thread: who claimed last
+        self.voided: dict[str, float] = {}  # by thread: when an edit last voided a claim
         self.lives = 0
         self._step = self.rng.choice((-_HOUR, _HOUR)) if self.regime.steps else 0.0
         self._step_at = self.rng.uniform(0.0, BAD_UNTIL)
@@ -93,6 +121,18 @@ class World:
         life.die()
         return True
 
+    def killed(self, text: str, life: Life) -> None:
+        """The process dies of what it does for this prompt. Raises: Dead."""
+        self.deaths[text] += 1
+        self.points["poison"] += 1
+        life.die()
+        raise Dead
+
+    def works_on(self, name: str, args: tuple[Any, ...], life: Life) -> None:
+        """A transaction is about to be made. Raises: Dead: this prompt kills."""
+        if name == "attempt" and EARLY in args[0].prompt.text:
+            self.killed(args[0].prompt.text, life)
+
     async def passes(self, place: str, life: Life, share: float = 1.0) -> None:
         """A place where the process may die. share: of the usual chance. Raises: Dead."""
         if not life.alive:
@@ -102,7 +142,7 @@ class World:
             self._crash(place, life)
             raise Dead
         if life.stopped_until > now():
-            await asyncio.sleep(life.stopped_until - now())
+            await life.goes_on.wait()
         if not life.alive:
             raise Dead
 
@@ -123,6 +163,19 @@ class World:
                 return True
         return False
 
+    def closed(self, thread: str) -> bool:
+        """Whether the bot was removed from where this thread is."""
+        return now() >= self.regime.closed.get(thread.split("#")[0], float("inf"))
+
+    def admit(self, prompt: Prompt, call: str) -> None:
+        """The platform looks whether the bot may do this. Raises: Undeliverable."""
+        if not self.closed(prompt.thread):
+            return
+        self.hits["refused for good"] += 1
+        if call not in _READING:  # who may not read may still write
+            self.books.refused(prompt.identity)
+        raise Undeliverable("no member of the channel any more")
+
     def later(self, sent: float, land: Callable[[], object]) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
         latest = sent + MOST_LATE - now()
@@ -131,28 +184,32 @@ class World:
 
     def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""
+        self.books.note(name, args, result)
         if name == "accept" and result:
             self.stored.add(args[0].identity)
         elif name in _FENCED and self.holder.get(args[0].prompt.thread) is not life:
             self.wrong(f"written under an old claim: {name} of {args[0].prompt.identity}")
         if name == "finish":
             self.ended[args[0].prompt.identity] = str(args[1])
+        elif name == "amend" and result.fence:  # type: ignore[attr-defined]
+            self.voided[self.books.cases[args[0]].thread] = now()
         elif name == "claim" and result is not None:
             self.holder[result.prompt.thread] = life  # type: ignore[attr-defined]
             self._in_order(result.prompt)  # type: ignore[attr-defined]
 
     def _in_order(self, claimed: Prompt) -> None:
         """I13: what was asked earlier in the thread, and was stored, is through."""
-        mine = self.prompts.get(claimed.identity)
-        for identity, prompt in self.prompts.items():
+        cases = self.books.cases
+        if claimed.identity not in cases or cases[claimed.identity].crowded:
+            return
+        for identity, case in cases.items():
             if (
-                mine
-                and prompt.thread == mine.thread
-                and prompt.sequence < mine.sequence
-                and identity in self.stored
-                and identity not in self.ended
+                case.thread == claimed.thread
+                and not (case.ended or case.crowded)
+                and identity in self.prompts
+                and self.prompts[identity].sequence < self.prompts[claimed.identity].sequence
             ):
-                self.wrong(f"out of order: {mine.identity} before {identity}")
+                self.wrong(f"I13 out of order: {claimed.identity} before {identity}")
 
     def wrong(self, what: str) -> None:
         """An invariant is broken at this moment."""

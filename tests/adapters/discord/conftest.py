@@ -1,6 +1,7 @@
 """A Discord on the loopback, our adapter pointed at it, and an inbox in memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,9 +17,11 @@ from adapters.discord.calls import Api
 from adapters.discord.ids import Bot
 from core.errors import StoreError
 from core.ports import Recent
+from core.store.sql import SqlSeats
 from core.types import Prompt, ThreadKey
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_rules import BOT
+from tests.fakes.store import InlineDatabase
 
 US = Bot(BOT, BOT, "threadseek")
 Make = Callable[..., DiscordPlatform]
@@ -165,6 +168,7 @@ async def make(
             "bot_token": discord.app.token,
             "intake": inbox,
             "edits": inbox,
+            "seats": SqlSeats(InlineDatabase(), "us", time.monotonic),
             "session": session,
             "api_url": discord.api_url,
             "gateway_url": discord.gateway_url,

@@ -13,7 +13,7 @@ from core.lifecycle import State
 from core.ports import Turn
 from core.store.inbox import MOST_OPEN
 from core.store.postgres import PostgresDatabase
-from core.store.sql import SqlHistory, SqlTurns
+from core.store.sql import SqlHistory, SqlSeats, SqlTurns
 from core.types import Memory
 from tests.contract.store.serving import connected, until
 from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
@@ -234,3 +234,37 @@ async def test_a_restart_waits_for_the_answer_and_sees_it_whole(
         await transaction.commit()
         assert await restarting is True
         assert (await history.load(THREAD)).messages == ()
+
+
+async def test_eight_look_at_once_and_every_seat_has_one_holder(url: str) -> None:
+    """Again and again: fair in the end, and at no time two holders or two sizes."""
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
+        seats = [SqlSeats(database, f"w{n}") for n, database in enumerate(opened)]
+        seatings = await asyncio.gather(*(one.look("discord:1", 12, LEASE) for one in seats))
+        taken = [seat.number for seating in seatings for seat in seating.held]
+        assert sorted(taken) == list(range(12)), "each once"
+        for one, seating in zip(seats, seatings, strict=True):
+            if len(seating.held) > 2:
+                for seat in sorted(seating.held, key=lambda seat: seat.number)[2:]:
+                    await one.release("discord:1", seat)
+        rounds = [await one.look("discord:1", 12, LEASE) for one in (*seats, *seats)]
+        assert max(len(seating.held) for seating in rounds[8:]) == 2
+        assert sum(len(seating.held) for seating in rounds[8:]) == 12
+
+
+async def test_who_want_different_numbers_of_seats_never_hold_of_both(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
+        seats = [SqlSeats(database, f"w{n}") for n, database in enumerate(opened)]
+        for scope in map(str, range(20)):
+            looks = (one.look(scope, 1 + n % 2, LEASE) for n, one in enumerate(seats))
+            seatings = await asyncio.gather(*looks)
+            assert len({seat.size for seating in seatings for seat in seating.held}) == 1
+
+
+async def test_of_eight_one_may_begin(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(PostgresDatabase.open(url)) for _ in range(8)]
+        asked = [SqlSeats(one, f"w{n}").reserve("d", "0", "x", 5) for n, one in enumerate(opened)]
+        assert (await asyncio.gather(*asked)).count(True) == 1

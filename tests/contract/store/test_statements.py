@@ -14,6 +14,7 @@ from tests.core.store import (
     test_history,
     test_inbox,
     test_recent,
+    test_seats,
 )
 
 _ABOUT_THE_FILE = {
@@ -31,7 +32,15 @@ def _tests_of(module: ModuleType) -> dict[str, Callable[..., object]]:
     }
 
 
-for _module in (test_claims, test_crashes, test_delivered, test_history, test_inbox, test_recent):
+for _module in (
+    test_claims,
+    test_crashes,
+    test_delivered,
+    test_history,
+    test_inbox,
+    test_recent,
+    test_seats,
+):
     _new = _tests_of(_module)
     assert not _new.keys() & globals().keys(), "two tests of one name: one would hide the other"
     globals().update(_new)

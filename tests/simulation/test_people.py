@@ -1,0 +1,106 @@
+"""People do everything in the schedules that is checked there, and the report says what came."""
+
+from collections import Counter
+from dataclasses import replace
+
+from core.lifecycle import State
+from core.ports import Turn
+from core.types import Prompt, ThreadKey
+from tests.simulation.books import MOST_OPEN, Books
+from tests.simulation.report import Report, played
+from tests.simulation.schedule import play
+from tests.simulation.weather import CALM, Weather
+from tests.simulation.world import POINTS
+
+_SIZE = 150
+
+
+def test_people_and_platforms_do_all_that_is_checked() -> None:
+    report = played(40_000, _SIZE)
+    assert not report.bad, "\n".join(report.lines())
+    for what in ("edited", "erased", "refused for good", "crowded", "read back"):
+        assert report.hits[what], report.hits
+    assert report.points["poison"] > 1
+    assert report.points.keys() <= POINTS, report.points.keys() - POINTS
+
+
+def test_a_burst_in_good_weather_is_answered_in_order_and_refused_beyond_ten() -> None:
+    one = play(0, replace(CALM, burst=1.0))
+    assert not one.problems
+    assert one.prompts > MOST_OPEN
+    assert one.hits["crowded"]
+
+
+def test_a_prompt_that_kills_ends_in_a_notice() -> None:
+    one = play(3, replace(Weather(), poison=1.0, erased=0.0))
+    assert not one.problems
+    assert one.points["poison"] == 3
+
+
+def test_the_report_names_the_points_that_were_hardly_hit() -> None:
+    often = Counter(dict.fromkeys(POINTS, 10)) - Counter({"asleep": 1, "poison": 10})
+    *_, rare, never = Report(points=often).lines()
+    assert rare == "points hit fewer than 10 times: asleep, poison"
+    assert never == "points never hit: poison"
+
+
+def _prompt(number: int) -> Prompt:
+    return Prompt(
+        platform="slack",
+        thread=ThreadKey("t"),
+        identity=f"t:{number}",
+        sequence=f"{number:06d}",
+        author="",
+        text=f"p{number}",
+        asked_at=0.0,
+        address="",
+    )
+
+
+def _turn(number: int, *, crowded: bool = False) -> Turn:
+    return Turn(
+        id=number,
+        prompt=_prompt(number),
+        state=State.CLAIMED,
+        attempts=0,
+        fence=1,
+        crowded=crowded,
+    )
+
+
+def test_the_books_know_who_is_one_too_many() -> None:
+    wrong: list[str] = []
+    books = Books(wrong.append)
+    for number in range(MOST_OPEN + 1):
+        books.note("accept", (_prompt(number), 0.0), result=True)
+    books.note("claim", (), _turn(0))
+    books.note("claim", (), _turn(MOST_OPEN, crowded=True))
+    assert not wrong
+    books.note("claim", (), _turn(MOST_OPEN))
+    books.note("claim", (), _turn(1, crowded=True))
+    assert wrong == ["I2 taken in beyond ten: t:10", "I2 refused before ten: t:1"]
+
+
+def test_the_books_know_which_text_has_to_be_answered() -> None:
+    books = Books(lambda _: None)
+    books.note("accept", (_prompt(1), 0.0), result=True)
+    books.note("amend", ("t:1", "first"), None)
+    books.note("amend", ("t:1", "second"), None)
+    assert books.cases["t:1"].texts == ["second"]
+    books.note("announce", (_turn(1), 0), None)
+    books.note("amend", ("t:1", "third"), None)
+    assert (books.cases["t:1"].texts, books.cases["t:1"].text) == (["second", "third"], "third")
+
+
+def test_the_books_notice_work_for_a_deleted_prompt_and_a_second_question() -> None:
+    wrong: list[str] = []
+    books = Books(wrong.append)
+    books.note("accept", (_prompt(1), 0.0), result=True)
+    books.note("answer", (_turn(1),), None)
+    books.note("attempt", (_turn(1),), 2)
+    books.note("withdraw", ("t:1", 0.0), result=True)
+    books.note("announce", (_turn(1), 0), None)
+    assert wrong == [
+        "I7 asked again after its answer was committed: t:1",
+        "worked on after it was deleted: announce of t:1",
+    ]
