@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture torture-postgres bench-store docs lock clean
+.PHONY: help setup run test check simulate torture torture-postgres faults bench-store docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ simulate: .venv/.dev ## play N schedules of faults from seed FIRST on all cores 
 
 torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),200) $(or $(SEED),1)
+
+faults: .venv/.dev ## take each right behaviour out once and see its tests fail (ROWS="8 27")
+	$(BIN)/python -m tests.faults.breaking $(ROWS)
 
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
