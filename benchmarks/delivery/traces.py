@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 NAMES = ("steady", "bursty", "slow", "long")
@@ -41,10 +41,10 @@ class Trace:
         """Letters of all tokens."""
         return self.letters[-1]
 
-    @property
-    def text(self) -> str:
-        """Everything."""
-        return "".join(self.texts)
+    @cached_property
+    def solid(self) -> str:
+        """The whole text without its spaces."""
+        return "".join("".join(self.texts).split())
 
 
 def letters(text: str) -> int:
@@ -52,6 +52,7 @@ def letters(text: str) -> int:
     return len(text) - text.count(" ") - text.count("\n")
 
 
+@lru_cache(maxsize=512)
 def trace(name: str, seed: int) -> Trace:
     """The trace of that name (see NAMES)."""
     rng = random.Random(f"{name}:{seed}")
