@@ -1,13 +1,15 @@
-"""`python -m benchmarks.delivery`: the table, the verdicts; or all of it as JSON."""
+"""`python -m benchmarks.delivery`: the table, the verdicts; or all of it as JSON, or a picture."""
 
 import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from benchmarks.delivery.bars import Verdict, verdicts
 from benchmarks.delivery.bench import OURS, Result, cells, quick, results
+from benchmarks.delivery.picture import svg
 
 
 def main() -> None:
@@ -16,8 +18,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few cells, in seconds")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--svg", type=Path, help="only write the picture of the docs there")
     parser.add_argument("--only", default="", help="cells whose name contains this")
     options = parser.parse_args()
+    if options.svg:
+        options.svg.write_text(svg())
+        return
     wanted = quick() if options.quick else cells()
     wanted = [cell for cell in wanted if options.only in str(cell)]
     found = results(wanted, options.workers)

@@ -37,16 +37,23 @@ class Waits:
             self._moments.append(self._moments[-1] + time * (after - before))
         self._best: list[float] = [self._cost(0, end) for end in range(self.most + 1)]
         self._least = [_INFINITE, self._best[-1]]
+        self._chosen: list[list[int]] = [[0] * (self.most + 1)] * 2
 
     def of(self, calls: int) -> float:
         """The least wait with so many calls."""
         calls = min(calls, self.most)
         while len(self._least) <= calls:
-            row = [_INFINITE] * (self.most + 1)
-            self._fill(row, 1, self.most, 0, self.most - 1)
-            self._best = row
-            self._least.append(row[-1])
+            self._add_call()
         return self._least[calls]
+
+    def steps(self, calls: int) -> list[tuple[float, int]]:
+        """When the calls of the least wait are made, and the letters that each one shows."""
+        self.of(calls)
+        end, found = self.most, list[tuple[float, int]]()
+        for number in range(min(calls, self.most), 0, -1):
+            found.append((self._times[end - 1], self._sums[end]))
+            end = self._chosen[number][end]
+        return found[::-1]
 
     def _cost(self, start: int, end: int) -> float:
         """Wait of what arrived from instant `start` on when it is shown at `end`."""
@@ -55,9 +62,10 @@ class Waits:
         letters = self._sums[end] - self._sums[start]
         return self._times[end - 1] * letters - (self._moments[end] - self._moments[start])
 
-    def _fill(self, row: list[float], low: int, high: int, first: int, last: int) -> None:
+    def _add_call(self) -> None:
         """One more call: the best earlier instant grows with the later one."""
-        todo = [(low, high, first, last)]
+        row, chosen = [_INFINITE] * (self.most + 1), [0] * (self.most + 1)
+        todo = [(1, self.most, 0, self.most - 1)]
         best, times, sums, moments = self._best, self._times, self._sums, self._moments
         while todo:
             low, high, first, last = todo.pop()
@@ -65,14 +73,17 @@ class Waits:
                 continue
             end = (low + high) // 2
             time, moment, total = times[end - 1], moments[end], sums[end]
-            least, chosen = _INFINITE, first
+            least, where = _INFINITE, first
             for start in range(first, min(last, end - 1) + 1):
                 cost = best[start] + time * (total - sums[start]) - moment + moments[start]
                 if cost < least:
-                    least, chosen = cost, start
-            row[end] = least
-            todo.append((low, end - 1, first, chosen))
-            todo.append((end + 1, high, chosen, last))
+                    least, where = cost, start
+            row[end], chosen[end] = least, where
+            todo.append((low, end - 1, first, where))
+            todo.append((end + 1, high, where, last))
+        self._best = row
+        self._least.append(row[-1])
+        self._chosen.append(chosen)
 
 
 @lru_cache(maxsize=4096)
@@ -88,25 +99,36 @@ def bound(cell: Cell, seeds: Sequence[int], *, lanes: bool = True) -> float:
     waited = written = 0.0
     for seed in seeds:
         streams = answers(cell, seed)
-        waited += _least(cell, streams, lanes)
+        waits, calls = _plan(cell, streams, lanes)
+        waited += sum(wait.of(n) for wait, n in zip(waits, calls, strict=True))
         written += sum(answer.trace.whole for answer in streams)
     return LATENCY + waited / written
 
 
-def _least(cell: Cell, streams: Sequence[Answer], lanes: bool) -> float:
-    """Letter-seconds of all answers together."""
+def steps(cell: Cell, seed: int) -> list[list[tuple[float, int]]]:
+    """Of every answer: when how many letters are visible, if nobody's staleness is less."""
+    streams = answers(cell, seed)
+    waits, calls = _plan(cell, streams, lanes=True)
+    return [
+        [(answer.start + at + LATENCY, letters) for at, letters in wait.steps(n)]
+        for answer, wait, n in zip(streams, waits, calls, strict=True)
+    ]
+
+
+def _plan(
+    cell: Cell, streams: Sequence[Answer], lanes: bool
+) -> tuple[Sequence[Waits], Sequence[int]]:
+    """The waits of all answers, and how many calls each one gets."""
     instants = _FINE if len(streams) <= _MANY else _COARSE
     waits = [_waits(answer.trace, instants) for answer in streams]
     longest = [int((answer.end - answer.start) / LATENCY) + 2 for answer in streams]
     site = Site(cell.place, cell.terms, 0)
     if cell.place in (Place.THREADS, Place.COMMANDS):
         own = [_own(site, answer) for answer in streams]
-        return sum(
-            wait.of(min(calls, most)) for wait, calls, most in zip(waits, own, longest, strict=True)
-        )
+        return waits, [min(calls, most) for calls, most in zip(own, longest, strict=True)]
     seconds = max(answer.end for answer in streams) - min(answer.start for answer in streams)
     begun = 1 if lanes else 2  # the last call, and the post where those aren't counted
-    return _spread(waits, longest, _shared(site, seconds, lanes), begun)
+    return waits, _spread(waits, longest, _shared(site, seconds, lanes), begun)
 
 
 def _own(site: Site, answer: Answer) -> int:
@@ -125,20 +147,20 @@ def _shared(site: Site, seconds: float, lanes: bool) -> int:
     return sum(site.budget(name).most(seconds) for name in names)
 
 
-def _spread(waits: Sequence[Waits], longest: Sequence[int], calls: int, begun: int) -> float:
+def _spread(
+    waits: Sequence[Waits], longest: Sequence[int], calls: int, begun: int
+) -> Sequence[int]:
     """Give the calls to the answers that they help most. begun: calls that each has anyhow."""
     had = [min(begun, most) for most in longest]
-    total = sum(wait.of(n) for wait, n in zip(waits, had, strict=True))
     gains = [(-_gain(waits[i], had[i], longest[i]), i) for i in range(len(waits))]
     heapify(gains)
     for _ in range(calls):
         gain, i = gains[0]
         if gain >= 0:
             break
-        total += gain
         had[i] += 1
         heapreplace(gains, (-_gain(waits[i], had[i], longest[i]), i))
-    return total
+    return had
 
 
 def _gain(wait: Waits, calls: int, most: int) -> float:
