@@ -158,25 +158,18 @@ def llmcord() -> Callable[[Answer, Site, Client], Awaitable[None]]:
 
     async def way(answer: Answer, site: Site, client: Client) -> None:
         nonlocal last
-        shown = 0
-        while (token := bisect_left(answer.trace.times, _from(answer, last))) < answer.size:
+        shown, token = 0, 1
+        while token < answer.size:
             await until(answer.at(token))
-            if shown and now() - last < 1.0 - 1e-9:
-                continue
-            if token > shown:
+            if not shown or now() - last >= 1.0 - 1e-9:
                 await _swallow(send(site, answer, _method(shown > 0), token, client))
                 shown, last = token, now()
-            elif token + 1 < answer.size:
-                await until(answer.at(token + 1))
+            due = max(last + 1.0, now()) - answer.start
+            token = max(token + 1, bisect_left(answer.trace.times, due))
         await until(answer.end)
         await until(last + 1.0)
         await _swallow(send(site, answer, _method(shown > 0), answer.size, client))
         last = now()
-
-    def _from(answer: Answer, since: float) -> float:
-        """The earliest time of a chunk that may make an edit, in the trace's own seconds."""
-        first = answer.trace.times[1] if not answer.steps else since + 1.0 - answer.start
-        return max(first, now() - answer.start)
 
     return way
 
