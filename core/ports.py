@@ -10,9 +10,11 @@ from typing import Protocol, runtime_checkable
 
 from core.lifecycle import State
 from core.types import (
+    Allowance,
     Chunk,
     CompletionRequest,
     Conversation,
+    Kind,
     Limits,
     Memory,
     Outcome,
@@ -125,6 +127,24 @@ class Threads(Protocol):
         """The live handle for answering this prompt; makes no call."""
 
 
+class Budget(Protocol):
+    """Whether a call to a platform may be made now. None of it raises.
+
+    Which of several waiting replies asks next is for the one who asks to say.
+    """
+
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
+        """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
+        though something more important may be asked before.
+        """
+
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
+        """The platform said 429 to a granted call, and to wait `retry_after` seconds."""
+
+    async def succeeded(self, allowance: Allowance) -> None:
+        """A granted call went through."""
+
+
 class Completions(Protocol):
     """The chat-completion API."""
 
@@ -151,6 +171,7 @@ class Turn:
     fence: grows with every claim. waited: another turn of the conversation was open when it came.
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
+    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more.
     """
 
     id: int
@@ -163,6 +184,7 @@ class Turn:
     crowded: bool = False
     outcome: Outcome | None = None
     withdrawn: bool = False
+    settles_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +243,17 @@ class Turns(Protocol):
     ) -> None:
         """Commit the outcome, the history entries and the memory: claimed -> answered."""
 
+    async def deliver(self, turn: Turn, seconds: float) -> None:
+        """All is shown, but for so many seconds something older may land: answered -> delivered.
+
+        Said again of a delivered turn, the seconds begin anew.
+        """
+
     async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
         """Step to settled, abandoned or cancelled, and free the conversation."""
 
     async def release(self, turn: Turn) -> None:
-        """Give the turn back, to be claimed again: claimed -> received; answered stays."""
+        """Give the turn back, to be claimed again: claimed -> received; else it stays."""
 
     async def waiting(self, thread: ThreadKey) -> int:
         """How many turns of this conversation are open, the one being answered included."""

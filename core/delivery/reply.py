@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.delivery.markup import Splitter
-from core.delivery.pacing import Kind
 from core.delivery.sanitise import clean
 from core.ports import Posted
-from core.types import Limits, PartId
+from core.types import Kind, Limits, PartId
 
 QUIET, PATIENCE = 0.04, 0.15
 """Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
@@ -150,6 +149,11 @@ class Reply:
     def message(self, index: int) -> PartId | None:
         """The message that shows a part of the finished reply; None when it has no such part."""
         return self._ids.get(index) if index < len(self._final) else None
+
+    @property
+    def placed(self) -> bool:
+        """Finished, and every part has its message: from here on it takes edits alone."""
+        return self.finished and all(index in self._ids for index in range(len(self._final)))
 
     def shrink(self) -> bool:
         """The platform refused the size: split what isn't settled at 3/4. False: small enough."""

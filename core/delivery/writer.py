@@ -1,4 +1,4 @@
-"""Writes a reply into a thread: asks the pacers, makes the calls, survives their failures."""
+"""Writes a reply into a thread: asks for leave, makes the calls, survives their failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,10 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from core.delivery.pacing import Pacer, Pacers
 from core.delivery.reply import Delivery, Reply
 from core.errors import RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
-from core.ports import FindsPost, RemovesPart, Retracts, Thread
-from core.types import PartId
+from core.ports import Budget, FindsPost, RemovesPart, Retracts, Thread
+from core.types import Allowance, PartId
 
 log = structlog.get_logger()
 
@@ -24,7 +23,16 @@ SETTLING = 25.0
 """Seconds after which a call that was cut off (by a time-out, or with the process that made it)
 surely takes no effect any more."""
 
+HOLDING = 0.5
+"""Seconds for which a granted call may wait until its text is ready: longer than a reply waits for
+more text (core.delivery.reply.PATIENCE)."""
+
 _T = TypeVar("_T")
+
+
+def post_key(key: str, index: int) -> str:
+    """The key under which part `index` of a reply is posted, however often that is tried."""
+    return f"{key}:{index}"
 
 
 class Journal(Protocol):
@@ -36,12 +44,17 @@ class Journal(Protocol):
     async def posted(self, index: int, part: PartId) -> None:
         """The part `index` was posted as `part`."""
 
+    async def delivered(self, seconds: float) -> None:
+        """All is shown, and nothing that was cut off before can land after so many seconds."""
+
 
 class Writer:
     """Shows one reply in one thread. The reader adds to the reply and calls `wake`.
 
     key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
     now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
+    settles_in: a former process had shown everything and made no call since but such as carry the
+    final text; what was cut off before can't land any more after so many seconds.
     settling: everything is shown; only what was cut off on the way is being waited out.
     """
 
@@ -49,7 +62,7 @@ class Writer:
         self,
         thread: Thread,
         reply: Reply,
-        pacers: Pacers,
+        budget: Budget,
         journal: Journal,
         now: Callable[[], float],
         *,
@@ -57,10 +70,11 @@ class Writer:
         random: Callable[[], float],
         quiescence: float = QUIESCENCE,
         patience: float = PATIENCE,
+        settles_in: float | None = None,
     ) -> None:
         self._thread = thread
         self._reply = reply
-        self._pacers = pacers
+        self._budget = budget
         self._journal = journal
         self._now = now
         self._key = key
@@ -69,6 +83,7 @@ class Writer:
         self._patience = patience
         self._woken = asyncio.Event()
         self._idle = False
+        self._granted_until = float("-inf")  # for a call that was not made yet
         self._failures = 0
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
@@ -76,7 +91,12 @@ class Writer:
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
+        self._kept: float | None = None  # the doubt whose end is stored
+        self._resumes = settles_in is not None
+        if settles_in is not None:
+            self._doubt = self._kept = now() + min(settles_in, SETTLING) - SETTLING
         self._removed: set[PartId] = set()
+        self._leaving = False
         self.settling = False
 
     def wake(self) -> None:
@@ -91,14 +111,16 @@ class Writer:
         A call that never returns would hang this for ever: the adapter's own timeouts have to turn
         it into Unreachable. Cancelling leaves at most one call whose outcome is unknown.
         When a call was cut off on the way, what it carried may still land on top of the final
-        text: then everything is made sure of once more when that can't happen any longer.
+        text: then everything is made sure of once more when that can't happen any longer. When
+        that will be is stored, so that the wait goes on where it was, whoever goes on with it.
         Raises: PartGone, Undeliverable (also when the final text was tried for `patience`
         seconds), and whatever the journal raises.
         """
-        await self._show()
-        while self._doubt is not None:
+        if not await self._resumed():
+            await self._show()
+        while self._doubt is not None and not self._leaving:
             left = self._doubt + SETTLING - self._now()
-            if left > 0 and await self._disturbed(left):
+            if left > 0 and (await self._keep(left) or await self._disturbed(left)):
                 if self._reply.withdrawn:
                     await self._show()
                 continue
@@ -107,12 +129,36 @@ class Writer:
             self._reply.recheck()
             await self._show()
 
+    def leave(self) -> None:
+        """The finished reply is a farewell: whoever goes on waits for what is in doubt."""
+        self._leaving = True
+        self.wake()
+
     def withdraw(self) -> None:
         """Show nothing more and remove what is visible; a call under way isn't cut off. `run` does
         it, or does it again after it ended. Never blocks.
         """
         self._reply.withdraw()
         self._woken.set()
+
+    async def _resumed(self) -> bool:
+        """Whether all is shown already, by a former process, so that the wait just goes on."""
+        if not self._resumes:
+            return False
+        self._resumes = False
+        while not self._reply.finished:
+            await self._sleep(None)
+        if not self._reply.placed:  # other limits than in the process before: there is more to post
+            self._doubt, self._kept = self._now(), None
+        return self._reply.placed and not self._reply.withdrawn
+
+    async def _keep(self, left: float) -> bool:
+        """Store when the doubt ends; False: that is done, and nothing has changed since."""
+        if self._reply.withdrawn or self._kept == self._doubt:
+            return False
+        self._kept = self._doubt
+        await self._journal.delivered(left)
+        return True
 
     async def _disturbed(self, seconds: float) -> bool:
         """Wait until what was cut off can't land any more; True: something came in between."""
@@ -138,29 +184,41 @@ class Writer:
             elif delivery.part is None and delivery.index in self._reply.uncertain:
                 await self._resolve(delivery.index)
             else:
-                await self._write(delivery, self._pacer(delivery))
+                await self._write(delivery)
         await self._clear_away()
 
-    def _pacer(self, delivery: Delivery) -> Pacer:
-        """Who decides about this call."""
-        limits = self._reply.limits
-        return self._pacers.of(limits.post if delivery.part is None else limits.edit)
+    async def _leave(self, wanted: Delivery, allowance: Allowance) -> bool:
+        """Whether the call may be made now; waits when it may not.
 
-    async def _write(self, wanted: Delivery, pacer: Pacer) -> None:
-        """Make one call if it is granted, else wait."""
-        now = self._now()
-        if (delay := pacer.grant(wanted.kind, now)) > 0:
+        More text may come while the budget is asked, and wait for still more: then the call is
+        made as soon as that is due. What comes besides must not sleep through the wait.
+        """
+        if self._now() < self._granted_until:
+            return True
+        self._woken.clear()
+        delay = await self._budget.take(allowance, wanted.kind)
+        if delay == 0:
+            self._granted_until = self._now() + HOLDING
+        elif not self._woken.is_set():
             await self._sleep(delay)
+        return delay == 0
+
+    async def _write(self, wanted: Delivery) -> None:
+        """Make one call if it is granted, else wait."""
+        limits = self._reply.limits
+        allowance = limits.post if wanted.part is None else limits.edit
+        if not await self._leave(wanted, allowance):
             return
-        delivery = self._reply.due(now)
+        delivery = self._reply.due(self._now())
         if delivery is None:
             return
+        self._granted_until = float("-inf")
         try:
             part = await self._call(delivery)
         except RateLimited as error:
             self._reply.failed(delivery, self._now())
-            pacer.refused(error.retry_after, self._now())
             log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
+            await self._budget.refused(allowance, error.retry_after)
         except asyncio.CancelledError:
             self._cut_off(delivery)
             raise
@@ -177,7 +235,7 @@ class Writer:
             raise
         else:
             self._reply.delivered(delivery, part, self._now())
-            pacer.succeeded()
+            await self._budget.succeeded(allowance)
             self._failures = 0
 
     def _cut_off(self, delivery: Delivery) -> None:
@@ -202,8 +260,7 @@ class Writer:
         return part
 
     def _post_key(self, index: int) -> str:
-        """The key under which part `index` is posted, however often that is tried."""
-        return f"{self._key}:{index}"
+        return post_key(self._key, index)
 
     async def _resolve(self, index: int) -> None:
         """Find out whether an uncertain post landed; else the same key has to do."""

@@ -18,7 +18,9 @@ from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Answering
 from core.turns.engine import Engine
 from core.types import (
+    Allowance,
     Conversation,
+    Kind,
     Limits,
     Memory,
     Outcome,
@@ -208,6 +210,15 @@ class ShowsTheNoticeTwice(SqlTurns):
         return replace(turn, outcome=replace(outcome, text=text))
 
 
+class WaitsForNothing(SqlTurns):
+    """Whoever takes up what is shown settles it at once."""
+
+    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+        """Without what is left of the wait."""
+        turn = await super().claim(owner, platforms, lease)
+        return turn if turn is None or turn.settles_in is None else replace(turn, settles_in=0.0)
+
+
 class MixesThreads(SqlHistory):
     """Remembers one conversation for all threads."""
 
@@ -317,17 +328,17 @@ class IgnoresTheBudget(Engine):
     def _start(self, turn: Turn) -> None:
         super()._start(turn)
         *_, answering = self._running.values()
-        answering._writer._pacer = lambda _: _Eager()  # type: ignore[method-assign, assignment, return-value]
+        answering._writer._budget = _Eager()
 
 
 class _Eager:
-    def grant(self, _kind: object, _now: float) -> float:
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
         return 0.0
 
-    def refused(self, _wait: float, _now: float) -> None:
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
         return None
 
-    def succeeded(self) -> None:
+    async def succeeded(self, allowance: Allowance) -> None:
         return None
 
 
@@ -338,6 +349,7 @@ MUTANTS = (
     Protocol("no fence", turns=HasNoFence),
     Protocol("lease not renewed", turns=RenewsNoLease),
     Protocol("no settle", engine=SettlesNothing),
+    Protocol("the wait not handed on", turns=WaitsForNothing),
     Protocol("no read-back", reads_back=False),
     Protocol("no intent", turns=DoesNotAnnounce),
     Protocol("forgets posts", turns=ForgetsWhatItPosted),

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import CompletionError, Failure, StoreError
 from core.ports import History, Thread, Threads
 from core.store.clock import steady
@@ -109,11 +109,12 @@ class Process:
             turns=self.turns,
             history=protocol.history(database),
             completions=SimCompletions(world, self.life),
-            pacers=Pacers(),
+            budget=OwnBudget(now),
             policy=Policy(system_prompt="", room=Room(100_000, 1_000)),
             lease=LEASE,
             now=now,
             chance=world.rng.random,
+            began=world.wall(),
         )
         platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
         self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Iterable
 
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
+from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.ports import Posted
+from core.ports import Budget, Posted
 from core.types import PartId
 from tests.fakes.clock import now
 from tests.fakes.thread import FakeThread
@@ -18,12 +18,16 @@ class Record:
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, str | None]] = []
+        self.waits: list[float] = []
 
     async def announce(self, index: int) -> None:
         self.entries.append((index, None))
 
     async def posted(self, index: int, part: PartId) -> None:
         self.entries.append((index, part))
+
+    async def delivered(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
 class Session:
@@ -33,8 +37,9 @@ class Session:
         self,
         thread: FakeThread,
         posted: tuple[Posted, ...] = (),
-        pacers: Pacers | None = None,
+        budget: Budget | None = None,
         patience: float = 900.0,
+        settles_in: float | None = None,
     ) -> None:
         self.thread = thread
         self.journal = Record()
@@ -42,12 +47,13 @@ class Session:
         self.writer = Writer(
             thread,
             self.reply,
-            pacers or Pacers(),
+            budget or OwnBudget(now),
             self.journal,
             now,
             key="turn",
             random=random.Random(1).random,
             patience=patience,
+            settles_in=settles_in,
         )
 
     async def stream(self, pieces: Iterable[str], pause: float = 0.0, notice: str = "") -> None:
