@@ -1,4 +1,4 @@
-"""Our own delivery: the real Reply, Pacers and Writer, over a thread that calls a modelled site.
+"""Our own delivery: the real Reply, Budget and Writer, over a thread that calls a modelled site.
 
 A lane is a class of thread: what it can do are the abilities of `core.ports` that it has. The
 limits are those that the adapters state.
@@ -20,8 +20,8 @@ from adapters.slack.thread import SlackThread
 from benchmarks.delivery.answers import Answer
 from benchmarks.delivery.sites import Method, Place, Refused, Site
 from benchmarks.delivery.traces import letters
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
+from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
 from core.errors import RateLimited
 from core.ports import Thread
@@ -33,7 +33,7 @@ from tests.simulation.loop import now
 class Shared:
     """What the answers of one process share."""
 
-    pacers: Pacers = field(default_factory=Pacers)
+    budget: OwnBudget = field(default_factory=lambda: OwnBudget(now))
     buckets: Buckets = field(default_factory=Buckets)
 
 
@@ -105,6 +105,9 @@ class _Journal:
     async def posted(self, index: int, part: PartId) -> None:
         """See Writer."""
 
+    async def delivered(self, seconds: float) -> None:
+        """See Writer."""
+
 
 async def ours(answer: Answer, site: Site, shared: Shared) -> None:
     """Deliver one answer until all of it is visible. Raises: Undeliverable."""
@@ -115,7 +118,7 @@ async def ours(answer: Answer, site: Site, shared: Shared) -> None:
     writer = Writer(
         thread,
         reply,
-        shared.pacers,
+        shared.budget,
         _Journal(),
         now,
         key=f"{site.place}:{answer.number}",
