@@ -78,8 +78,8 @@ def _verdict(bar: str, judged: Sequence[Result], miss: Miss) -> Verdict:
 def _not_first(each: Result) -> str | None:
     name, best = each.best
     ours = each.ours.staleness
-    missed = ours > best.staleness * NEAR
-    return f"{ours:.3f} s, {name} {best.staleness:.3f} s" if missed else None
+    missed = ours > best * NEAR
+    return f"{ours:.3f} s, {name} {best:.3f} s" if missed else None
 
 
 def _unfinished(each: Result) -> str | None:

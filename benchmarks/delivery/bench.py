@@ -42,14 +42,14 @@ class Result:
         return self.policies[OURS]
 
     @property
-    def best(self) -> tuple[str, Measure]:
-        """The other policy with the least staleness of those that left nothing unfinished."""
+    def best(self) -> tuple[str, float]:
+        """The other policy that left nothing unfinished with the least staleness; and that."""
         whole = [
-            (name, measure)
+            (name, measure.staleness)
             for name, measure in self.policies.items()
             if name != OURS and not measure.unfinished
         ]
-        return min(whole, key=lambda pair: pair[1].staleness)
+        return min(whole, key=lambda pair: pair[1], default=("nobody else", float("inf")))
 
 
 def cells() -> list[Cell]:
@@ -105,7 +105,7 @@ def results(wanted: Sequence[Cell], workers: int) -> list[Result]:
         for each in pool.map(result, ordered):
             found[each.cell] = each
             line = f"{len(found)}/{len(ordered)} {each.cell}: {each.ours.staleness:.3f} s"
-            print(f"{line}, {each.best[0]} {each.best[1].staleness:.3f} s", file=stderr, flush=True)
+            print(f"{line}, {each.best[0]} {each.best[1]:.3f} s", file=stderr, flush=True)
     return [found[cell] for cell in wanted]
 
 

@@ -26,9 +26,16 @@ class OwnBudget:
         self._now = now
         self._pacers = Pacers()
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
-        """Ask the allowance's pacer."""
-        return self._pacers.of(allowance).grant(kind, self._now())
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
+        """Ask the allowance's pacer, in turn."""
+        pacer, now = self._pacers.of(allowance), self._now()
+        if kind is not Kind.INTERIM:
+            return pacer.grant(kind, now)
+        wait = pacer.order.left(age, now)
+        if wait == 0:
+            wait = pacer.grant(kind, now)
+            pacer.order.told(age, wait, now)
+        return wait
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Tell the allowance's pacer."""
