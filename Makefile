@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture bench-delivery docs lock clean
+.PHONY: help setup run test check simulate torture bench-delivery bench-store docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
 
 bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
 	@$(BIN)/python -m benchmarks.delivery $(ARGS)
+
+bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
+	@$(BIN)/python -m benchmarks.store $(JSON)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs

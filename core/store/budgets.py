@@ -38,7 +38,7 @@ _level = [budget.c[field.name] for field in fields(Level)]
 _MINE = budget.c.name == bindparam("mine")
 _LOCK = select(*_level, _now).where(_MINE).with_for_update()
 _KEEP = update(budget).where(_MINE).values({one: bindparam(one.name) for one in _level})
-_MAKE = insert("postgresql", budget).values(at=_now, blocked_until=0.0).on_conflict_do_nothing()
+_MAKE = insert(budget).values(at=_now, blocked_until=0.0).on_conflict_do_nothing()
 _OLD = (
     select(budget.c.name)
     .where(budget.c.at < _now - FORGOTTEN, budget.c.blocked_until < _now - FORGOTTEN)
