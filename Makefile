@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture torture-postgres faults bench-store docs lock clean
+.PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery
+.PHONY: bench-store docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +46,9 @@ faults: .venv/.dev ## take each right behaviour out once and see its tests fail 
 
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
+
+bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
+	@$(BIN)/python -m benchmarks.delivery $(ARGS)
 
 bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
 	@$(BIN)/python -m benchmarks.store $(JSON)
