@@ -23,7 +23,7 @@ from benchmarks.delivery.traces import letters
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.errors import RateLimited
+from core.errors import Held, RateLimited
 from core.ports import Thread
 from core.types import Limits, PartId, Prompt, ThreadKey
 from tests.simulation.loop import now
@@ -84,7 +84,7 @@ class Heeding(Posting):
         route, _, major = keys[0].partition(":")
         counted, buckets = "global" in keys, self._shared.buckets
         if (wait := buckets.take(route, major, now(), counted=counted)) > 0:
-            raise RateLimited(wait)
+            raise Held(wait)
         try:
             await super()._call(method, part, text)
         except RateLimited as limited:

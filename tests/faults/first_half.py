@@ -335,9 +335,9 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                'self._reply.failed(delivery, self._now())\n            log.warning("delivery.rate',
+                "self._reply.failed(delivery, self._now())\n        if isinstance(error, Held)",
                 "self._reply.delivered(delivery, delivery.part or PartId(''), self._now())\n"
-                '            log.warning("delivery.rate',
+                "        if isinstance(error, Held)",
                 ("tests/core/delivery/test_writer.py::test_a_refused_final_edit_is_tried_again",),
             ),
             Breakage(
