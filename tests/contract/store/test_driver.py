@@ -82,7 +82,7 @@ async def test_none_runs_outside_of_a_transaction(store: Store, url: str) -> Non
 
 async def test_no_error_of_one_carries_what_people_wrote(store: Store) -> None:
     number = Statement(select(conversation.c.id).where(conversation.c.id == bindparam("of")))
-    columns = {column.name: bindparam(f"its_{column.name}") for column in message.c}
+    columns: dict[str, object] = {c.name: bindparam(f"its_{c.name}") for c in message.c}
     said = {f"its_{column.name}": None for column in message.c} | {
         "its_content": SECRET,
         "its_position": 1,
