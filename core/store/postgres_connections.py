@@ -30,7 +30,7 @@ class Begun:
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """What `fn` returns; it waits for the server in plain calls."""
-        return await self.connection.run_sync(_and_let_go, fn)
+        return await self.connection.run_sync(fn)
 
     async def commit(self) -> None:
         """Commit."""
@@ -88,13 +88,6 @@ class Connections:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         raw = await connection.get_raw_connection()
         return Begun(connection, raw.driver_connection)
-
-
-def _and_let_go(conn: Connection, fn: Callable[[Connection], T]) -> T:
-    try:
-        return fn(conn)
-    finally:
-        conn.rollback()  # of what SQLAlchemy thinks it began; the server is told nothing
 
 
 async def _undone(transaction: Begun) -> bool:
