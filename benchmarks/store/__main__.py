@@ -42,7 +42,8 @@ def lines(found: dict[str, Any]) -> Iterable[str]:
     if part := found.get("servers"):
         yield f"PostgreSQL, {part['turns']} turns of each worker:"
         for number, row in part["workers"].items():
-            yield f"  {number:<10}{_row(row)}"
+            server = _spread(row["server"], 1e6, 0)
+            yield f"  {number:<10}{_row(row)}, the server's {server} us"
 
 
 def _row(run: dict[str, Any]) -> str:

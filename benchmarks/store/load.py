@@ -138,11 +138,11 @@ async def measured(one: Callable[[int], Awaitable[None]], turns: int, first: int
 def summed_up(runs: list[Run]) -> dict[str, Any]:
     """Medians, and the least and the most beside them."""
     return {
-        name: {
-            "median": statistics.median(values),
-            "least": min(values),
-            "most": max(values),
-        }
+        name: spread_of([getattr(run, name) for run in runs])
         for name in ("turns_a_second", "p99", "cpu")
-        for values in [[getattr(run, name) for run in runs]]
     }
+
+
+def spread_of(values: list[float]) -> dict[str, float]:
+    """The median, the least and the most."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}

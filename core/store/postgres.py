@@ -12,7 +12,6 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.errors import StoreError, StoreUnusable
 from core.store import postgres_failures as failures
@@ -20,6 +19,7 @@ from core.store.clock import Clock, server_clock
 from core.store.database import PATIENCE
 from core.store.files import InUse
 from core.store.notices import Notices
+from core.store.postgres_connections import READER, WRITER, Connections
 from core.store.postgres_migrate import migrate_server
 from core.store.server import Server, require_driver
 
@@ -31,9 +31,6 @@ _OPENING = 10.0  # seconds of patience with a server that starts together with u
 _LOOKING = 1.5  # seconds of patience when somebody asks whether it works
 _COMMITTING = 1.0  # seconds that a commit gets beyond its patience: half done is not known
 _PAUSES = (0.01, 1.0)  # seconds between two tries: the first, the longest
-
-_WRITER = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
-_READER = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 _log = structlog.get_logger()
 
@@ -47,8 +44,8 @@ class PostgresDatabase:
         self._server = server
         self.place = server.place
         self.clock: Clock = server_clock
-        self._engine = _engine(server, connections)
-        self._connections = connections
+        self._connections = Connections(server)
+        self._most = connections
         self._unused = asyncio.Semaphore(connections)
         self._notices = Notices(server)
         self._closed = False
@@ -67,7 +64,7 @@ class PostgresDatabase:
         require_driver()
         database = cls(Server.of(url))
         try:
-            await migrate_server(database._engine, database.place, patience=patience)
+            await migrate_server(database._connections.engine, database.place, patience=patience)
             _log.info("database.opened", place=database.place, exclusive=False)
             yield database
         finally:
@@ -75,7 +72,7 @@ class PostgresDatabase:
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
-        return await self._turn(fn, args, PATIENCE, _READER)
+        return await self._turn(fn, args, PATIENCE, READER)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
@@ -87,7 +84,7 @@ class PostgresDatabase:
         A caller that is cancelled leaves a transaction that has begun to end by itself.
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
-        return await self._turn(fn, args, patience, _WRITER)
+        return await self._turn(fn, args, patience, WRITER)
 
     async def problem(self) -> str:
         """What keeps prompts from being stored now; "" for nothing.
@@ -134,7 +131,7 @@ class PostgresDatabase:
         fn: Callable[[Connection, *Ts], T],
         args: tuple[*Ts],
         patience: float,
-        options: dict[str, Any],
+        begin: str,
     ) -> T:
         deadline = asyncio.get_running_loop().time() + patience
         try:
@@ -142,7 +139,7 @@ class PostgresDatabase:
                 await self._unused.acquire()
         except TimeoutError as error:
             raise failures.explain(error, self.place) from None
-        return await self._to_the_end(self._tried(fn, args, deadline, options), deadline)
+        return await self._to_the_end(self._tried(fn, args, deadline, begin), deadline)
 
     async def _to_the_end(self, transaction: Coroutine[Any, Any, T], deadline: float) -> T:
         """Run it whole, and only then give its connection on, even if the caller is cancelled.
@@ -155,11 +152,11 @@ class PostgresDatabase:
             raise StoreUnusable(f"The database {self.place} is closed: the process is stopping.")
         running = asyncio.ensure_future(transaction)
         running.add_done_callback(self._ended)
-        try:
-            async with asyncio.timeout_at(deadline + _COMMITTING):
-                return await asyncio.shield(running)
-        except TimeoutError as error:
-            raise failures.explain(error, self.place) from None
+        patience = deadline + _COMMITTING - running.get_loop().time()
+        await asyncio.wait([running], timeout=patience)  # which leaves it alone, however this ends
+        if not running.done():
+            raise failures.explain(TimeoutError(), self.place)
+        return running.result()
 
     def _ended(self, transaction: asyncio.Future[Any]) -> None:
         """Give its connection on. How it failed was told to its caller, if there still is one."""
@@ -172,13 +169,13 @@ class PostgresDatabase:
         fn: Callable[[Connection, *Ts], T],
         args: tuple[*Ts],
         deadline: float,
-        options: dict[str, Any],
+        begin: str,
     ) -> T:
         """Run it, and again as long as that can help and is allowed."""
         clock = asyncio.get_running_loop().time
         pause, longest = _PAUSES
         while True:
-            attempt = _Attempt(self._engine, deadline, options)
+            attempt = _Attempt(self._connections, deadline, begin)
             try:
                 return await attempt.run(fn, args)
             except Exception as error:
@@ -195,43 +192,35 @@ class PostgresDatabase:
     async def _close(self) -> None:
         """Let the running transactions end, refuse the next, close the connections."""
         self._closed = True
-        for _ in range(self._connections):
+        for _ in range(self._most):
             await self._unused.acquire()
-        for _ in range(self._connections):
+        for _ in range(self._most):
             self._unused.release()
-        await self._engine.dispose()
+        await self._connections.close()
 
 
 class _Attempt:
     """One run of a transaction. committing: whether it got as far as its commit."""
 
-    def __init__(self, engine: AsyncEngine, deadline: float, options: dict[str, Any]) -> None:
-        self._engine = engine
+    def __init__(self, connections: Connections, deadline: float, begin: str) -> None:
+        self._connections = connections
         self._deadline = deadline
-        self._options = options
+        self._begin = begin
         self.committing = False
 
     async def run(self, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
         """Begin, run, commit."""
         clock = asyncio.get_running_loop().time
-        async with asyncio.timeout_at(self._deadline) as limit, self._engine.connect() as plain:
-            connection = await plain.execution_options(**self._options)
-            result = await connection.run_sync(lambda sync: fn(sync, *args))
-            limit.reschedule(max(self._deadline, clock() + _COMMITTING))
+        async with (
+            asyncio.timeout_at(self._deadline) as limit,
+            self._connections.begun(self._begin) as transaction,
+        ):
+            result = await transaction.run(lambda conn: fn(conn, *args))
+            if clock() + _COMMITTING > self._deadline:
+                limit.reschedule(clock() + _COMMITTING)
             self.committing = True
-            await connection.commit()
+            await transaction.commit()
             return result
-
-
-def _engine(server: Server, connections: int) -> AsyncEngine:
-    """hide_parameters: an error must not carry what people wrote into a log."""
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=server.connect,
-        pool_size=connections,
-        max_overflow=0,
-        hide_parameters=True,
-    )
 
 
 def _ask(connection: Connection) -> None:

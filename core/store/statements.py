@@ -1,9 +1,8 @@
 """Statements that are built once and run at the price of the driver.
 
 Each is written in SQLAlchemy Core, for both engines. Building one costs ten times its execution on
-SQLite, and what SQLAlchemy does around an execution several times: so there the statement is
-compiled once, and the driver gets its text and values. With PostgreSQL the way to the server costs
-more than all of that, and SQLAlchemy executes.
+SQLite, and what SQLAlchemy does around an execution several times, on PostgreSQL too: so it is
+compiled once for each engine, and the driver gets its text and values.
 """
 
 from collections import namedtuple
@@ -13,9 +12,11 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import await_
 
 Values: TypeAlias = Mapping[str, Any]
 """Parameter -> value; those that a statement does not have are passed over."""
@@ -24,12 +25,15 @@ Core: TypeAlias = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | 
 
 _Processor: TypeAlias = Callable[[Any], Any]
 
+_DOUBLE = 701
+"""What PostgreSQL calls a number with a fraction (pg_type.oid of float8); we have no other."""
+
 
 class Statement:
     """One statement with named parameters, for connections of either engine.
 
-    A row has its columns as attributes and by position. Raises what the driver, or SQLAlchemy,
-    raises.
+    A row has its columns as attributes and by position. Raises what the driver raises, and
+    RuntimeError on a PostgreSQL connection without a transaction, where each would commit itself.
     """
 
     def __init__(self, core: Core) -> None:
@@ -37,10 +41,12 @@ class Statement:
 
     def rows(self, conn: Connection, values: Values) -> Sequence[Any]:
         """Every row it gives."""
-        if conn.dialect.name != "sqlite":
-            return conn.execute(self.core, values).all()
-        compiled = self._on_sqlite
-        found = _driver(conn).execute(compiled.sql, compiled.bound(values)).fetchall()
+        if conn.dialect.name == "sqlite":
+            compiled = self._on_sqlite
+            found = _sqlite(conn).execute(compiled.sql, compiled.bound(values)).fetchall()
+        else:
+            compiled = self._on_postgres
+            found = await_(_postgres(conn).fetch(compiled.sql, *compiled.bound(values)))
         return compiled.rows(found)
 
     def first(self, conn: Connection, values: Values) -> Any | None:
@@ -50,29 +56,35 @@ class Statement:
 
     def count(self, conn: Connection, values: Values) -> int:
         """How many rows it changed, for one that gives none."""
-        if conn.dialect.name != "sqlite":
-            return conn.execute(self.core, values).rowcount
-        compiled = self._on_sqlite
-        return int(_driver(conn).execute(compiled.sql, compiled.bound(values)).rowcount)
+        if conn.dialect.name == "sqlite":
+            compiled = self._on_sqlite
+            return int(_sqlite(conn).execute(compiled.sql, compiled.bound(values)).rowcount)
+        compiled = self._on_postgres
+        done = await_(_postgres(conn).execute(compiled.sql, *compiled.bound(values)))
+        return int(done.rpartition(" ")[2])  # "UPDATE 1", "INSERT 0 1"
 
     def each(self, conn: Connection, many: Sequence[Values]) -> None:
         """Run it with one set of values after the other."""
-        if conn.dialect.name != "sqlite":
-            conn.execute(self.core, many)
-            return
-        compiled = self._on_sqlite
-        _driver(conn).executemany(compiled.sql, map(compiled.bound, many))
+        if conn.dialect.name == "sqlite":
+            compiled = self._on_sqlite
+            _sqlite(conn).executemany(compiled.sql, map(compiled.bound, many))
+        else:
+            compiled = self._on_postgres
+            await_(_postgres(conn).executemany(compiled.sql, map(compiled.bound, many)))
 
     @cached_property
     def _on_sqlite(self) -> "_Compiled":
-        return _Compiled(self.core)
+        return _Compiled(self.core, sqlite.dialect(paramstyle="qmark"))
+
+    @cached_property
+    def _on_postgres(self) -> "_Compiled":
+        return _Compiled(self.core, asyncpg.dialect())  # type: ignore[no-untyped-call]
 
 
 class _Compiled:
-    """A statement as SQLite's driver takes it, with what converts values and rows."""
+    """A statement as a driver takes it, with what converts values and rows."""
 
-    def __init__(self, core: Core) -> None:
-        dialect = sqlite.dialect(paramstyle="qmark")
+    def __init__(self, core: Core, dialect: Dialect) -> None:
         compiled = core.compile(dialect=dialect)
         if compiled.prefetch:
             raise TypeError(f"a column is left to its default, which nothing computes: {compiled}")
@@ -89,7 +101,7 @@ class _Compiled:
         row = namedtuple("row", [str(column.key) for column in columns], rename=True)  # type: ignore[misc]
         self._make: Callable[[Iterable[Any]], Any] = row._make
         processors = (
-            _implementation(column.type, dialect).result_processor(dialect, None)
+            _implementation(column.type, dialect).result_processor(dialect, _DOUBLE)
             for column in columns
         )
         self._converted = [(at, convert) for at, convert in enumerate(processors) if convert]
@@ -118,8 +130,16 @@ def _implementation(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]
     return type_.dialect_impl(dialect)
 
 
-def _driver(conn: Connection) -> Any:
+def _sqlite(conn: Connection) -> Any:
     """The driver's connection, with a transaction begun as SQLAlchemy would begin it."""
     if not conn.in_transaction():
         conn.begin()
     return conn.connection.dbapi_connection
+
+
+def _postgres(conn: Connection) -> Any:
+    """The driver's connection, with the transaction that `core.store.postgres` began."""
+    driver: Any = conn.connection.driver_connection
+    if not driver.is_in_transaction():
+        raise RuntimeError("no transaction was begun")
+    return driver

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from tests.core.store import (
+    test_built_once,
     test_claims,
     test_crashes,
     test_delivered,
@@ -33,6 +34,7 @@ def _tests_of(module: ModuleType) -> dict[str, Callable[..., object]]:
 
 
 for _module in (
+    test_built_once,
     test_claims,
     test_crashes,
     test_delivered,

@@ -1,5 +1,6 @@
 """What the tests of the store are made of."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Select, event, insert, text
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.util import await_
 
 from core.lifecycle import State
 from core.ports import History, Turn, Turns
@@ -155,8 +157,15 @@ def traced(conn: Connection) -> Generator[list[str]]:
     def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
         seen.append(statement)
 
+    def told(logged: Any) -> None:
+        seen.append(logged.query)
+
     event.listen(conn, "before_cursor_execute", note)
+    server: Any = conn.connection.driver_connection
+    server.add_query_logger(told)  # does not hear of what SQLAlchemy prepared
     yield seen
+    await_(asyncio.sleep(0))  # the last one is told of a moment later
+    server.remove_query_logger(told)
     event.remove(conn, "before_cursor_execute", note)
 
 
