@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from core.delivery.reply import Reply
 from core.lifecycle import State
 from core.types import Role, Verdict
-from tests.simulation.sites import Shown, Site, limits_of
+from tests.simulation.loop import now
+from tests.simulation.sites import FOLLOW_UP, Shown, Site
 from tests.simulation.store import Row
 from tests.simulation.world import World
 
@@ -47,15 +48,20 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     by_people = any(message.by_people for message in shown)
     match row["state"]:
         case State.SETTLED:
-            expected = _expected(row, identity)
+            expected = _expected(row, sites)
             shown = [message for message in shown if not message.gone]
             allowed = _not_to_be_found(row, sites, expected, world)
             visible = [message.texts[-1] for message in shown if message not in allowed]
-            # What people took away stays away; nothing else may be there.
+            # What people took away stays away; nothing else may be there, unless nothing could be
+            # taken away any more.
             right = _some_of(visible, expected) if by_people else visible == expected
+            if any(identity in site.refused for site in sites):
+                right = by_people or _some_of(expected, visible)
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
         case State.CANCELLED:
             return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+        case State.ABANDONED if any(_closed(site, identity) for site in sites):
+            return []
         case _:
             return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
 
@@ -63,7 +69,8 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
 def _not_to_be_found(
     row: Row, sites: Sequence[Site], expected: list[str], world: World
 ) -> list[Shown]:
-    """Parts beyond the answer's that a dead process posted, where posts can't be found by key.
+    """Parts beyond the answer's that a dead process posted, where posts can't be found by key, and
+    further messages by an interaction's token whose ids were lost.
 
     Nobody knows their ids: this is not promised.
     """
@@ -75,12 +82,15 @@ def _not_to_be_found(
         for part in parts
         if part["position"] >= len(expected)
     }
+    rows = world.vault.rows("SELECT part_id FROM part WHERE turn_id = ?", row["id"])
+    known = {part["part_id"] for part in rows}
     found = [
         message
         for site in sites
         if not site.finds
-        for message in site.messages.values()
-        if message.key in keys and not message.gone
+        for part, message in site.messages.items()
+        if not message.gone
+        and (message.key in keys or (message.key == FOLLOW_UP and part not in known))
     ]
     world.hits["left over, not to be found"] += len(found)
     return found
@@ -91,18 +101,27 @@ def _some_of(visible: list[str], expected: list[str]) -> bool:
     return all(text in rest for text in visible)
 
 
-def _expected(row: Row, identity: str) -> list[str]:
+def _closed(site: Site, identity: str) -> bool:
+    """Whether the platform said that nothing more can be shown, to this turn or to everybody."""
+    at, _ = site.closed.get("", (float("inf"), ""))
+    return identity in site.refused or (identity in site.threads and at <= now())
+
+
+def _expected(row: Row, sites: Sequence[Site]) -> list[str]:
     """The parts of a committed outcome, as people have to see them."""
-    reply = Reply(limits_of(identity))
+    site = next(site for site in sites if row["identity"] in site.limits)
+    reply = Reply(site.limits[row["identity"]])
     reply.add(row["answer"])
     reply.finish(row["notice"])
-    return list(reply.texts)
+    return [site.render(text) for text in reply.texts]
 
 
 def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
     """I5: one entry per answer, as committed; the order of each thread is the platform's."""
     rows = world.vault.rows("SELECT * FROM message ORDER BY conversation_id, position")
-    answers = Counter(row["turn_id"] for row in rows if row["role"] == Role.ASSISTANT)
+    # What the thread had said before was taken in as the platform shows it, with its identity.
+    rows = [row for row in rows if row["role"] == Role.ASSISTANT and not row["identity"]]
+    answers = Counter(row["turn_id"] for row in rows)
     wanted = Counter(
         row["id"] for row in turns.values() if row["verdict"] in _ANSWERS and row["attempts"]
     )
@@ -111,5 +130,5 @@ def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
     return found + [
         f"I5 remembered is not what was answered: turn {row['turn_id']}"
         for row in rows
-        if row["role"] == Role.ASSISTANT and row["content"] != texts.get(row["turn_id"])
+        if row["content"] != texts.get(row["turn_id"])
     ]

@@ -29,7 +29,6 @@ from core.types import (
     ThreadKey,
 )
 from tests.simulation.process import Protocol
-from tests.simulation.sites import FindingThread, SimThread
 from tests.simulation.store import LifeDatabase
 
 
@@ -245,7 +244,7 @@ class SettlesNothing(Engine):
 class _Wrapped:
     """A live handle between the writer and the platform."""
 
-    def __init__(self, thread: SimThread) -> None:
+    def __init__(self, thread: Thread) -> None:
         self._thread = thread
 
     @property
@@ -263,11 +262,12 @@ class _Wrapped:
 
     async def remove(self, part: PartId) -> None:
         """Pass it on."""
+        assert isinstance(self._thread, RemovesPart)
         await self._thread.remove(part)
 
     async def find(self, key: str) -> Sequence[PartId]:
         """Pass it on."""
-        return await self._thread.find(key) if isinstance(self._thread, FindingThread) else ()
+        return await self._thread.find(key) if isinstance(self._thread, FindsPost) else ()
 
 
 class EditsOnce(_Wrapped):

@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import StoreError
 from core.types import Prompt, ThreadKey
 from tests.simulation.loop import now
+from tests.simulation.places import Places, asked_at
 from tests.simulation.process import Process
 from tests.simulation.weather import BAD_UNTIL
 from tests.simulation.world import Dead, World
@@ -26,21 +27,22 @@ LATE = 60.0
 
 def prompts_of(rng: random.Random, sites: tuple[str, ...]) -> list[tuple[float, Prompt]]:
     """What people write in a schedule, with the time at which they do."""
-    at, result = 0.0, []
+    at, result, places = 0.0, [], Places(rng)
     for number in range(rng.randint(2, 4)):
         at += rng.choice((0.0, 0.5, 5.0, 30.0))
         site = rng.choice(sites)
         thread = f"sim:{site}:{rng.randint(1, 2)}"
         text = "" if rng.random() < 0.04 else f"[{thread}] p{number}"
+        identity, address = places.address(site, thread, number, at)
         prompt = Prompt(
             platform=site,
             thread=ThreadKey(thread),
-            identity=f"{thread}:{number}",
+            identity=identity,
             sequence=f"{number:06d}",
             author="",
             text=text,
             asked_at=at,
-            address=str(at),
+            address=address,
         )
         result.append((at, prompt))
     return result
@@ -126,7 +128,7 @@ class People:
                 break
             except StoreError:
                 await asyncio.sleep(1.0)
-        since = max((float(known.address) for known in recent), default=0.0) - MARGIN
+        since = max((asked_at(site, known.address) for known in recent), default=0.0) - MARGIN
         for at, prompt in list(self._spoken):
             known = prompt.identity in world.stored and world.rng.random() > _KNOWN_AGAIN
             if prompt.platform == site and at >= since and not known:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.delivery.pacing import Pacers
 from core.errors import CompletionError, Failure, StoreError
@@ -16,7 +17,7 @@ from core.turns.engine import Engine
 from core.turns.window import Room
 from core.types import Chunk, CompletionRequest, Prompt
 from tests.simulation.loop import now
-from tests.simulation.sites import FindingThread, SimThread, Site
+from tests.simulation.sites import Site
 from tests.simulation.store import LifeDatabase
 from tests.simulation.world import Dead, Life, World
 
@@ -38,7 +39,7 @@ class Protocol:
     turns: type[SqlTurns] = SqlTurns
     history: Callable[[LifeDatabase], History] = SqlHistory
     engine: type[Engine] = Engine
-    wraps: Callable[[SimThread], Thread] = lambda thread: thread
+    wraps: Callable[[Thread], Thread] = lambda thread: thread
     reads_back: bool = True
 
 
@@ -115,14 +116,26 @@ class Process:
             now=now,
             chance=world.rng.random,
         )
+        self._beside: dict[asyncio.Task[None], None] = {}  # in the order of their beginnings
+        self._open = {site.name: site.connect(self.life, self._spawn) for site in sites}
         platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
         self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")
 
     def open(self, prompt: Prompt) -> Thread:
         """The live handle for a prompt."""
-        site = self.sites[prompt.platform]
-        thread = (FindingThread if site.finds else SimThread)(site, self.life, prompt)
-        return self._protocol.wraps(thread)
+        return self._protocol.wraps(self._open[prompt.platform](prompt))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run something beside the turns, until the process ends."""
+        task = asyncio.ensure_future(work)
+        self._beside[task] = None
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._beside[task]
+        if not task.cancelled():
+            task.exception()  # Dead: then everything else is, too
 
     async def run(self, end: "asyncio.Task[None]") -> None:
         """Live until the end of the schedule, or until the crash; then nothing of it is left."""
@@ -130,10 +143,11 @@ class Process:
         work = asyncio.ensure_future(self._work())
         await asyncio.wait({end, died}, return_when=asyncio.FIRST_COMPLETED)
         self.life.die()
-        doomed = [died, work, *self.engine._running]  # in an order that a replay repeats
+        doomed = [died, work, *self.engine._running, *self._beside]  # as a replay repeats it
         for task in doomed:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
+        await self.engine._queueing.stop()
 
     async def _work(self) -> None:
         names = tuple(self.sites)

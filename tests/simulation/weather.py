@@ -30,6 +30,8 @@ class Weather:
     unacknowledged: float = 0.15
     twice: float = 0.1  # of the events: also comes as another event at the same time
     deleted: float = 0.04  # of the posts: a person deletes it
+    untold: float = 0.1  # of Discord's posts: its gateway says nothing of them
+    closed: float = 0.04  # of the platforms: a conversation, or all of it, ends for good
     outage: float = 0.25  # of the subjects of a schedule
 
 
