@@ -6,15 +6,27 @@ Withdrawn when the prompt was deleted and the holder of the claim doesn't know t
 `now` is seconds since the epoch, by whatever clock the caller shares with the others.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, and_, case, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
 from core.store import edits, history
-from core.store.clock import Now
-from core.store.leases import free, holds, lost
+from core.store.clock import Now, by_server, given, time_in
+from core.store.leases import HOLDS, NOTICED, by, free, lost
 from core.store.outcomes import columns_of
 from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
@@ -23,15 +35,35 @@ from core.types import Memory, Outcome, PartId, Remembered
 _AT_WORK = (State.CLAIMED, State.ANSWERED)
 
 
+def _before(state: State) -> list[State]:
+    """The states from which the table allows a step to `state`."""
+    return [before for before in State if may_step(before, state)]
+
+
+def _stands(*states: State) -> ColumnElement[bool]:
+    """The turn is in one of the states and the claim holds; the conversation is locked by it."""
+    held = select(conversation.c.id).where(HOLDS).with_for_update(key_share=True).scalar_subquery()
+    return and_(
+        turn.c.id == bindparam("claim_id"),
+        # Not IN, whose list would be written into the statement anew each time.
+        or_(*(turn.c.state == state for state in states)),
+        turn.c.conversation_id == held,
+    )
+
+
+_ATTEMPT = (
+    update(turn)
+    .where(_stands(State.CLAIMED), NOTICED)
+    .values(attempts=turn.c.attempts + 1)
+    .returning(turn.c.attempts)
+)
+_ANSWERED = select(turn.c.id).where(_stands(State.ANSWERED), NOTICED)
+_RELEASE = update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
+
+
 def attempt(conn: Connection, claimed: Turn) -> int:
     """Count one more API attempt; returns how many there are now."""
-    statement = (
-        update(turn)
-        .where(_stands(claimed, [State.CLAIMED]), edits.noticed(claimed))
-        .values(attempts=turn.c.attempts + 1)
-        .returning(turn.c.attempts)
-    )
-    row = conn.execute(statement).first()
+    row = conn.execute(_ATTEMPT, by(claimed)).first()
     if row is None:
         raise lost(conn, claimed)
     return int(row.attempts)
@@ -59,17 +91,12 @@ def answer(
 
     Said again of a turn that is answered, it changes nothing: the first outcome stands.
     """
-    step = (
-        update(turn)
-        .where(_stands(claimed, _before(State.ANSWERED)), edits.noticed(claimed))
-        .values(state=State.ANSWERED, answered_at=now, **columns_of(outcome))
-    )
-    if conn.execute(step).rowcount:
-        entries = edits.current(conn, claimed, remember)
+    parameters = by(claimed) | columns_of(outcome) | given(now)
+    row = conn.execute(_answering(by_server(now)), parameters).first()
+    if row is not None:
+        entries = edits.current(claimed, remember, row.text)
         history.append(conn, claimed, entries, memory, claimed.id)
-        return
-    again = select(turn.c.id).where(_stands(claimed, [State.ANSWERED]), edits.noticed(claimed))
-    if conn.execute(again).first() is None:
+    elif conn.execute(_ANSWERED, by(claimed)).first() is None:
         raise lost(conn, claimed)
 
 
@@ -80,54 +107,60 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
     """
     if STEPS[state]:
         raise ValueError(f"{state} is no end of a turn")
-    step = (
-        update(turn)
-        .where(_stands(claimed, _before(state)), edits.noticed(claimed))
-        .values(state=state, reason=reason, settled_at=now)
-    )
-    if conn.execute(step).rowcount == 0:
+    parameters = by(claimed) | given(now) | {"reason": reason}
+    if conn.execute(_end(state, by_server(now)), parameters).rowcount == 0:
         raise lost(conn, claimed)
     free(conn, claimed)
 
 
 def release(conn: Connection, claimed: Turn) -> None:
     """Give the turn back and free the conversation: claimed -> received; answered stays."""
-    step = (
-        update(turn).where(_stands(claimed, _before(State.RECEIVED))).values(state=State.RECEIVED)
-    )
-    conn.execute(step)
+    conn.execute(_RELEASE, by(claimed))
     free(conn, claimed)
 
 
-def _before(state: State) -> list[State]:
-    """The states from which the table allows a step to `state`."""
-    return [before for before in State if may_step(before, state)]
-
-
-def _stands(claimed: Turn, states: Iterable[State]) -> ColumnElement[bool]:
-    """The turn is in one of the states and the claim holds; the conversation is locked by it."""
-    held = (
-        select(conversation.c.id)
-        .where(holds(claimed))
-        .with_for_update(key_share=True)
-        .scalar_subquery()
+@cache
+def _answering(server: bool) -> ReturningUpdate[tuple[str]]:
+    """The outcome is set by the names of its columns. The text is what the prompt reads now."""
+    return (
+        update(turn)
+        .where(_stands(*_before(State.ANSWERED)), NOTICED)
+        .values(state=State.ANSWERED, answered_at=time_in(server))
+        .returning(turn.c.text)
     )
-    return and_(turn.c.id == claimed.id, turn.c.state.in_(states), turn.c.conversation_id == held)
+
+
+@cache
+def _end(state: State, server: bool) -> Update:
+    """The reason is set by its column's name."""
+    return (
+        update(turn)
+        .where(_stands(*_before(state)), NOTICED)
+        .values(state=state, settled_at=time_in(server))
+    )
 
 
 def _put_part(conn: Connection, claimed: Turn, index: int, part_id: PartId | None) -> None:
     """Insert the part, or give it its id."""
-    source = select(turn.c.id, literal(index), literal(part_id, part.c.part_id.type)).where(
-        _stands(claimed, _AT_WORK)
-    )
-    if part_id is None:  # what was posted is kept in any case, since it has to be found again
-        source = source.where(edits.noticed(claimed))
-    statement = insert(conn, part).from_select(["turn_id", "position", "part_id"], source)
+    statement = _putting(conn.dialect.name, part_id is not None)
+    parameters = by(claimed) | {"index": index, "put_id": part_id}
+    if conn.execute(statement, parameters).first() is None:
+        raise lost(conn, claimed)
+
+
+@cache
+def _putting(dialect: str, is_posted: bool) -> ReturningInsert[tuple[int]]:
+    source = select(
+        turn.c.id,
+        bindparam("index", type_=part.c.position.type),
+        bindparam("put_id", type_=part.c.part_id.type),
+    ).where(_stands(*_AT_WORK))
+    if not is_posted:  # what was posted is kept in any case, since it has to be found again
+        source = source.where(NOTICED)
+    statement = insert(dialect, part).from_select(["turn_id", "position", "part_id"], source)
     known = case(
         (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id
     )
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=[part.c.turn_id, part.c.position], set_={"part_id": known}
-    )
-    if conn.execute(statement.returning(part.c.turn_id)).first() is None:
-        raise lost(conn, claimed)
+    ).returning(part.c.turn_id)

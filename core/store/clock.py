@@ -8,12 +8,14 @@ statement evaluates which compares or stores it, and no question asked before.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Double, cast, extract, func
+from sqlalchemy import ColumnElement, Double, bindparam, cast, extract, func
 
 Now: TypeAlias = float | ColumnElement[float]
 """Seconds since the epoch: a number, or what the server will know."""
 
 Clock: TypeAlias = Callable[[], Now]
+
+_SERVER_TIME: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Double)
 
 
 def steady(wall: Callable[[], float], monotonic: Callable[[], float]) -> Callable[[], float]:
@@ -32,4 +34,19 @@ def server_clock() -> ColumnElement[float]:
     Who waited for a lock had an older one: its lease ends early rather than late, and it sees
     no lease as over that is not.
     """
-    return cast(extract("epoch", func.statement_timestamp()), Double)
+    return _SERVER_TIME
+
+
+def by_server(now: Now) -> bool:
+    """Whether it is the server that knows the time, and no parameter of a statement says it."""
+    return isinstance(now, ColumnElement)
+
+
+def given(now: Now) -> dict[str, Now]:
+    """The parameter `now` of a statement, where it has one."""
+    return {} if isinstance(now, ColumnElement) else {"now": now}
+
+
+def time_in(server: bool) -> ColumnElement[float]:
+    """What a statement that is built once says for "now": the server's time, or a parameter."""
+    return _SERVER_TIME if server else bindparam("now", type_=Double())

@@ -70,11 +70,8 @@ def withdraw(conn: Connection, identity: str, now: Now) -> bool:
     return row.state in OPEN and not untouched
 
 
-def current(
-    conn: Connection, claimed: Turn, entries: Sequence[Remembered]
-) -> tuple[Remembered, ...]:
-    """The entries that a turn leaves, with its prompt as it reads now."""
-    text = conn.execute(select(turn.c.text).where(turn.c.id == claimed.id)).scalar_one()
+def current(claimed: Turn, entries: Sequence[Remembered], text: str) -> tuple[Remembered, ...]:
+    """The entries that a turn leaves, with its prompt as it reads now: `text`."""
     asked = claimed.prompt.text
     if text == asked:
         return tuple(entries)
@@ -84,11 +81,6 @@ def current(
         else entry
         for entry in entries
     )
-
-
-def noticed(claimed: Turn) -> ColumnElement[bool]:
-    """The holder of the claim knows whether its prompt was deleted."""
-    return turn.c.withdrawn.is_(claimed.withdrawn)
 
 
 def _locked(conn: Connection, identity: str) -> _Row | None:

@@ -4,27 +4,65 @@ Plain functions over a connection, one transaction each.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import Connection, Label, false, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from core.ports import Turn
 from core.store.inbox import waiting
-from core.store.leases import holds, lost
+from core.store.leases import HOLDS, by, lost
 from core.store.schema import conversation, message, turn
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
+
+_HERE = conversation.c.thread == bindparam("of")
+# The position after the last message of a conversation.
+_END = (
+    select(func.coalesce(func.max(message.c.position) + 1, 0))
+    .where(message.c.conversation_id == conversation.c.id)
+    .scalar_subquery()
+    .label("end")
+)
+_CONVERSATION = select(conversation).where(_HERE)
+_WINDOW = (
+    select(message.c.role, message.c.content, message.c.author, message.c.identity)
+    .where(message.c.conversation_id == bindparam("of"), message.c.position >= bindparam("start"))
+    .order_by(message.c.position)
+)
+_HELD = select(conversation.c.id).where(HOLDS).scalar_subquery()
+_KNOWN = (
+    select(message.c.identity)
+    .where(message.c.conversation_id == _HELD)
+    .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD))
+)
+# The memory is set by the names of its columns.
+_REMEMBER = (
+    update(conversation)
+    .where(HOLDS)
+    .values(fresh=and_(conversation.c.fresh, ~bindparam("spoken", type_=Boolean())))
+    .returning(conversation.c.id, _END)
+)
+_STORE = insert(message)
+_LOCK = select(conversation.c.id).where(_HERE).with_for_update(key_share=True)
+_HOW_FAR = select(conversation.c.ratio, _END).where(_HERE)
+_RESTART = update(conversation).where(_HERE).values(fresh=false())
 
 
 def load(conn: Connection, thread: ThreadKey) -> Conversation:
     """The conversation from `memory.start` on; an empty, fresh one when there is none."""
-    row = conn.execute(select(conversation).where(conversation.c.thread == thread)).first()
+    row = conn.execute(_CONVERSATION, {"of": thread}).first()
     if row is None:
         return Conversation(thread)
-    entries = conn.execute(
-        select(message.c.role, message.c.content, message.c.author, message.c.identity)
-        .where(message.c.conversation_id == row.id, message.c.position >= row.start)
-        .order_by(message.c.position)
-    )
+    entries = conn.execute(_WINDOW, {"of": row.id, "start": row.start})
     return Conversation(
         thread=thread,
         messages=tuple(
@@ -47,14 +85,7 @@ def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory
 
     Raises LostClaim.
     """
-    here = select(conversation.c.id).where(holds(claimed)).scalar_subquery()
-    known = set(
-        conn.execute(
-            select(message.c.identity)
-            .where(message.c.conversation_id == here)
-            .union(select(turn.c.identity).where(turn.c.conversation_id == here))
-        ).scalars()
-    )
+    known = set(conn.execute(_KNOWN, by(claimed)).scalars())
     new = []
     for entry in earlier:
         if not entry.identity or entry.identity not in known:
@@ -75,20 +106,23 @@ def append(
     Raises LostClaim.
     """
     spoken = bool(entries) or turn_id is not None
-    row = conn.execute(
-        update(conversation)
-        .where(holds(claimed))
-        .values(**asdict(memory), fresh=false() if spoken else conversation.c.fresh)
-        .returning(conversation.c.id, _end())
-    ).first()
+    parameters = by(claimed) | _columns_of(memory) | {"spoken": spoken}
+    row = conn.execute(_REMEMBER, parameters).first()
     if row is None:
         raise lost(conn, claimed)
     if entries:
         conn.execute(
-            insert(message),
+            _STORE,
             [
-                asdict(entry)
-                | {"conversation_id": row.id, "position": position, "turn_id": turn_id}
+                {
+                    "conversation_id": row.id,
+                    "position": position,
+                    "role": entry.role,
+                    "author": entry.author,
+                    "content": entry.content,
+                    "identity": entry.identity,
+                    "turn_id": turn_id,
+                }
                 for position, entry in enumerate(entries, row.end)
             ],
         )
@@ -100,26 +134,25 @@ def restart(conn: Connection, thread: ThreadKey) -> bool | None:
     None: there is no such conversation. False: a turn of it is open, so nothing was changed:
     its answer will be stored with the memory that it was asked with.
     """
-    here = conversation.c.thread == thread
     # Locked first, so that no turn is claimed between the look and the change, and by itself: the
     # end is looked for by a statement that began with the lock, and so sees all before it.
-    lock = select(conversation.c.id).where(here).with_for_update(key_share=True)
-    if conn.execute(lock).first() is None:
+    if conn.execute(_LOCK, {"of": thread}).first() is None:
         return None
     if waiting(conn, thread):
         return False
-    row = conn.execute(select(conversation.c.ratio, _end()).where(here)).one()
+    row = conn.execute(_HOW_FAR, {"of": thread}).one()
     # told: whoever starts afresh knows that the beginning is left out.
     memory = Memory(start=row.end, ratio=row.ratio, told=True)
-    conn.execute(update(conversation).where(here).values(**asdict(memory), fresh=false()))
+    conn.execute(_RESTART, _columns_of(memory) | {"of": thread})
     return True
 
 
-def _end() -> Label[int]:
-    """The position after the last message of a conversation, as `end`."""
-    return (
-        select(func.coalesce(func.max(message.c.position) + 1, 0))
-        .where(message.c.conversation_id == conversation.c.id)
-        .scalar_subquery()
-        .label("end")
-    )
+def _columns_of(memory: Memory) -> dict[str, Any]:
+    """Column name -> value."""
+    return {
+        "start": memory.start,
+        "ratio": memory.ratio,
+        "told": memory.told,
+        "speaker": memory.speaker,
+        "several": memory.several,
+    }

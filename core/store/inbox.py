@@ -6,14 +6,19 @@ share the database share.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Double,
+    Insert,
+    Integer,
     Row,
     Select,
+    bindparam,
     case,
     func,
     literal,
@@ -22,11 +27,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
-from core.store.clock import Now
+from core.store.clock import Now, by_server, given, time_in
 from core.store.outcomes import outcome_of
 from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
@@ -36,6 +41,47 @@ MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
 
 _open = turn.c.settled_at.is_(None)
+
+_LOCK = (
+    select(conversation.c.id)
+    .where(conversation.c.thread == bindparam("thread"))
+    .with_for_update(key_share=True)
+)
+_KNOWN = select(turn.c.id).where(turn.c.identity == bindparam("identity"))
+_LET_GO = (
+    update(conversation)
+    .where(conversation.c.id == bindparam("of"))
+    .values(owner=None, lease_until=None)
+)
+_PARTS = (
+    select(part.c.position, part.c.part_id)
+    .where(part.c.turn_id == bindparam("of"))
+    .order_by(part.c.position)
+)
+_BEFORE = (
+    select(turn.c.settled_at)
+    .where(
+        turn.c.conversation_id == bindparam("of"),
+        tuple_(turn.c.sequence, turn.c.id)
+        < tuple_(
+            bindparam("sequence", type_=turn.c.sequence.type),
+            bindparam("id", type_=turn.c.id.type),
+        ),
+    )
+    .order_by(turn.c.sequence.desc(), turn.c.id.desc())
+    .limit(1)
+)
+_mine = turn.alias("mine")
+_AHEAD = (
+    select(func.count())
+    .select_from(turn)
+    .join(_mine, _mine.c.conversation_id == turn.c.conversation_id)
+    .where(
+        _mine.c.identity == bindparam("identity"),
+        _open,
+        tuple_(turn.c.sequence, turn.c.id) < tuple_(_mine.c.sequence, _mine.c.id),
+    )
+)
 
 
 def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
@@ -51,7 +97,7 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
         _locked(conn, prompt.thread)
     if waiting(conn, prompt.thread) < MOST_OPEN:
         return _store_turn(conn, prompt, prompt.thread, now, crowded=False)
-    if conn.execute(select(turn.c.id).where(turn.c.identity == prompt.identity)).first():
+    if conn.execute(_KNOWN, {"identity": prompt.identity}).first():
         return False
     aside = ThreadKey(f"{prompt.thread}#{prompt.identity}")
     _make(conn, prompt.platform, aside, now)
@@ -60,15 +106,21 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
 
 def _locked(conn: Connection, thread: ThreadKey) -> bool:
     """Whether there is the conversation; nobody else accepts into it until this is committed."""
-    here = select(conversation.c.id).where(conversation.c.thread == thread)
-    return conn.execute(here.with_for_update(key_share=True)).first() is not None
+    return conn.execute(_LOCK, {"thread": thread}).first() is not None
 
 
 def _make(conn: Connection, platform: str, thread: ThreadKey, now: Now) -> None:
     """Make the conversation if there is none."""
-    conn.execute(
-        insert(conn, conversation)
-        .values(platform=platform, thread=thread, created_at=now)
+    values = {"platform": platform, "thread": thread} | given(now)
+    conn.execute(_making(conn.dialect.name, by_server(now)), values)
+
+
+@cache
+def _making(dialect: str, server: bool) -> Insert:
+    """Platform and thread are set by the names of their columns."""
+    return (
+        insert(dialect, conversation)
+        .values(created_at=time_in(server))
         .on_conflict_do_nothing(index_elements=[conversation.c.thread])
     )
 
@@ -77,34 +129,55 @@ def _store_turn(
     conn: Connection, prompt: Prompt, thread: ThreadKey, now: Now, *, crowded: bool
 ) -> bool:
     """Insert the turn into the conversation, which exists, if its identity is new."""
-    values = {
-        "identity": prompt.identity,
-        "sequence": prompt.sequence,
-        "author": prompt.author,
-        "text": prompt.text,
-        "address": prompt.address,
-        "files": prompt.files,
-        "follow_up": prompt.follow_up,
-        "late": prompt.late,
-        "crowded": crowded,
-        "asked_at": prompt.asked_at,
-        "state": State.RECEIVED,
+    values = given(now) | {
+        "in_thread": thread,
+        "its_identity": prompt.identity,
+        "its_sequence": prompt.sequence,
+        "its_author": prompt.author,
+        "its_text": prompt.text,
+        "its_address": prompt.address,
+        "its_files": prompt.files,
+        "its_follow_up": prompt.follow_up,
+        "its_late": prompt.late,
+        "its_crowded": crowded,
+        "its_asked_at": prompt.asked_at,
     }
+    return conn.execute(_storing(conn.dialect.name, by_server(now)), values).first() is not None
+
+
+@cache
+def _storing(dialect: str, server: bool) -> ReturningInsert[tuple[int]]:
+    """A column's value is the parameter `its_<column>`."""
+    columns = (
+        turn.c.identity,
+        turn.c.sequence,
+        turn.c.author,
+        turn.c.text,
+        turn.c.address,
+        turn.c.files,
+        turn.c.follow_up,
+        turn.c.late,
+        turn.c.crowded,
+        turn.c.asked_at,
+    )
     source = select(
         conversation.c.id,
-        *(literal(value, turn.c[name].type) for name, value in values.items()),
-        literal(now, Double) if isinstance(now, float) else now,
-    ).where(conversation.c.thread == thread)
-    statement = (
-        insert(conn, turn)
-        .from_select(["conversation_id", *values, "received_at"], source)
+        *(bindparam(f"its_{column.name}", type_=column.type) for column in columns),
+        literal(State.RECEIVED, turn.c.state.type),
+        time_in(server),
+    ).where(conversation.c.thread == bindparam("in_thread"))
+    names = ["conversation_id", *(column.name for column in columns), "state", "received_at"]
+    return (
+        insert(dialect, turn)
+        .from_select(names, source)
         .on_conflict_do_nothing(index_elements=[turn.c.identity])
         .returning(turn.c.id)
     )
-    return conn.execute(statement).first() is not None
 
 
-def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
+def free_conversation(
+    platforms: Sequence[str] | BindParameter[Sequence[str]], now: Now
+) -> Select[tuple[int]]:
     """The conversation that waits longest and that nobody holds, locked where rows can be."""
     return (
         select(turn.c.conversation_id)
@@ -116,7 +189,7 @@ def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
     )
 
 
-def head_turn(conversation_id: int) -> Select[tuple[int]]:
+def head_turn(conversation_id: int | BindParameter[int]) -> Select[tuple[int]]:
     """The open turn of a conversation that the platform ordered first."""
     return (
         select(turn.c.id)
@@ -133,31 +206,30 @@ def claim(
 
     A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
     """
-    while taken := conn.execute(_take(owner, platforms, lease, now)).first():
-        row = conn.execute(
-            update(turn)
-            .where(turn.c.id == head_turn(taken.id).scalar_subquery())
-            .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
-            .returning(turn)
-        ).first()
+    values = given(now) | {"who": owner, "platforms": platforms, "lease": lease}
+    while taken := conn.execute(_taking(by_server(now)), values).first():
+        row = conn.execute(_CLAIM_HEAD, {"of": taken.id}).first()
         if row is not None:
             waited = _waited(conn, row)
             return _turn(row, taken, _parts(conn, row.id), waited=waited)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
-        conn.execute(
-            update(conversation)
-            .where(conversation.c.id == taken.id)
-            .values(owner=None, lease_until=None)
-        )
+        conn.execute(_LET_GO, {"of": taken.id})
     return None
 
 
-def _take(owner: str, platforms: Sequence[str], lease: float, now: Now) -> ReturningUpdate[Any]:
+@cache
+def _taking(server: bool) -> ReturningUpdate[Any]:
     """Hold the conversation that is next, under a new fence."""
+    now = time_in(server)
+    platforms: BindParameter[Sequence[str]] = bindparam("platforms", expanding=True)
     return (
         update(conversation)
         .where(conversation.c.id == free_conversation(platforms, now).scalar_subquery())
-        .values(owner=owner, lease_until=now + lease, fence=conversation.c.fence + 1)
+        .values(
+            owner=bindparam("who"),
+            lease_until=now + bindparam("lease", type_=Double()),
+            fence=conversation.c.fence + 1,
+        )
         .returning(
             conversation.c.id,
             conversation.c.platform,
@@ -169,49 +241,29 @@ def _take(owner: str, platforms: Sequence[str], lease: float, now: Now) -> Retur
 
 def _parts(conn: Connection, turn_id: int) -> tuple[Posted, ...]:
     """What was announced or posted of a turn's reply, in order."""
-    rows = conn.execute(
-        select(part.c.position, part.c.part_id)
-        .where(part.c.turn_id == turn_id)
-        .order_by(part.c.position)
-    )
+    rows = conn.execute(_PARTS, {"of": turn_id})
     return tuple(Posted(index, id_ and PartId(id_)) for index, id_ in rows)
 
 
 def _waited(conn: Connection, row: Row[tuple[object, ...]]) -> bool:
     """Whether the turn before this one was still open when this one came."""
     ended = conn.execute(
-        select(turn.c.settled_at)
-        .where(
-            turn.c.conversation_id == row.conversation_id,
-            tuple_(turn.c.sequence, turn.c.id) < tuple_(row.sequence, row.id),
-        )
-        .order_by(turn.c.sequence.desc(), turn.c.id.desc())
-        .limit(1)
+        _BEFORE, {"of": row.conversation_id, "sequence": row.sequence, "id": row.id}
     ).scalar()
     return ended is not None and ended >= row.received_at
 
 
 def ahead(conn: Connection, identity: str) -> int:
     """How many open turns of its conversation come before the turn of this prompt."""
-    mine = turn.alias("mine")
-    return conn.execute(
-        select(func.count())
-        .select_from(turn)
-        .join(mine, mine.c.conversation_id == turn.c.conversation_id)
-        .where(
-            mine.c.identity == identity,
-            _open,
-            tuple_(turn.c.sequence, turn.c.id) < tuple_(mine.c.sequence, mine.c.id),
-        )
-    ).scalar_one()
+    return conn.execute(_AHEAD, {"identity": identity}).scalar_one()
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
     """How many turns of the conversation are open."""
-    return conn.execute(open_turns(thread)).scalar_one()
+    return conn.execute(_WAITING, {"thread": thread}).scalar_one()
 
 
-def open_turns(thread: ThreadKey) -> Select[int]:
+def open_turns(thread: ThreadKey | BindParameter[ThreadKey]) -> Select[int]:
     """The number of open turns of the conversation, as a query."""
     return (
         select(func.count())
@@ -228,11 +280,15 @@ def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[R
     """The conversations of a platform with a turn received at `since` or later, newest first."""
     return tuple(
         Recent(ThreadKey(row.thread), row.address, row.sequence)
-        for row in conn.execute(recent_turns(platform, since, limit))
+        for row in conn.execute(_RECENT, {"on": platform, "since": since, "limit": limit})
     )
 
 
-def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, str]:
+def recent_turns(
+    platform: str | BindParameter[str],
+    since: float | BindParameter[float],
+    limit: int | BindParameter[int],
+) -> Select[str, str, str]:
     """Thread, address and sequence of the newest turn of each; one read of two indexes.
 
     The conversations are found by the age of their turns; the newest turn, which may be older
@@ -268,6 +324,16 @@ def recent_turns(platform: str, since: float, limit: int) -> Select[str, str, st
         .order_by(lately.c.at.desc(), conversation.c.id.desc())
         .limit(limit)
     )
+
+
+_WAITING = open_turns(bindparam("thread"))
+_RECENT = recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
+_CLAIM_HEAD = (
+    update(turn)
+    .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
+    .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+    .returning(turn)
+)
 
 
 def _free(now: Now) -> ColumnElement[bool]:

@@ -1,35 +1,59 @@
 """Who holds a conversation: an owner, until a time, under a fence that grows with every claim.
 
 The fence decides, not the time: a claim whose lease ran out may go on until another is made.
+Statements are built once and given parameters: building one costs several times its execution.
 """
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import Connection, Double, Update, and_, bindparam, exists, select, update
 
 from core.errors import LostClaim, Withdrawn
 from core.ports import Turn
-from core.store.clock import Now
-from core.store.edits import noticed
+from core.store.clock import Now, by_server, given, time_in
 from core.store.schema import conversation, turn
 
+HOLDS = and_(
+    conversation.c.thread == bindparam("claim_thread"),
+    conversation.c.fence == bindparam("claim_fence"),
+    conversation.c.owner.is_not(None),
+)
+"""The claim of `by` is the newest of its conversation, and was not given up."""
 
-def holds(claimed: Turn) -> ColumnElement[bool]:
-    """The claim is the newest of its conversation, and was not given up."""
-    return and_(
-        conversation.c.thread == claimed.prompt.thread,
-        conversation.c.fence == claimed.fence,
+NOTICED = turn.c.withdrawn == bindparam("claim_withdrawn")
+"""The holder of the claim of `by` knows whether its prompt was deleted."""
+
+_FOUND_INSTEAD = (
+    select(conversation.c.owner, conversation.c.fence, turn.c.state, turn.c.withdrawn)
+    .join(turn)
+    .where(turn.c.id == bindparam("claim_id"))
+)
+_FREE = update(conversation).where(HOLDS).values(owner=None, lease_until=None)
+_TAKE_OVER = (
+    update(conversation)
+    .where(
         conversation.c.owner.is_not(None),
+        conversation.c.platform.in_(bindparam("platforms", expanding=True)),
     )
+    .values(owner=None, lease_until=None)
+)
+
+
+def by(claimed: Turn) -> dict[str, Any]:
+    """The parameters that name a claim."""
+    return {
+        "claim_id": claimed.id,
+        "claim_thread": claimed.prompt.thread,
+        "claim_fence": claimed.fence,
+        "claim_withdrawn": claimed.withdrawn,
+    }
 
 
 def lost(conn: Connection, claimed: Turn) -> LostClaim | Withdrawn:
     """The error for a claim that does not hold, with what stands in its place."""
-    row = conn.execute(
-        select(conversation.c.owner, conversation.c.fence, turn.c.state, turn.c.withdrawn)
-        .join(turn)
-        .where(turn.c.id == claimed.id)
-    ).first()
+    row = conn.execute(_FOUND_INSTEAD, {"claim_id": claimed.id}).first()
     if row and row.withdrawn and not claimed.withdrawn and row.fence == claimed.fence:
         return Withdrawn(f"The prompt of turn {claimed.id} was deleted. Nothing was written.")
     stands = f"owner {row.owner}, fence {row.fence}, {row.state}" if row else "it is gone"
@@ -41,19 +65,14 @@ def lost(conn: Connection, claimed: Turn) -> LostClaim | Withdrawn:
 
 def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
     """Hold the conversation for `lease` seconds from `now`. Raises LostClaim, Withdrawn."""
-    statement = (
-        update(conversation)
-        .where(holds(claimed), exists().where(turn.c.id == claimed.id, noticed(claimed)))
-        .values(lease_until=now + lease)
-    )
-    if conn.execute(statement).rowcount == 0:
+    parameters = by(claimed) | given(now) | {"lease": lease}
+    if conn.execute(_renewal(by_server(now)), parameters).rowcount == 0:
         raise lost(conn, claimed)
 
 
 def free(conn: Connection, claimed: Turn) -> None:
     """Give the conversation up. Raises LostClaim."""
-    statement = update(conversation).where(holds(claimed)).values(owner=None, lease_until=None)
-    if conn.execute(statement).rowcount == 0:
+    if conn.execute(_FREE, by(claimed)).rowcount == 0:
         raise lost(conn, claimed)
 
 
@@ -62,8 +81,13 @@ def take_over(conn: Connection, platforms: Sequence[str]) -> int:
 
     Only for who knows that whoever held them is no more.
     """
-    return conn.execute(
+    return conn.execute(_TAKE_OVER, {"platforms": list(platforms)}).rowcount
+
+
+@cache
+def _renewal(server: bool) -> Update:
+    return (
         update(conversation)
-        .where(conversation.c.owner.is_not(None), conversation.c.platform.in_(platforms))
-        .values(owner=None, lease_until=None)
-    ).rowcount
+        .where(HOLDS, exists().where(turn.c.id == bindparam("claim_id"), NOTICED))
+        .values(lease_until=time_in(server) + bindparam("lease", type_=Double()))
+    )
