@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import aiohttp
@@ -10,7 +11,7 @@ import aiohttp
 from adapters.discord import calls, refusals
 from adapters.discord.calls import Api
 from adapters.discord.ids import TOKEN_LIFE, Address, Bot, nonce, part_id, time_of
-from adapters.discord.markup import render
+from adapters.discord.markup import measure, render
 from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
 from core.types import Limits, PartId, Prompt
@@ -26,6 +27,7 @@ NONCE_LIVES = 300.0
 """Seconds for which a nonce is known again: "the past few minutes"."""
 CALLS, SECONDS = 5, 5.0
 """What fits into a bucket, and when it is full again."""
+_MEASURE = lru_cache(4_096)(measure)
 _BOT = Bot(user="1", application="1")
 _SHOWING = (calls.POST, calls.EDIT, calls.EDIT_ORIGINAL, calls.FOLLOW_UP, calls.EDIT_FOLLOW_UP)
 _EDITS = (calls.EDIT.name, calls.EDIT_ORIGINAL.name)
@@ -37,8 +39,8 @@ class SmallDiscordThread(DiscordThread):
 
     @property
     def limits(self) -> Limits:
-        """The adapter's, but for the size."""
-        return replace(super().limits, size=SMALL)
+        """The adapter's, but for the size; the same text is measured once."""
+        return replace(super().limits, size=SMALL, measure=_MEASURE)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ from tests.simulation.world import Dead, Life, World
 LEASE = 20.0
 _CANARY = re.compile(r"\[sim:[^\]]*\]")
 _FAILURES = (Failure.SERVER, Failure.TRUNCATED, Failure.EMPTY, Failure.CREDENTIALS, Failure.BUSY)
+_WORDS = "for <@U1> and @everyone, " + "and so on " * 10
+"""Fills parts; adapters have to make mentions harmless."""
 _AT_ONCE = 5.0
 """Seconds within which an answer that came to its end is committed while the store works."""
 
@@ -68,7 +70,7 @@ class SimCompletions:
                 await world.passes("in a stream", life)
                 if world.happens("api"):
                     raise CompletionError(world.rng.choice(_FAILURES))
-                yield Chunk(text=f"{last} word {number} of {world.asked[last]} " * 5)
+                yield Chunk(text=f"{last} word {number} of {world.asked[last]} {_WORDS}")
             yield Chunk(finish_reason="stop")
             world.complete[last] = (life, now(), world.store_faults)
             yield Chunk(done=True)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import aiohttp
@@ -10,7 +11,7 @@ import aiohttp
 from adapters.slack import calls
 from adapters.slack.calls import Api
 from adapters.slack.ids import Address, Bot, part_id, post_id
-from adapters.slack.markup import render
+from adapters.slack.markup import measure, render
 from adapters.slack.thread import SlackThread
 from core.types import Limits, PartId, Prompt
 from tests.simulation.loop import now
@@ -23,6 +24,7 @@ MOST = 12_000
 """Characters of `markdown_text`."""
 PAGE = 4
 """Messages of one page of a thread; fewer than asked for, which Slack may give."""
+_MEASURE = lru_cache(4_096)(measure)
 _BOT = Bot(user="UBOT", bot="B1", team="T1")
 _MINUTE = 60.0
 _TIERS = {  # calls in a minute: docs.slack.dev/apis/web-api/rate-limits
@@ -40,8 +42,8 @@ class SmallSlackThread(SlackThread):
 
     @property
     def limits(self) -> Limits:
-        """The adapter's, but for the size."""
-        return replace(super().limits, size=SMALL)
+        """The adapter's, but for the size; the same text is measured once."""
+        return replace(super().limits, size=SMALL, measure=_MEASURE)
 
 
 @dataclass
