@@ -17,16 +17,16 @@ from adapters.discord.thread import DiscordThread
 from core.types import Limits, PartId, Prompt
 from tests.simulation.loop import now
 from tests.simulation.places import CHANNEL, EPOCH, snowflake
-from tests.simulation.sites import FOLLOW_UP, SMALL, Call, Open, Said, Site, Spawn
-from tests.simulation.wire import Line, Wire
+from tests.simulation.sites import FOLLOW_UP, SMALL, Call, MakeLine, Open, Said, Site, Spawn
+from tests.simulation.wire import Wire
 from tests.simulation.world import Life
 
 MOST = 2_000
 """UTF-16 units of a message."""
 NONCE_LIVES = 300.0
 """Seconds for which a nonce is known again: "the past few minutes"."""
-CALLS, SECONDS = 5, 5.0
-"""What fits into a bucket, and when it is full again."""
+ROOMS, SECONDS = (5, 5, 2), 5.0
+"""What fits into a bucket, which nobody may rely on, and when it is full again."""
 _MEASURE = lru_cache(4_096)(measure)
 _BOT = Bot(user="1", application="1")
 _SHOWING = (calls.POST, calls.EDIT, calls.EDIT_ORIGINAL, calls.FOLLOW_UP, calls.EDIT_FOLLOW_UP)
@@ -48,7 +48,7 @@ class _Window:
     """A bucket until `reset`. unheard: calls whose answers did not reach who made them."""
 
     reset: float
-    left: int = CALLS
+    left: int
     unheard: int = 0
     lives: set[int] = field(default_factory=set)
 
@@ -58,37 +58,41 @@ class DiscordSite(Site):
     """Posts are told of when they are made, mostly; later the same nonce gives them again.
 
     met: address of each prompt. made: messages by nonce. opened: threads opened on messages.
+    no_threads: none may be opened. room: calls that fit into a bucket.
     """
 
     met: dict[str, Address] = field(default_factory=dict)
     made: dict[str, tuple[PartId, float]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
-    no_threads: bool = False
+    no_threads: bool = field(init=False)
+    room: int = field(init=False)
     _ends: list[tuple[Life, Posts]] = field(default_factory=list)
     _windows: dict[tuple[str, str], _Window] = field(default_factory=dict)
     _ids: int = 0
 
     reasons: ClassVar[tuple[str, ...]] = ("50001", "50013", "10003", "401")
+    documented: ClassVar[int] = MOST
     for_all: ClassVar[str] = "401"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.no_threads = self.world.rng.random() < self.world.weather.closed
+        self.room = self.world.rng.choice(ROOMS)
 
     def render(self, text: str) -> str:
         """As sent; Discord trims it."""
         return render(text).strip()
 
-    def connect(self, life: Life, spawn: Spawn) -> Open:
+    def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Open:
         """Over one session of a process."""
         session = cast(aiohttp.ClientSession, Wire(self, life))
         api, posts = Api("0", "http://discord/api", session), Posts()
         self._ends.append((life, posts))
 
         def open_(prompt: Prompt) -> DiscordThread:
-            line = cast(Api, Line(api, self, life, prompt.identity))
+            calls_ = cast(Api, line(api, self, life, prompt.identity))
             wall = self.world.wall
-            thread = SmallDiscordThread(line, _BOT, prompt, spawn, posts, wall=wall)
+            thread = SmallDiscordThread(calls_, _BOT, prompt, spawn, posts, wall=wall)
             self.meet(prompt, thread.limits)
             return thread
 
@@ -119,7 +123,7 @@ class DiscordSite(Site):
         key = (call.name, _major(call))
         window = self._windows.get(key)
         if window is None or now() >= window.reset:
-            window = self._windows[key] = _Window(now() + SECONDS)
+            window = self._windows[key] = _Window(now() + SECONDS, self.room)
         if window.left <= 0:
             self.world.hits["discord: bucket empty"] += 1
             if not window.unheard and window.lives == {call.life.number}:
@@ -170,7 +174,7 @@ class DiscordSite(Site):
             return _no(401, refusals.TOKEN_DEAD)
         if not rest:
             text = str(call.args["content"]).strip()
-            return _unfit(text) or (200, self._new(call, "", FOLLOW_UP, text))
+            return _unfit(text, self.most) or (200, self._new(call, "", FOLLOW_UP, text))
         original = part_id(at.channel if at.member else "", at.answer or f"{int(at.before) + 1}")
         part = original if rest[-1] == "@original" else part_id("", rest[-1])
         if call.method == "DELETE":
@@ -210,7 +214,7 @@ class DiscordSite(Site):
     def _post(self, call: Call, channel: str) -> tuple[int, Any]:
         """A message, or the one that this nonce made some minutes ago."""
         text, name = str(call.args["content"]).strip(), str(call.args["nonce"])
-        if refusal := _unfit(text):
+        if refusal := _unfit(text, self.most):
             return refusal
         part, at = self.made.get(name, (PartId(""), 0.0))
         if part and now() - at < NONCE_LIVES:
@@ -248,7 +252,7 @@ class DiscordSite(Site):
 
     def _edited(self, call: Call, part: PartId) -> tuple[int, Any]:
         text = str(call.args["content"]).strip()
-        if refusal := _unfit(text):
+        if refusal := _unfit(text, self.most):
             return refusal
         if not self.rewrite(call, part, text):
             return _no(404, refusals.UNKNOWN_MESSAGE)
@@ -310,9 +314,9 @@ def _major(call: Call) -> str:
     return parts[2] if parts[0] == "webhooks" else parts[1]
 
 
-def _unfit(text: str) -> tuple[int, Any] | None:
+def _unfit(text: str, most: int) -> tuple[int, Any] | None:
     """Why a text is refused."""
-    if len(text.encode("utf-16-le")) // 2 <= MOST:
+    if len(text.encode("utf-16-le")) // 2 <= most:
         return None
     errors = {"content": {"_errors": [{"code": "BASE_TYPE_MAX_LENGTH"}]}}
     return 400, {"code": refusals.INVALID_FORM, "message": "Invalid Form Body", "errors": errors}

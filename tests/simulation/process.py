@@ -19,6 +19,7 @@ from core.types import Chunk, CompletionRequest, Prompt
 from tests.simulation.loop import now
 from tests.simulation.sites import Site
 from tests.simulation.store import LifeDatabase
+from tests.simulation.wire import Line
 from tests.simulation.world import Dead, Life, World
 
 LEASE = 20.0
@@ -34,7 +35,8 @@ _AT_ONCE = 5.0
 class Protocol:
     """What a process is made of; a mutant replaces one of it.
 
-    takes_up: reads back what was missed. wraps: what is between the writer and the platform.
+    takes_up: reads back what was missed. wraps: what is between the writer and the live
+    handles. line: what is between those and their calls.
     """
 
     name: str = "as it is"
@@ -43,6 +45,7 @@ class Protocol:
     engine: type[Engine] = Engine
     wraps: Callable[[Thread], Thread] = lambda thread: thread
     reads_back: bool = True
+    line: type[Line] = Line
 
 
 class SimCompletions:
@@ -119,7 +122,9 @@ class Process:
             chance=world.rng.random,
         )
         self._beside: dict[asyncio.Task[None], None] = {}  # in the order of their beginnings
-        self._open = {site.name: site.connect(self.life, self._spawn) for site in sites}
+        self._open = {
+            site.name: site.connect(self.life, self._spawn, protocol.line) for site in sites
+        }
         platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
         self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")
 

@@ -24,6 +24,8 @@ Said = tuple[int, Mapping[str, str], Any]
 """Status, headers and JSON of an HTTP answer."""
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 Open = Callable[[Prompt], Thread]
+MakeLine = Callable[[Any, "Site", Life, str], object]
+"""Puts something before an adapter's `Api`: for a platform, a process and a prompt's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Site:
     limits: of the handles for each prompt. threads: the conversation of each prompt.
     archived: conversations that sleep. closed: those that take nothing any more, or "" for all of
     them: since when and why. refused: prompts that were told so.
+    most: size of a text that is taken.
     """
 
     name: str
@@ -75,14 +78,18 @@ class Site:
     refused: set[str] = field(default_factory=set)
     threads: dict[str, str] = field(default_factory=dict)
     limits: dict[str, Limits] = field(default_factory=dict)
+    most: int = field(init=False)
     _buckets: dict[tuple[int, str], _Bucket] = field(default_factory=dict)
 
     finds: ClassVar[bool] = False
     reasons: ClassVar[tuple[str, ...]] = ()
     for_all: ClassVar[str] = ""
+    documented: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         rng = self.world.rng
+        strict = rng.random() < self.world.weather.strict
+        self.most = SMALL - rng.choice((50, 150)) if strict else self.documented
         if rng.random() < self.world.weather.closed:
             reason = rng.choice(self.reasons)
             thread = "" if reason == self.for_all else f"sim:{self.name}:{rng.randint(1, 2)}"
@@ -92,7 +99,7 @@ class Site:
         """What people see of a text of ours."""
         raise NotImplementedError
 
-    def connect(self, life: Life, spawn: Spawn) -> Open:
+    def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Open:
         """A process's way to open conversations."""
         raise NotImplementedError
 

@@ -16,8 +16,8 @@ from adapters.slack.thread import SlackThread
 from core.types import Limits, PartId, Prompt
 from tests.simulation.loop import now
 from tests.simulation.places import EPOCH
-from tests.simulation.sites import SMALL, Call, Open, Said, Site, Spawn
-from tests.simulation.wire import Line, Wire
+from tests.simulation.sites import SMALL, Call, MakeLine, Open, Said, Site, Spawn
+from tests.simulation.wire import Wire
 from tests.simulation.world import Life
 
 MOST = 12_000
@@ -57,20 +57,21 @@ class SlackSite(Site):
     reasons: ClassVar[tuple[str, ...]] = (
         *("is_archived", "channel_not_found", "not_in_channel", "token_revoked"),
     )
+    documented: ClassVar[int] = MOST
     for_all: ClassVar[str] = "token_revoked"
 
     def render(self, text: str) -> str:
         """As sent."""
         return render(text)
 
-    def connect(self, life: Life, spawn: Spawn) -> Open:
+    def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Open:
         """Over one session of a process."""
         session = cast(aiohttp.ClientSession, Wire(self, life))
         api = Api("xoxb-0", "http://slack/api/", session)
 
         def open_(prompt: Prompt) -> SlackThread:
-            line = Line(api, self, life, prompt.identity)
-            thread = SmallSlackThread(cast(Api, line), _BOT, prompt)
+            calls_ = cast(Api, line(api, self, life, prompt.identity))
+            thread = SmallSlackThread(calls_, _BOT, prompt)
             self.meet(prompt, thread.limits)
             return thread
 
@@ -98,7 +99,7 @@ class SlackSite(Site):
             case calls.UPDATE.name:
                 found = part_id(call.args["channel"], call.args["ts"])
                 text = call.args["markdown_text"]
-                if refusal := _unfit(text):
+                if refusal := _unfit(text, self.most):
                     return _no(refusal)
                 if not self.rewrite(call, found, text):
                     return _no("message_not_found")
@@ -131,7 +132,7 @@ class SlackSite(Site):
     def _post(self, call: Call) -> Said:
         """chat.postMessage. That `client_msg_id` made two posts one is not documented."""
         channel, text = call.args["channel"], call.args["markdown_text"]
-        if refusal := _unfit(text):
+        if refusal := _unfit(text, self.most):
             return _no(refusal)
         ts = f"{EPOCH + now():.3f}{500 + len(self.messages):03d}"
         part = part_id(channel, ts)
@@ -171,9 +172,9 @@ class SlackSite(Site):
         return _yes(messages=page, response_metadata={"next_cursor": cursor})
 
 
-def _unfit(text: str) -> str:
+def _unfit(text: str, most: int) -> str:
     """Why a text is refused."""
-    if len(text) > MOST:
+    if len(text) > most:
         return "msg_too_long"
     return "" if text.strip() else "no_text"
 

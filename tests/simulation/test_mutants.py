@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.simulation.adapter_mutants import ADAPTER_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
@@ -12,7 +13,7 @@ WITHIN = 400
 """Schedules in which a breakage has to be noticed."""
 
 
-@pytest.mark.parametrize("broken", MUTANTS, ids=lambda broken: broken.name)
+@pytest.mark.parametrize("broken", (*MUTANTS, *ADAPTER_MUTANTS), ids=lambda broken: broken.name)
 def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
     quietly()
     for seed in range(WITHIN):

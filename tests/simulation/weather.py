@@ -32,6 +32,7 @@ class Weather:
     deleted: float = 0.04  # of the posts: a person deletes it
     untold: float = 0.1  # of Discord's posts: its gateway says nothing of them
     closed: float = 0.04  # of the platforms: a conversation, or all of it, ends for good
+    strict: float = 0.05  # of the platforms: takes smaller texts than it says
     outage: float = 0.25  # of the subjects of a schedule
 
 

@@ -25,7 +25,7 @@ FURTHER = 1
 """I11: calls that may follow a refusal for good, within one claim of a turn."""
 
 
-class _Named(Protocol):
+class Named(Protocol):
     """A method of Slack's or a route of Discord's."""
 
     @property
@@ -50,7 +50,7 @@ class Line:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._api, name)
 
-    async def call(self, what: _Named, *args: Any, **named: Any) -> Any:
+    async def call(self, what: Named, *args: Any, **named: Any) -> Any:
         """Make the call. Raises: Dead, and what the adapter's does."""
         await self._site.world.passes(f"before {what.name}", self._life)
         _ASKED.set((self, what.name))
