@@ -1,6 +1,7 @@
-"""What is generated from the settings: the table in the documents and `.env.example`.
+"""What is generated: from the settings the table in the documents and `.env.example`, from the
+life of a turn its drawing in ARCHITECTURE.md.
 
-`make docs` writes both; a test compares them with what this gives.
+`make docs` writes them; a test compares them with what this gives.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from bots.settings import FROM_FILE, SECRETS, Loaded, Settings
+from core.lifecycle import MEANING, OPEN, STEPS, State
 from core.store.files import is_postgres
 from core.store.server import Server
 
@@ -101,11 +103,36 @@ TABLE = ("<!-- configuration -->\n", "<!-- /configuration -->\n")
 """Marks in the README between which the table stands."""
 
 
+LIFE = ("<!-- lifecycle -->\n", "<!-- /lifecycle -->\n")
+"""Marks in ARCHITECTURE.md between which the life of a turn is drawn."""
+
+
 def with_table(readme: str) -> str:
     """The README with the configuration table renewed."""
-    before, _, rest = readme.partition(TABLE[0])
-    _, _, after = rest.partition(TABLE[1])
-    return before + TABLE[0] + markdown() + TABLE[1] + after
+    return _between(readme, TABLE, markdown())
+
+
+def with_life(architecture: str) -> str:
+    """ARCHITECTURE.md with the life of a turn renewed."""
+    return _between(architecture, LIFE, life())
+
+
+def _between(text: str, marks: tuple[str, str], content: str) -> str:
+    """The text with the content between the marks. Raises: ValueError without a mark."""
+    before, rest = text.split(marks[0])
+    _, after = rest.split(marks[1])
+    return before + marks[0] + content + marks[1] + after
+
+
+def life() -> str:
+    """The life of a turn as a Mermaid diagram, and its states as a table."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.RECEIVED}: committed"]
+    for before, steps in STEPS.items():
+        lines += [f"    {before} --> {after}: {cause}" for after, cause in steps.items()]
+    lines += [f"    {state} --> [*]" for state in State if state not in OPEN]
+    lines += ["```", "", "| state | what it says |", "|---|---|"]
+    lines += [f"| `{state}` | {MEANING[state]} |" for state in State]
+    return "\n".join(lines) + "\n"
 
 
 def write(root: Path) -> None:
@@ -114,3 +141,5 @@ def write(root: Path) -> None:
     (root / ".env.example").write_text(env_example())
     readme = root / "README.md"
     readme.write_text(with_table(readme.read_text()))
+    architecture = root / "ARCHITECTURE.md"
+    architecture.write_text(with_life(architecture.read_text()))

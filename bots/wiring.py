@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ def _means(
         lease=_TERMINAL_LEASE if terminal else LEASE,
         now=asyncio.get_running_loop().time,
         chance=random.random,
+        began=time.time(),
     )
 
 

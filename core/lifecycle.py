@@ -1,32 +1,68 @@
 """The life of a turn: its states and the only steps between them. Pure table.
 
 Each step is one transaction, compare-and-set on the state and on the fence of the claim.
+ARCHITECTURE.md draws this table (`make docs`).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
 class State(StrEnum):
     """Where a turn stands. The values are stored."""
 
-    RECEIVED = "received"  # committed; nobody works on it
-    CLAIMED = "claimed"  # a worker holds its conversation's lease
-    ANSWERED = "answered"  # the outcome is committed; the last edit may be outstanding
-    SETTLED = "settled"  # what people see is the outcome
-    ABANDONED = "abandoned"  # can't be delivered, the reason is stored
-    CANCELLED = "cancelled"  # somebody deleted our message, or theirs: nothing more is shown
+    RECEIVED = "received"
+    CLAIMED = "claimed"
+    ANSWERED = "answered"
+    DELIVERED = "delivered"
+    SETTLED = "settled"
+    ABANDONED = "abandoned"
+    CANCELLED = "cancelled"
 
 
-STEPS: dict[State, frozenset[State]] = {
-    State.RECEIVED: frozenset({State.CLAIMED, State.CANCELLED}),
-    State.CLAIMED: frozenset(
-        {State.RECEIVED, State.ANSWERED, State.ABANDONED, State.CANCELLED},
-    ),
-    State.ANSWERED: frozenset({State.SETTLED, State.ABANDONED, State.CANCELLED}),
-    State.SETTLED: frozenset(),
-    State.ABANDONED: frozenset(),
-    State.CANCELLED: frozenset(),
+MEANING: Mapping[State, str] = {
+    State.RECEIVED: "committed; nobody works on it",
+    State.CLAIMED: "a worker holds its conversation's lease, or died holding it",
+    State.ANSWERED: "the outcome is committed; the last edit may be outstanding",
+    State.DELIVERED: "the outcome is shown; what was cut off before may still land until "
+    "`settle_at`, then it is made sure of once more",
+    State.SETTLED: "what people see is the outcome, and stays so",
+    State.ABANDONED: "can't be delivered; the reason is stored",
+    State.CANCELLED: "nothing more is shown; the reason is stored",
 }
+"""What each state says of its turn."""
+
+_DELETED = "the prompt or our message was deleted"
+_REFUSED = "the platform refuses the thread for good"
+
+STEPS: Mapping[State, Mapping[State, str]] = {
+    State.RECEIVED: {
+        State.CLAIMED: "its turn has come",
+        State.CANCELLED: "the prompt was deleted",
+    },
+    State.CLAIMED: {
+        State.RECEIVED: "given back",
+        State.ANSWERED: "an answer or a notice is committed",
+        State.ABANDONED: _REFUSED,
+        State.CANCELLED: _DELETED,
+    },
+    State.ANSWERED: {
+        State.DELIVERED: "all is shown, a call was cut off",
+        State.SETTLED: "all is shown, no call was cut off",
+        State.ABANDONED: _REFUSED,
+        State.CANCELLED: _DELETED,
+    },
+    State.DELIVERED: {
+        State.DELIVERED: "another call was cut off",
+        State.SETTLED: "the time is over, all was made sure of",
+        State.ABANDONED: _REFUSED,
+        State.CANCELLED: _DELETED,
+    },
+    State.SETTLED: {},
+    State.ABANDONED: {},
+    State.CANCELLED: {},
+}
+"""From each state the steps that there are, with what makes them happen."""
 
 OPEN: frozenset[State] = frozenset(state for state, steps in STEPS.items() if steps)
 """States from which a turn still has to go on."""

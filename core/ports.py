@@ -151,6 +151,7 @@ class Turn:
     fence: grows with every claim. waited: another turn of the conversation was open when it came.
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
+    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more.
     """
 
     id: int
@@ -163,6 +164,7 @@ class Turn:
     crowded: bool = False
     outcome: Outcome | None = None
     withdrawn: bool = False
+    settles_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +223,17 @@ class Turns(Protocol):
     ) -> None:
         """Commit the outcome, the history entries and the memory: claimed -> answered."""
 
+    async def deliver(self, turn: Turn, seconds: float) -> None:
+        """All is shown, but for so many seconds something older may land: answered -> delivered.
+
+        Said again of a delivered turn, the seconds begin anew.
+        """
+
     async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
         """Step to settled, abandoned or cancelled, and free the conversation."""
 
     async def release(self, turn: Turn) -> None:
-        """Give the turn back, to be claimed again: claimed -> received; answered stays."""
+        """Give the turn back, to be claimed again: claimed -> received; else it stays."""
 
     async def waiting(self, thread: ThreadKey) -> int:
         """How many turns of this conversation are open, the one being answered included."""

@@ -159,8 +159,17 @@ class Reading:
         whole = {**message, "guild_id": place.guild}
         if age > self._age and (left := left_waiting(whole, self._bot, thread=place.thread)):
             return left
+        if self._answered(message):
+            return None
         outcome = read(whole, self._bot, thread=place.thread, late=age > LATE)
         return outcome if isinstance(outcome, Prompt) else None
+
+    def _answered(self, message: Mapping[str, Any]) -> bool:
+        """Whether we opened a thread on it: so it was stored and taken up, if not in a database
+        that is older than that (a backup that was restored).
+        """
+        thread = message.get("thread")
+        return isinstance(thread, Mapping) and str(thread.get("owner_id")) == self._bot.user
 
 
 async def _page(api: Api, channel: str, before: str) -> calls.Answer:

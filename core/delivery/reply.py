@@ -151,6 +151,11 @@ class Reply:
         """The message that shows a part of the finished reply; None when it has no such part."""
         return self._ids.get(index) if index < len(self._final) else None
 
+    @property
+    def placed(self) -> bool:
+        """Finished, and every part has its message: from here on it takes edits alone."""
+        return self.finished and all(index in self._ids for index in range(len(self._final)))
+
     def shrink(self) -> bool:
         """The platform refused the size: split what isn't settled at 3/4. False: small enough."""
         if self._size <= SMALLEST:

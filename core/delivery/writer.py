@@ -27,6 +27,11 @@ surely takes no effect any more."""
 _T = TypeVar("_T")
 
 
+def post_key(key: str, index: int) -> str:
+    """The key under which part `index` of a reply is posted, however often that is tried."""
+    return f"{key}:{index}"
+
+
 class Journal(Protocol):
     """The durable memory of what was posted."""
 
@@ -36,12 +41,17 @@ class Journal(Protocol):
     async def posted(self, index: int, part: PartId) -> None:
         """The part `index` was posted as `part`."""
 
+    async def delivered(self, seconds: float) -> None:
+        """All is shown, and nothing that was cut off before can land after so many seconds."""
+
 
 class Writer:
     """Shows one reply in one thread. The reader adds to the reply and calls `wake`.
 
     key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
     now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
+    settles_in: a former process had shown everything and made no call since but such as carry the
+    final text; what was cut off before can't land any more after so many seconds.
     settling: everything is shown; only what was cut off on the way is being waited out.
     """
 
@@ -57,6 +67,7 @@ class Writer:
         random: Callable[[], float],
         quiescence: float = QUIESCENCE,
         patience: float = PATIENCE,
+        settles_in: float | None = None,
     ) -> None:
         self._thread = thread
         self._reply = reply
@@ -76,7 +87,12 @@ class Writer:
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
+        self._kept: float | None = None  # the doubt whose end is stored
+        self._resumes = settles_in is not None
+        if settles_in is not None:
+            self._doubt = self._kept = now() + min(settles_in, SETTLING) - SETTLING
         self._removed: set[PartId] = set()
+        self._leaving = False
         self.settling = False
 
     def wake(self) -> None:
@@ -91,14 +107,16 @@ class Writer:
         A call that never returns would hang this for ever: the adapter's own timeouts have to turn
         it into Unreachable. Cancelling leaves at most one call whose outcome is unknown.
         When a call was cut off on the way, what it carried may still land on top of the final
-        text: then everything is made sure of once more when that can't happen any longer.
+        text: then everything is made sure of once more when that can't happen any longer. When
+        that will be is stored, so that the wait goes on where it was, whoever goes on with it.
         Raises: PartGone, Undeliverable (also when the final text was tried for `patience`
         seconds), and whatever the journal raises.
         """
-        await self._show()
-        while self._doubt is not None:
+        if not await self._resumed():
+            await self._show()
+        while self._doubt is not None and not self._leaving:
             left = self._doubt + SETTLING - self._now()
-            if left > 0 and await self._disturbed(left):
+            if left > 0 and (await self._keep(left) or await self._disturbed(left)):
                 if self._reply.withdrawn:
                     await self._show()
                 continue
@@ -107,12 +125,36 @@ class Writer:
             self._reply.recheck()
             await self._show()
 
+    def leave(self) -> None:
+        """The finished reply is a farewell: whoever goes on waits for what is in doubt."""
+        self._leaving = True
+        self.wake()
+
     def withdraw(self) -> None:
         """Show nothing more and remove what is visible; a call under way isn't cut off. `run` does
         it, or does it again after it ended. Never blocks.
         """
         self._reply.withdraw()
         self._woken.set()
+
+    async def _resumed(self) -> bool:
+        """Whether all is shown already, by a former process, so that the wait just goes on."""
+        if not self._resumes:
+            return False
+        self._resumes = False
+        while not self._reply.finished:
+            await self._sleep(None)
+        if not self._reply.placed:  # other limits than in the process before: there is more to post
+            self._doubt, self._kept = self._now(), None
+        return self._reply.placed and not self._reply.withdrawn
+
+    async def _keep(self, left: float) -> bool:
+        """Store when the doubt ends; False: that is done, and nothing has changed since."""
+        if self._reply.withdrawn or self._kept == self._doubt:
+            return False
+        self._kept = self._doubt
+        await self._journal.delivered(left)
+        return True
 
     async def _disturbed(self, seconds: float) -> bool:
         """Wait until what was cut off can't land any more; True: something came in between."""
@@ -202,8 +244,7 @@ class Writer:
         return part
 
     def _post_key(self, index: int) -> str:
-        """The key under which part `index` is posted, however often that is tried."""
-        return f"{self._key}:{index}"
+        return post_key(self._key, index)
 
     async def _resolve(self, index: int) -> None:
         """Find out whether an uncertain post landed; else the same key has to do."""

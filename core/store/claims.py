@@ -12,6 +12,7 @@ from functools import cache
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
     Update,
     and_,
     bindparam,
@@ -32,7 +33,7 @@ from core.store.schema import conversation, part, turn
 from core.store.upsert import insert
 from core.types import Memory, Outcome, PartId, Remembered
 
-_AT_WORK = (State.CLAIMED, State.ANSWERED)
+_AT_WORK = (State.CLAIMED, State.ANSWERED, State.DELIVERED)
 
 
 def _before(state: State) -> list[State]:
@@ -57,7 +58,7 @@ _ATTEMPT = (
     .values(attempts=turn.c.attempts + 1)
     .returning(turn.c.attempts)
 )
-_ANSWERED = select(turn.c.id).where(_stands(State.ANSWERED), NOTICED)
+_ANSWERED = select(turn.c.id).where(_stands(State.ANSWERED, State.DELIVERED), NOTICED)
 _RELEASE = update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
 
 
@@ -100,6 +101,13 @@ def answer(
         raise lost(conn, claimed)
 
 
+def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
+    """Say that all is shown, and for how long something older may land: answered -> delivered."""
+    parameters = by(claimed) | given(now) | {"seconds": seconds}
+    if conn.execute(_delivering(by_server(now)), parameters).rowcount == 0:
+        raise lost(conn, claimed)
+
+
 def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now) -> None:
     """Step to settled, abandoned or cancelled, and free the conversation.
 
@@ -114,7 +122,7 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
 
 
 def release(conn: Connection, claimed: Turn) -> None:
-    """Give the turn back and free the conversation: claimed -> received; answered stays."""
+    """Give the turn back and free the conversation: claimed -> received; else it stays."""
     conn.execute(_RELEASE, by(claimed))
     free(conn, claimed)
 
@@ -127,6 +135,16 @@ def _answering(server: bool) -> ReturningUpdate[tuple[str]]:
         .where(_stands(*_before(State.ANSWERED)), NOTICED)
         .values(state=State.ANSWERED, answered_at=time_in(server))
         .returning(turn.c.text)
+    )
+
+
+@cache
+def _delivering(server: bool) -> Update:
+    settles = time_in(server) + bindparam("seconds", type_=Double())
+    return (
+        update(turn)
+        .where(_stands(*_before(State.DELIVERED)), NOTICED)
+        .values(state=State.DELIVERED, settle_at=settles)
     )
 
 

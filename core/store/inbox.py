@@ -204,11 +204,11 @@ def claim(
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
-    A turn whose last worker died comes as it was left: claimed, or answered with its outcome.
+    A turn whose last worker died comes as it was left: claimed, or with its outcome.
     """
     values = given(now) | {"who": owner, "platforms": platforms, "lease": lease}
     while taken := conn.execute(_taking(by_server(now)), values).first():
-        row = conn.execute(_CLAIM_HEAD, {"of": taken.id}).first()
+        row = conn.execute(_claiming_head(by_server(now)), given(now) | {"of": taken.id}).first()
         if row is not None:
             waited = _waited(conn, row)
             return _turn(row, taken, _parts(conn, row.id), waited=waited)
@@ -328,12 +328,17 @@ def recent_turns(
 
 _WAITING = open_turns(bindparam("thread"))
 _RECENT = recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
-_CLAIM_HEAD = (
-    update(turn)
-    .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
-    .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
-    .returning(turn)
-)
+
+
+@cache
+def _claiming_head(server: bool) -> ReturningUpdate[Any]:
+    """Claim the first open turn of a conversation; all of it, and how long it has to settle."""
+    return (
+        update(turn)
+        .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
+        .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
+        .returning(turn, (turn.c.settle_at - time_in(server)).label("settles_in"))
+    )
 
 
 def _free(now: Now) -> ColumnElement[bool]:
@@ -373,4 +378,5 @@ def _turn(
         crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
+        settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )

@@ -25,12 +25,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0004"
+REVISION = "0005"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -103,6 +104,8 @@ conversation = Table(
 )
 
 # The prompt, then what became of it (core.types.Outcome; `answer` is its text).
+# settle_at: when what was cut off before a delivered turn was shown can't land any more.
+# crashes: how often whoever worked on it stopped without giving it back.
 turn = Table(
     "turn",
     metadata,
@@ -134,10 +137,13 @@ turn = Table(
     Column("received_at", Double, nullable=False),
     Column("answered_at", Double),
     Column("settled_at", Double),
+    Column("settle_at", Double),
+    Column("crashes", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("identity"),
     CheckConstraint(f"(settled_at IS NULL) = (state IN ({_OPEN_STATES}))", name="settled"),
     CheckConstraint("(answered_at IS NULL) = (verdict IS NULL)", name="answered"),
+    CheckConstraint("state <> 'delivered' OR settle_at IS NOT NULL", name="delivered"),
     # An id is part of the key of a post: it is never given out again.
     sqlite_autoincrement=True,
 )

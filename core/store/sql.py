@@ -55,12 +55,16 @@ class SqlTurns:
         now = self._clock()
         await self._database.write(claims.answer, turn, outcome, remember, memory, now)
 
+    async def deliver(self, turn: Turn, seconds: float) -> None:
+        """All is shown, but for so many seconds something older may land: answered -> delivered."""
+        await self._database.write(claims.deliver, turn, seconds, self._clock())
+
     async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
         """Step to settled, abandoned or cancelled, and free the conversation."""
         await self._database.write(claims.finish, turn, state, reason, self._clock())
 
     async def release(self, turn: Turn) -> None:
-        """Give the turn back, to be claimed again: claimed -> received; answered stays."""
+        """Give the turn back, to be claimed again: claimed -> received; else it stays."""
         await self._database.write(claims.release, turn)
 
     async def waiting(self, thread: ThreadKey) -> int:

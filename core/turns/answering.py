@@ -15,18 +15,23 @@ from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Tur
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy
+from core.turns.restored import answered_before
 from core.turns.status import StatusLine
 from core.types import Outcome, PartId, Verdict
 
 log = structlog.get_logger()
 
 _DELETED = "the prompt was deleted"
+_ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
 _COMMIT_AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries while the store fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1)."""
+    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1).
+
+    began: when this process did, seconds since the epoch.
+    """
 
     turns: Turns
     history: History
@@ -36,6 +41,7 @@ class Means:
     lease: float
     now: Callable[[], float]
     chance: Callable[[], float]
+    began: float = float("-inf")
 
 
 class _Journal:
@@ -48,6 +54,8 @@ class _Journal:
     def __init__(self, turns: Turns, turn: Turn) -> None:
         self._turns = turns
         self._turn = turn
+        self._complete = True
+        self.outcome_stored = asyncio.Event()
 
     async def announce(self, index: int) -> None:
         """The part is about to be posted."""
@@ -55,20 +63,32 @@ class _Journal:
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""
-        await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        self._complete = self._complete and done
 
-    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def delivered(self, seconds: float) -> None:
+        """All is shown. Waits for the outcome to be stored, which may be late.
+
+        A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
+        """
+        await self.outcome_stored.wait()
+        if self._complete:
+            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
+
+    async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was written."""
         for delay in (*_COMMIT_AGAIN, None):
             try:
                 await write()
-                return
+                return True
             except (LostClaim, Withdrawn):
                 raise
             except StoreError as error:
                 log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
                 if delay is None or not isinstance(error, StoreBusy):
-                    return
+                    break
                 await asyncio.sleep(delay)
+        return False
 
 
 class Answering:
@@ -80,14 +100,16 @@ class Answering:
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
+        self._journal = _Journal(means.turns, turn)
         self._writer = Writer(
             thread,
             self._reply,
             means.pacers,
-            _Journal(means.turns, turn),
+            self._journal,
             means.now,
             key=turn.prompt.identity,
             random=means.chance,
+            settles_in=None if turn.withdrawn else turn.settles_in,
         )
         self._asking = Asking(
             turn,
@@ -126,7 +148,7 @@ class Answering:
             self._interrupted = True
             self._asker.cancel()
             self._reply.finish(notices.INTERRUPTED)
-            self._writer.wake()
+            self._writer.leave()
 
     def amended(self, identity: str, fence: int) -> None:
         """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""
@@ -145,6 +167,7 @@ class Answering:
         self._turn = replace(self._turn, withdrawn=True)
         if self._asker:
             self._asker.cancel()
+        self._journal.outcome_stored.set()  # what waits for it is told by the store
         self._writer.withdraw()
 
     async def run(self) -> None:
@@ -244,14 +267,17 @@ class Answering:
         else:
             outcome = await self._answer()
         self._outcome = outcome
+        self._journal.outcome_stored.set()
         self._reply.finish(outcome.notice)
         self._writer.wake()
 
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
         try:
+            if await answered_before(self._turn, self._thread, self._means.began):
+                raise Undeliverable(_ANSWERED_BEFORE)
             asked = await self._asking.run()
-        except StoreError:
+        except (StoreError, Undeliverable):
             raise
         except Exception:
             log.exception("turn.broken", turn=self._turn.id)

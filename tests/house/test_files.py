@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from bots import reference
+from core.lifecycle import MEANING, OPEN, STEPS, State
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -104,6 +105,17 @@ def test_generated_documents_are_up_to_date() -> None:
     readme = (ROOT / "README.md").read_text()
     assert reference.markdown() in readme
     assert reference.with_table(readme) == readme, "run `make docs`"
+    architecture = (ROOT / "ARCHITECTURE.md").read_text()
+    assert reference.with_life(architecture) == architecture, "run `make docs`"
+
+
+def test_every_state_and_every_step_is_drawn() -> None:
+    drawn = reference.life()
+    for before, steps in STEPS.items():
+        assert f"| `{before}` | {MEANING[before]} |" in drawn
+        for after, cause in steps.items():
+            assert f"{before} --> {after}: {cause}\n" in drawn
+    assert drawn.count(" --> ") == 1 + sum(map(len, STEPS.values())) + len(set(State) - OPEN)
 
 
 def test_make_alone_lists_every_target() -> None:

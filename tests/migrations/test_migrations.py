@@ -138,9 +138,13 @@ def definitions(path: Path) -> dict[str, set[str]]:
         rows = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
         ).fetchall()
-    # What a table was made with has a line each, a column that came later only its comma.
+    # What a table was made with has a line each, a column that came later only its comma; a table
+    # that was made again under another name is quoted.
     return {
-        name: {line.strip(" ,\t") for line in re.split(r"\n|, (?=\w+ [A-Z]+ DEFAULT)", sql)}
+        name: {
+            line.strip(" ,\t")
+            for line in re.split(r"\n|, (?=\w+ [A-Z]+ DEFAULT)", sql.replace(f'"{name}"', name))
+        }
         for name, sql in rows
     }
 

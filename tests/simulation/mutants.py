@@ -207,6 +207,15 @@ class ShowsTheNoticeTwice(SqlTurns):
         return replace(turn, outcome=replace(outcome, text=text))
 
 
+class WaitsForNothing(SqlTurns):
+    """Whoever takes up what is shown settles it at once."""
+
+    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+        """Without what is left of the wait."""
+        turn = await super().claim(owner, platforms, lease)
+        return turn if turn is None or turn.settles_in is None else replace(turn, settles_in=0.0)
+
+
 class MixesThreads(SqlHistory):
     """Remembers one conversation for all threads."""
 
@@ -344,6 +353,7 @@ MUTANTS = (
     Protocol("no fence", turns=HasNoFence),
     Protocol("lease not renewed", turns=RenewsNoLease),
     Protocol("no settle", engine=SettlesNothing),
+    Protocol("the wait not handed on", turns=WaitsForNothing),
     Protocol("no read-back", reads_back=False),
     Protocol("no intent", turns=DoesNotAnnounce),
     Protocol("forgets posts", turns=ForgetsWhatItPosted),

@@ -120,6 +120,7 @@ class Process:
             lease=LEASE,
             now=now,
             chance=world.rng.random,
+            began=world.wall(),
         )
         self._beside: dict[asyncio.Task[None], None] = {}  # in the order of their beginnings
         self._open = {

@@ -40,7 +40,7 @@ def _opened() -> tuple[Connection, sqlite3.Connection, sqlite3.Connection]:
     return connection, raw, empty
 
 
-_GIVE_NO_WORK = frozenset({"renew", "announce", "posted", "attempt", "answer", "adopt"})
+_GIVE_NO_WORK = frozenset({"renew", "announce", "posted", "attempt", "answer", "deliver", "adopt"})
 """Transactions after which there is no turn to claim that wasn't there before."""
 _LOOKS_ALL_THE_SAME = 0.1
 _OPENED: list[tuple[Connection, sqlite3.Connection, sqlite3.Connection]] = []

@@ -19,7 +19,7 @@ from tests.simulation.weather import BAD_UNTIL, CALM, Regime, Weather
 MOST_LATE = 25.0
 """Seconds after which a call that was sent surely has no effect any more."""
 _HOUR = 3600.0
-_FENCED = frozenset({"renew", "attempt", "announce", "posted", "answer", "finish"})
+_FENCED = frozenset({"renew", "attempt", "announce", "posted", "answer", "deliver", "finish"})
 """Transactions that only the newest claim of a conversation may make."""
 
 

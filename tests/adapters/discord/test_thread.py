@@ -61,6 +61,9 @@ class Journal:
     async def posted(self, index: int, part: PartId) -> None:
         self.parts[index] = part
 
+    async def delivered(self, _seconds: float) -> None:
+        return
+
 
 class Given:
     """A question asked in the stand-in, as our adapter understands it."""

@@ -7,7 +7,7 @@ how SQLite finds a row, its settings, its locks.
 from collections.abc import Callable
 from types import ModuleType
 
-from tests.core.store import test_claims, test_history, test_inbox, test_recent
+from tests.core.store import test_claims, test_delivered, test_history, test_inbox, test_recent
 
 _ABOUT_THE_FILE = {
     "test_work_is_found_by_index_among_ten_thousand_settled_turns",
@@ -24,7 +24,7 @@ def _tests_of(module: ModuleType) -> dict[str, Callable[..., object]]:
     }
 
 
-for _module in (test_claims, test_history, test_inbox, test_recent):
+for _module in (test_claims, test_delivered, test_history, test_inbox, test_recent):
     _new = _tests_of(_module)
     assert not _new.keys() & globals().keys(), "two tests of one name: one would hide the other"
     globals().update(_new)

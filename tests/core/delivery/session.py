@@ -18,12 +18,16 @@ class Record:
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, str | None]] = []
+        self.waits: list[float] = []
 
     async def announce(self, index: int) -> None:
         self.entries.append((index, None))
 
     async def posted(self, index: int, part: PartId) -> None:
         self.entries.append((index, part))
+
+    async def delivered(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
 class Session:
@@ -35,6 +39,7 @@ class Session:
         posted: tuple[Posted, ...] = (),
         pacers: Pacers | None = None,
         patience: float = 900.0,
+        settles_in: float | None = None,
     ) -> None:
         self.thread = thread
         self.journal = Record()
@@ -48,6 +53,7 @@ class Session:
             key="turn",
             random=random.Random(1).random,
             patience=patience,
+            settles_in=settles_in,
         )
 
     async def stream(self, pieces: Iterable[str], pause: float = 0.0, notice: str = "") -> None:

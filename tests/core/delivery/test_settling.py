@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from core.delivery.writer import SETTLING
 from core.errors import Unreachable
 from core.ports import Posted
 from core.types import PartId
@@ -115,3 +118,125 @@ def test_the_end_of_the_text_ends_the_pause_after_an_outage() -> None:
     whole = "".join(f"w{number} " for number in range(45))
     first = next(at for at, text in thread.states[PartId("m0")] if text == whole)
     assert first < 46.0
+
+
+def test_the_end_of_the_wait_is_stored_once_all_is_shown() -> None:
+    thread = AbleThread(faults=(None, LOST))
+
+    async def main() -> None:
+        session = Session(thread)
+        await session.stream(["a ", "b ", "c"], pause=1.5)
+        (wait,) = session.journal.waits
+        assert SETTLING - 8.0 < wait < SETTLING
+        assert thread.states[PartId("m0")][-1][0] - now() < 0.5
+
+    run(main())
+
+
+def test_without_doubt_no_wait_is_stored() -> None:
+    async def main() -> None:
+        session = Session(AbleThread())
+        await session.stream(["a ", "b"], pause=2.0)
+        assert session.journal.waits == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("left", [7.0, 0.0, -900.0])
+def test_who_goes_on_waits_for_what_is_left_and_makes_sure(left: float) -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        lands(thread, "old", "all of it")
+        asyncio.get_running_loop().call_later(left - 0.5, lands, thread, "old", "all o")
+        asyncio.get_running_loop().call_later(left - 0.5, lands, thread, "twin", "all o")
+        session = Session(thread, (Posted(0, PartId("old")),), settles_in=left)
+        await session.stream(["all ", "of it"])
+        assert max(left, 0.0) <= now() < max(left, 0.0) + 1.0
+        assert session.journal.waits == []
+
+    run(main())
+    assert thread.visible == ["all of it"]
+    assert thread.gone == {PartId("twin")}
+    assert [call.name for call in thread.calls] == ["edit"]
+
+
+def test_an_hour_that_is_left_by_a_clock_set_back_is_cut() -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        lands(thread, "old", "all of it")
+        await Session(thread, (Posted(0, PartId("old")),), settles_in=3600.0).stream(["all of it"])
+        assert SETTLING <= now() < SETTLING + 2.0
+
+    run(main())
+
+
+def test_a_call_cut_off_while_making_sure_is_waited_for_anew() -> None:
+    thread = AbleThread(faults=(LOST,))
+
+    async def main() -> None:
+        lands(thread, "old", "all of it")
+        asyncio.get_running_loop().call_later(20.0, lands, thread, "old", "all")
+        session = Session(thread, (Posted(0, PartId("old")),), settles_in=5.0)
+        await session.stream(["all of it"])
+        assert SETTLING + 5.0 <= now() < SETTLING + 8.0
+        (wait,) = session.journal.waits
+        assert SETTLING - 2.0 < wait <= SETTLING
+
+    run(main())
+    assert thread.visible == ["all of it"]
+
+
+def test_who_goes_on_and_has_more_to_post_waits_from_the_beginning() -> None:
+    """Other limits than in the process before: the answer takes a part more."""
+    thread = AbleThread()
+
+    async def main() -> None:
+        lands(thread, "old", "x" * 500)
+        session = Session(thread, (Posted(0, PartId("old")),), settles_in=0.0)
+        await session.stream(["x" * 500 + "\n\n" + "y" * 900])
+        assert [round(wait) for wait in session.journal.waits] == [SETTLING]
+        assert now() > SETTLING
+
+    run(main())
+    assert len(thread.visible) == 2
+    assert [sum(text.count(letter) for text in thread.visible) for letter in "xy"] == [500, 900]
+
+
+def test_withdrawn_while_the_wait_goes_on_it_goes_at_once() -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        lands(thread, "old", "all of it")
+        session = Session(thread, (Posted(0, PartId("old")),), settles_in=20.0)
+        writing = asyncio.create_task(session.stream(["all of it"]))
+        await asyncio.sleep(2.0)
+        session.writer.withdraw()
+        await asyncio.sleep(1.0)
+        assert thread.visible == []
+        await writing
+        assert now() < 21.0
+
+    run(main())
+
+
+def test_a_farewell_waits_for_nothing() -> None:
+    thread = AbleThread(faults=(None, LOST))
+
+    async def main() -> None:
+        session = Session(thread)
+        session.reply.add("a ")
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(1.0)
+        session.reply.add("b")
+        session.writer.wake()
+        await asyncio.sleep(1.0)
+        session.reply.finish("back soon")
+        session.writer.leave()
+        await writing
+        assert now() < 4.0
+        assert session.journal.waits == []
+
+    run(main())
+    assert thread.visible == ["a b\n\nback soon"]

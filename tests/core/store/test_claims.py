@@ -20,6 +20,7 @@ WRITES: dict[str, Write] = {
     "announce": lambda store, claim: store.turns.announce(claim, 0),
     "posted": lambda store, claim: store.turns.posted(claim, 0, PartId("late")),
     "answer": lambda store, claim: store.say(claim),
+    "deliver": lambda store, claim: store.turns.deliver(claim, 25.0),
     "settle": lambda store, claim: store.turns.finish(claim, State.SETTLED),
     "abandon": lambda store, claim: store.turns.finish(claim, State.ABANDONED, "gone"),
     "release": lambda store, claim: store.turns.release(claim),
@@ -186,7 +187,7 @@ async def test_no_attempt_after_the_answer(store: Store) -> None:
         await store.turns.attempt(claimed)
 
 
-@pytest.mark.parametrize("state", [State.RECEIVED, State.CLAIMED, State.ANSWERED])
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CLAIMED, State.ANSWERED, State.DELIVERED])
 async def test_only_an_end_finishes(store: Store, state: State) -> None:
     await store.turns.accept(prompt(1))
     claimed = await store.claim()

@@ -85,6 +85,12 @@ async def test_reads_go_on_and_writes_wait_while_another_program_holds_the_lock(
         assert await patient
 
 
+async def test_the_door_waits_no_longer_than_a_platform_does(store: Store, path: Path) -> None:
+    with locked(path), pytest.raises(StoreBusy):
+        async with asyncio.timeout(2.9):  # Slack waits 3 seconds for an acknowledgement
+            await store.turns.accept(prompt(1))
+
+
 async def test_patience_counts_the_wait_behind_our_own_writers(store: Store, path: Path) -> None:
     with locked(path):
         first = asyncio.ensure_future(

@@ -33,6 +33,7 @@ class Known:
     number: int
     state: State = State.RECEIVED
     attempts: int = 0
+    settle_at: float = 0.0
 
 
 @dataclass
@@ -116,7 +117,9 @@ class StoreMachine(RuleBasedStateMachine):
         talk.fence, talk.held_until = talk.fence + 1, self.now + LEASE
         assert claimed.prompt.sequence == f"{head.number:06}"
         assert (claimed.state, claimed.attempts) == (head.state, head.attempts)
-        assert (claimed.outcome is not None) == (head.state is State.ANSWERED)
+        assert (claimed.outcome is not None) == (head.state in (State.ANSWERED, State.DELIVERED))
+        left = None if head.state is not State.DELIVERED else head.settle_at - self.now
+        assert claimed.settles_in == left
         assert claimed.fence == talk.fence
         self.claims.append(claimed)
         kept = self.run(history.load, claimed.prompt.thread)
@@ -140,13 +143,23 @@ class StoreMachine(RuleBasedStateMachine):
         talk, known, holds = self.model_of(claim)
         entry = Remembered(Role.ASSISTANT, f"{known.number} by {claim.fence}")
         outcome = Outcome(verdict=Verdict.COMPLETE, text=entry.content)
-        allowed = holds and known.state in (State.CLAIMED, State.ANSWERED)
+        allowed = holds and known.state in (State.CLAIMED, State.ANSWERED, State.DELIVERED)
         memory = self.memories[claim.prompt.thread, claim.fence]
         self.expect(allowed, claims.answer, claim, outcome, [entry], memory, self.now)
         if allowed and known.state is State.CLAIMED:
             known.state = State.ANSWERED
             talk.fresh = False
             talk.said.append(entry.content)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), seconds=st.integers(1, 25))
+    def deliver(self, data: st.DataObject, seconds: int) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        _, known, holds = self.model_of(claim)
+        allowed = holds and known.state in (State.ANSWERED, State.DELIVERED)
+        self.expect(allowed, claims.deliver, claim, float(seconds), self.now)
+        if allowed:
+            known.state, known.settle_at = State.DELIVERED, self.now + seconds
 
     @precondition(lambda self: self.claims)
     @rule(
@@ -156,7 +169,8 @@ class StoreMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, end: State) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         talk, known, holds = self.model_of(claim)
-        steps = {State.CLAIMED: end is not State.SETTLED, State.ANSWERED: True}
+        steps = {State.ANSWERED: True, State.DELIVERED: True}
+        steps[State.CLAIMED] = end is not State.SETTLED
         allowed = holds and steps.get(known.state, False)
         self.expect(allowed, claims.finish, claim, end, "", self.now)
         if allowed:

@@ -23,3 +23,22 @@ def test_a_lease_that_ran_out_with_the_store_gives_one_stream_at_a_time() -> Non
         assert bench.platform.screen().visible == ["".join(f"w{n} " for n in range(40))]
 
     run(main())
+
+
+def test_who_stood_still_past_its_lease_stops_when_it_wakes() -> None:
+    """As after SIGSTOP: another replica has claimed the turn meanwhile."""
+
+    async def main() -> None:
+        bench = Bench(words(*"." * 30, pause=2.0))  # a minute, one part
+        async with bench.process(grace=0.0) as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5.0)
+            await bench.turns.take_over(["fake"])
+            assert await bench.turns.claim("another", ["fake"], 1_000.0)
+            await asyncio.sleep(bench.means().lease / 3 + 1.0)
+            assert bench.api.open == 0, "it still asks"
+            shown = list(bench.platform.screen().visible)
+            await asyncio.sleep(5.0)
+            assert bench.platform.screen().visible == shown, "it still writes"
+
+    run(main())

@@ -1,0 +1,78 @@
+"""Answers that a restored database doesn't know of."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from core.delivery.writer import post_key
+from core.errors import RateLimited, Undeliverable, Unreachable
+from core.lifecycle import State
+from core.ports import Posted, Turn
+from core.turns.restored import answered_before
+from core.types import PartId
+from tests.fakes.clock import now, run
+from tests.fakes.platform import Screen, prompt
+
+BEGAN = 1_000.0
+ASKED = replace(prompt("hi"), asked_at=BEGAN - 1.0)
+TURN = Turn(id=1, prompt=ASKED, state=State.CLAIMED, attempts=0, fence=1, parts=())
+
+
+class Finding(Screen):
+    """A thread in which posts can be found; errors are raised first."""
+
+    def __init__(self, *errors: Exception, there: bool = True) -> None:
+        super().__init__()
+        self.errors = list(errors)
+        self.there = there
+        self.looked: list[tuple[float, str]] = []
+
+    async def find(self, key: str) -> Sequence[PartId]:
+        """The post, if it is there."""
+        self.looked.append((now(), key))
+        if self.errors:
+            raise self.errors.pop(0)
+        return (PartId("p"),) if self.there else ()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_its_first_part_is_looked_for(there: bool) -> None:
+    async def main() -> None:
+        thread = Finding(there=there)
+        assert await answered_before(TURN, thread, BEGAN) is there
+        assert [key for _, key in thread.looked] == [post_key(ASKED.identity, 0)]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        replace(TURN, attempts=1),
+        replace(TURN, parts=(Posted(0, None),)),
+        replace(TURN, prompt=replace(ASKED, asked_at=BEGAN)),
+    ],
+    ids=["asked for", "announced", "new"],
+)
+def test_usually_no_call_is_made(turn: Turn) -> None:
+    async def main() -> None:
+        thread = Finding()
+        assert not await answered_before(turn, thread, BEGAN)
+        assert not thread.looked
+        assert not await answered_before(TURN, Screen(), BEGAN), "posts can't be found there"
+
+    run(main())
+
+
+def test_trouble_is_waited_out_for_a_while() -> None:
+    async def main() -> None:
+        began = now()
+        assert await answered_before(TURN, Finding(Unreachable("x"), RateLimited(9.0)), BEGAN)
+        assert now() - began == pytest.approx(1.0 + 9.0)
+        assert not await answered_before(TURN, Finding(*[Unreachable("x")] * 3), BEGAN)
+        assert not await answered_before(TURN, Finding(Undeliverable("x")), BEGAN)
+        await asyncio.sleep(0)
+
+    run(main())
