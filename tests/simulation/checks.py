@@ -1,13 +1,14 @@
 """What must hold once the faults have stopped and everything is quiet. Numbers: the invariants.
 
-At all times, while it plays (world, sites, people, process): I6 acknowledged means committed; I7
-a complete answer is not asked for again; I9 no words of another conversation, shown or sent; I12
-no process is faster than its allowance; I13 the order of a thread, one turn at a time; no message
-shows an older state after its turn's end; nothing is written under an old claim.
+At all times, while it plays (world, sites, wire, people, process): I6 acknowledged means committed;
+I7 a complete answer is not asked for again; I9 no words of another conversation, shown or sent;
+I11 at most one call after a refusal for good; I12 no process is faster than its allowance, nor than
+Discord's headers; I13 the order of a thread, one turn at a time; no message shows an older state
+after its turn's end; nothing is written under an old claim.
 Here: I1, I2, I4, I5, I7 (at most 3).
 
-Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10, I11
-and I14, which other tests look at with the real adapters.
+Not here: I3 (nothing shown carries a streaming marker at all), I8 (there is no ledger), I10 and
+I14, which other tests look at with the real adapters.
 """
 
 from collections import Counter

@@ -30,7 +30,9 @@ MakeLine = Callable[[Any, "Site", Life, str], object]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. identity: of the prompt that it is made for. name: for people."""
+    """One HTTP request. identity: of the prompt that it is made for. name: for people.
+    sent: when, in virtual seconds.
+    """
 
     life: Life
     identity: str
@@ -38,6 +40,7 @@ class Call:
     method: str
     path: str
     args: Mapping[str, Any]
+    sent: float
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ class Line:
         try:
             return await self._api.call(what, *args, **named)
         except Undeliverable:
-            sent = Call(self._life, self.identity, what.name, "", "", {})
+            sent = Call(self._life, self.identity, what.name, "", "", {}, 0.0)
             if self.identity in self._site.refused and self._site.ends(sent):
                 self.told = True
             raise
@@ -87,7 +87,9 @@ class Wire:
         line.sends(name)
         args = given.get("json") or given.get("params") or {}
         path = urlsplit(url).path
-        return _Exchange(self._site, Call(self._life, line.identity, name, method, path, args))
+        return _Exchange(
+            self._site, Call(self._life, line.identity, name, method, path, args, now())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,6 @@ class _Exchange:
         self._site = site
         self._world = site.world
         self._call = call
-        self._sent = now()
         self._takes = 0.0
 
     async def __aenter__(self) -> Response:
@@ -136,7 +137,7 @@ class _Exchange:
         if world.happens("refused"):
             return Response(*site.too_many(call, world.rng.choice((0.5, 1.0, 5.0))))
         if world.happens("lost_before"):
-            world.later(self._sent, self._land)
+            world.later(self._call.sent, self._land)
             return self._lost()
         said = self._land()
         await world.passes(f"behind {call.name}", call.life)
@@ -159,11 +160,11 @@ class _Exchange:
                 raise aiohttp.ServerDisconnectedError
             await world.passes(f"during {self._call.name}", life)
         except (Dead, asyncio.CancelledError, aiohttp.ClientError):
-            gone = now() - self._sent
+            gone = now() - self._call.sent
             if self._takes > PATIENCE and gone >= PATIENCE - 1e-6:
                 asyncio.get_running_loop().call_later(self._takes - gone, self._land)
             else:
-                world.later(self._sent, self._land)
+                world.later(self._call.sent, self._land)
             raise
 
     def _land(self) -> Said:
