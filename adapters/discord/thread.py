@@ -261,7 +261,13 @@ class DiscordThread:
             if refused.code != refusals.ARCHIVED or not self._at.member:
                 raise
         await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
-        return await self._edited(channel, message, form)
+        try:
+            return await self._edited(channel, message, form)
+        except Refused as refused:
+            if refused.code != refusals.ARCHIVED:
+                raise
+            # It could be opened, so this is no refusal for good.
+            raise Unreachable("the thread was archived again at once") from refused
 
     async def _edited(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
         """Edit a message by the token that reaches it; returns it."""
