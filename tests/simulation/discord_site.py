@@ -184,6 +184,8 @@ class DiscordSite(Site):
         if part in self.messages:
             return self._edited(call, part)
         text = str(call.args["content"]).strip()
+        if refusal := _unfit(text, self.most):
+            return refusal
         self.create(call, part, f"{call.identity}:0", text)
         return 200, self._json(part)
 
