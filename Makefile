@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture docs lock clean
+.PHONY: help setup run test check simulate torture bench-store docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ simulate: .venv/.dev ## play N schedules of faults from seed FIRST on all cores 
 
 torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),200) $(or $(SEED),1)
+
+bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
+	@$(BIN)/python -m benchmarks.store $(JSON)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs

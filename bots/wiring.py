@@ -22,9 +22,10 @@ from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError, StoreError
-from core.ports import Completions, Recent, Threads
+from core.ports import Budget, Completions, Recent, Threads
+from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Means
@@ -98,7 +99,11 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         client = DeepSeek(_client_options(settings, base_url, model))
         completions = await stack.enter_async_context(client)
         turns = SqlTurns(database)
-        means = _means(settings, turns, SqlHistory(database), completions, terminal=terminal)
+        now = asyncio.get_running_loop().time
+        sole = database.exclusive or terminal  # a terminal has no platform to share
+        budget = OwnBudget(now) if sole else SharedBudget(database, now)
+        history = SqlHistory(database)
+        means = _means(settings, turns, history, completions, budget, terminal=terminal)
         yield Core(database, turns, means, source, offline)
 
 
@@ -128,6 +133,7 @@ def _means(
     turns: SqlTurns,
     history: SqlHistory,
     completions: Completions,
+    budget: Budget,
     *,
     terminal: bool,
 ) -> Means:
@@ -136,7 +142,7 @@ def _means(
         turns=turns,
         history=history,
         completions=completions,
-        pacers=Pacers(),
+        budget=budget,
         policy=Policy(
             system_prompt=settings.system_prompt,
             room=Room(context=settings.context_tokens, answer=answer),
@@ -294,6 +300,7 @@ def _discord(
         session=session,
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
+        budget=None if core.database.exclusive else core.means.budget,
     )
 
 

@@ -10,9 +10,11 @@ from typing import Protocol, runtime_checkable
 
 from core.lifecycle import State
 from core.types import (
+    Allowance,
     Chunk,
     CompletionRequest,
     Conversation,
+    Kind,
     Limits,
     Memory,
     Outcome,
@@ -123,6 +125,24 @@ class Threads(Protocol):
 
     def open(self, prompt: Prompt) -> Thread:
         """The live handle for answering this prompt; makes no call."""
+
+
+class Budget(Protocol):
+    """Whether a call to a platform may be made now. None of it raises.
+
+    Which of several waiting replies asks next is for the one who asks to say.
+    """
+
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
+        """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
+        though something more important may be asked before.
+        """
+
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
+        """The platform said 429 to a granted call, and to wait `retry_after` seconds."""
+
+    async def succeeded(self, allowance: Allowance) -> None:
+        """A granted call went through."""
 
 
 class Completions(Protocol):

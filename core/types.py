@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NewType
 
 ThreadKey = NewType("ThreadKey", str)
@@ -174,16 +174,26 @@ class Conversation:
     fresh: bool = True
 
 
+class Kind(IntEnum):
+    """What a call to a platform is for; a larger one matters more."""
+
+    INTERIM = 0
+    FIRST = 1
+    FINAL = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """One rate budget of a platform, as data. Threads that share `key` share the budget.
 
     burst: calls that may be made at once. rate: calls a second, for ever.
+    shared: several conversations spend it, so that processes that share the work share it too.
     """
 
     key: str
     burst: float
     rate: float
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

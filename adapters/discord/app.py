@@ -23,7 +23,7 @@ from adapters.discord.refusals import TOKEN_ADVICE
 from adapters.discord.session import Session
 from adapters.discord.thread import DiscordThread
 from core.errors import ConfigurationError, DeliveryError, Undeliverable, Unreachable
-from core.ports import Edits
+from core.ports import Budget, Edits
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class DiscordPlatform:
 
     intake: commits prompts and answers questions about conversations. edits: told of messages that
     people edit and delete. session: shared by all calls; stays the caller's to close. api_url: with
-    its version, as `/api/v10`.
+    its version, as `/api/v10`. budget: shared with other processes of the bot; None without any.
     """
 
     name = PLATFORM
@@ -59,6 +59,7 @@ class DiscordPlatform:
         session: aiohttp.ClientSession,
         api_url: str,
         gateway_url: str,
+        budget: Budget | None = None,
     ) -> None:
         quiet()
         # discord.py reads its addresses from here (2.7.1 http.py Route); one bot a process.
@@ -66,7 +67,7 @@ class DiscordPlatform:
         self._token = bot_token
         self._intake = intake
         self._gateway_url = gateway_url
-        self._api = Api(bot_token, api_url, session)
+        self._api = Api(bot_token, api_url, session, budget=budget)
         self._session = Session()
         self._incoming = Incoming(self._api, intake, edits, self._session)
         self._posts = Posts()

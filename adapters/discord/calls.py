@@ -16,12 +16,17 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 
-from adapters.discord.limits import Buckets
+from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import UNAUTHORIZED, Refused, translate
 from core.errors import RateLimited, Unreachable
+from core.ports import Budget
+from core.types import Kind
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
+
+WAITING = 0.5
+"""Seconds that a call waits at most for other processes of the bot. Its text is not that old."""
 
 AGENT = "DiscordBot (https://threadseek.example, 1)"
 """Discord wants an address and a version (docs.discord.com/developers/reference#user-agent)."""
@@ -79,17 +84,24 @@ class Answer:
 class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
+    budget: shared with other processes of the bot; None when there are none.
     url: the API's address with its version, without a slash at the end. no_reactions: servers in
     which we may put none; kept for the life of the process. reacting: by channel, who may react.
     """
 
     def __init__(
-        self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
+        self,
+        token: str,
+        url: str,
+        session: aiohttp.ClientSession,
+        timeout: float = TIMEOUT,
+        budget: Budget | None = None,
     ) -> None:
         self._token = token
         self._url = url
         self._session = session
         self._timeout = timeout
+        self._budget = budget
         self._buckets = Buckets()
         self._dead: Refused | None = None
         self.no_reactions: set[str] = set()
@@ -108,6 +120,9 @@ class Api:
         made), Unreachable, PartGone, TooLarge, Refused. Once Discord refused the bot token, no
         call with it is made any more: 10,000 refusals in ten minutes would ban the address.
         """
+        together = self._budget if route.bot else None
+        if together:
+            await _leave(together)
         if route.bot and self._dead:
             raise self._dead.with_traceback(None)  # else it grows with every call
         major = names.get(route.major, "")
@@ -118,7 +133,11 @@ class Api:
         now = asyncio.get_running_loop().time()
         if status == 429:
             wait = self._buckets.refused(headers, parsed, route.name, major, now)
+            if together and of_everything(headers, parsed):
+                await together.refused(TOGETHER, wait)
             raise RateLimited(wait)
+        if together:
+            await together.succeeded(TOGETHER)
         self._buckets.heard(route.name, major, headers, now)
         if not 200 <= status < 300 or isinstance(parsed, str):  # a page of somebody in between
             error = translate(route.name, status, parsed)
@@ -153,6 +172,16 @@ class Api:
             # The error's text may hold the address, and with it the token of an interaction.
             kind = type(error).__name__
             raise Unreachable(f"Discord can't be reached for {route.name} ({kind})") from None
+
+
+async def _leave(budget: Budget) -> None:
+    """Wait until all processes of the bot together have a call left. Raises: RateLimited."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + WAITING
+    while (wait := await budget.take(TOGETHER, Kind.FINAL)) > 0:
+        if clock() + wait > until:
+            raise RateLimited(wait)
+        await asyncio.sleep(wait)
 
 
 def _parsed(content: bytes) -> Any:

@@ -9,12 +9,16 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.types import Allowance
+
 DEFAULT_WAIT = 5.0
 """Seconds to wait after a 429 that doesn't say how long."""
 BANNED = 60.0
 """Seconds to leave Discord alone after a 429 that didn't come from it but from what guards it."""
 GLOBAL = 45
 """Calls within any second that are made at most with the bot token; Discord takes 50."""
+TOGETHER = Allowance("discord:all", burst=10, rate=35.0, shared=True)
+"""The same for all processes of one bot: no second has more than `GLOBAL` calls of theirs."""
 _MOST = 4096  # buckets that are remembered
 
 
@@ -80,10 +84,9 @@ class Buckets:
         guard = "Via" not in headers or not isinstance(body, Mapping)
         if wait is None:
             wait = BANNED if guard else DEFAULT_WAIT
-        everything = headers.get("X-RateLimit-Global") == "true"
         if guard:
             self._banned_until = max(self._banned_until, now + wait)
-        elif everything or (isinstance(body, Mapping) and body.get("global") is True):
+        elif of_everything(headers, body):
             self._blocked_until = max(self._blocked_until, now + wait)
         else:
             self._keep(self._key(route, major, headers), _Bucket(0, now + wait))
@@ -112,6 +115,12 @@ class Buckets:
             return wait
         self._made.append(now)
         return 0.0
+
+
+def of_everything(headers: Mapping[str, str], body: object) -> bool:
+    """Whether a 429 is about all calls with the bot token."""
+    said = isinstance(body, Mapping) and body.get("global") is True
+    return said or headers.get("X-RateLimit-Global") == "true"
 
 
 def _number(value: object) -> float | None:

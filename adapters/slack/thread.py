@@ -77,8 +77,8 @@ class SlackThread:
             size=SIZE,
             measure=measure,
             gap=GAP,
-            post=Allowance(f"slack:{team}:{channel}:{calls.POST.name}", burst=3, rate=1.0),
-            edit=Allowance(f"slack:{team}:{calls.UPDATE.name}", burst=5, rate=45 / 60),
+            post=Allowance(f"slack:{team}:{channel}:{calls.POST.name}", 3, 1.0, shared=True),
+            edit=Allowance(f"slack:{team}:{calls.UPDATE.name}", 5, 45 / 60, shared=True),
         )
 
     async def post(self, text: str, key: str) -> PartId:

@@ -4,9 +4,9 @@ A token bucket per allowance. It believes the platform more than the documented 
 empties it and lowers it, successes raise it back. A share is kept for calls that matter more.
 """
 
-from enum import IntEnum
+from dataclasses import dataclass
 
-from core.types import Allowance
+from core.types import Allowance, Kind
 
 LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.01
 """What a refusal leaves of rate and burst, and what a success gives back of the documented ones."""
@@ -19,27 +19,40 @@ MOST = 4096
 _ROUNDING = 1e-6
 
 
-class Kind(IntEnum):
-    """What a call is for; a larger one matters more."""
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What a pacer knows at the time `at`: so it can be kept, and another can go on with it.
 
-    INTERIM = 0
-    FIRST = 1
-    FINAL = 2
+    rate, burst: what is granted of the documented ones now. blocked_until: a refusal's end.
+    """
+
+    tokens: float
+    at: float
+    rate: float
+    burst: float
+    blocked_until: float
 
 
 class Pacer:
     """One allowance. Times are seconds of one monotonic clock.
 
     In any 60 seconds at most `burst + 60 * rate` calls are granted.
+    level: what another pacer of this allowance came to; without one it begins full.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
-        self.burst = allowance.burst
-        self.rate = allowance.rate
+    def __init__(self, allowance: Allowance, level: Level | None = None) -> None:
+        self.burst = min(level.burst, allowance.burst) if level else allowance.burst
+        self.rate = min(level.rate, allowance.rate) if level else allowance.rate
         self._documented = allowance
-        self._tokens = allowance.burst
-        self._at: float | None = None
-        self._blocked_until = float("-inf")
+        self._tokens = level.tokens if level else allowance.burst
+        self._at = level.at if level else None
+        self._blocked_until = level.blocked_until if level else float("-inf")
+
+    def level(self, now: float) -> Level:
+        """What it has come to."""
+        self._refill(now)
+        at = now if self._at is None else self._at
+        return Level(self._tokens, at, self.rate, self.burst, self._blocked_until)
 
     def grant(self, kind: Kind, now: float) -> float:
         """0.0: granted, and the token is taken. Else seconds after which to ask again."""
@@ -65,6 +78,11 @@ class Pacer:
         """A call went through: one per cent of the way back to the documented numbers."""
         self.rate = min(self.rate + self._documented.rate * RECOVERY, self._documented.rate)
         self.burst = min(self.burst + self._documented.burst * RECOVERY, self._documented.burst)
+
+    def spent(self, calls: int, now: float) -> None:
+        """So many calls were made without asking."""
+        self._refill(now)
+        self._tokens = max(0.0, self._tokens - calls)
 
     def _refill(self, now: float) -> None:
         """Add what has come in since the last time; nothing comes in while blocked."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.delivery.markup import Splitter
-from core.delivery.pacing import Kind
 from core.delivery.sanitise import clean
 from core.ports import Posted
-from core.types import Limits, PartId
+from core.types import Kind, Limits, PartId
 
 QUIET, PATIENCE = 0.04, 0.15
 """Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""

@@ -1,4 +1,4 @@
-"""Writes a reply into a thread: asks the pacers, makes the calls, survives their failures."""
+"""Writes a reply into a thread: asks for leave, makes the calls, survives their failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,10 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from core.delivery.pacing import Pacer, Pacers
 from core.delivery.reply import Delivery, Reply
 from core.errors import RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
-from core.ports import FindsPost, RemovesPart, Retracts, Thread
-from core.types import PartId
+from core.ports import Budget, FindsPost, RemovesPart, Retracts, Thread
+from core.types import Allowance, PartId
 
 log = structlog.get_logger()
 
@@ -23,6 +22,10 @@ QUIESCENCE = 3.0
 SETTLING = 25.0
 """Seconds after which a call that was cut off (by a time-out, or with the process that made it)
 surely takes no effect any more."""
+
+HOLDING = 0.5
+"""Seconds for which a granted call may wait until its text is ready: longer than a reply waits for
+more text (core.delivery.reply.PATIENCE)."""
 
 _T = TypeVar("_T")
 
@@ -59,7 +62,7 @@ class Writer:
         self,
         thread: Thread,
         reply: Reply,
-        pacers: Pacers,
+        budget: Budget,
         journal: Journal,
         now: Callable[[], float],
         *,
@@ -71,7 +74,7 @@ class Writer:
     ) -> None:
         self._thread = thread
         self._reply = reply
-        self._pacers = pacers
+        self._budget = budget
         self._journal = journal
         self._now = now
         self._key = key
@@ -80,6 +83,7 @@ class Writer:
         self._patience = patience
         self._woken = asyncio.Event()
         self._idle = False
+        self._granted_until = float("-inf")  # for a call that was not made yet
         self._failures = 0
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
@@ -180,29 +184,41 @@ class Writer:
             elif delivery.part is None and delivery.index in self._reply.uncertain:
                 await self._resolve(delivery.index)
             else:
-                await self._write(delivery, self._pacer(delivery))
+                await self._write(delivery)
         await self._clear_away()
 
-    def _pacer(self, delivery: Delivery) -> Pacer:
-        """Who decides about this call."""
-        limits = self._reply.limits
-        return self._pacers.of(limits.post if delivery.part is None else limits.edit)
+    async def _leave(self, wanted: Delivery, allowance: Allowance) -> bool:
+        """Whether the call may be made now; waits when it may not.
 
-    async def _write(self, wanted: Delivery, pacer: Pacer) -> None:
-        """Make one call if it is granted, else wait."""
-        now = self._now()
-        if (delay := pacer.grant(wanted.kind, now)) > 0:
+        More text may come while the budget is asked, and wait for still more: then the call is
+        made as soon as that is due. What comes besides must not sleep through the wait.
+        """
+        if self._now() < self._granted_until:
+            return True
+        self._woken.clear()
+        delay = await self._budget.take(allowance, wanted.kind)
+        if delay == 0:
+            self._granted_until = self._now() + HOLDING
+        elif not self._woken.is_set():
             await self._sleep(delay)
+        return delay == 0
+
+    async def _write(self, wanted: Delivery) -> None:
+        """Make one call if it is granted, else wait."""
+        limits = self._reply.limits
+        allowance = limits.post if wanted.part is None else limits.edit
+        if not await self._leave(wanted, allowance):
             return
-        delivery = self._reply.due(now)
+        delivery = self._reply.due(self._now())
         if delivery is None:
             return
+        self._granted_until = float("-inf")
         try:
             part = await self._call(delivery)
         except RateLimited as error:
             self._reply.failed(delivery, self._now())
-            pacer.refused(error.retry_after, self._now())
             log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
+            await self._budget.refused(allowance, error.retry_after)
         except asyncio.CancelledError:
             self._cut_off(delivery)
             raise
@@ -219,7 +235,7 @@ class Writer:
             raise
         else:
             self._reply.delivered(delivery, part, self._now())
-            pacer.succeeded()
+            await self._budget.succeeded(allowance)
             self._failures = 0
 
     def _cut_off(self, delivery: Delivery) -> None:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Update,
     and_,
     bindparam,
     case,
@@ -21,15 +20,15 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
 from core.store import edits, history
 from core.store.clock import Now, by_server, given, time_in
 from core.store.leases import HOLDS, NOTICED, by, free, lost
-from core.store.outcomes import columns_of
+from core.store.outcomes import OUTCOME, columns_of
 from core.store.schema import conversation, part, turn
+from core.store.statements import Statement
 from core.store.upsert import insert
 from core.types import Memory, Outcome, PartId, Remembered
 
@@ -52,19 +51,21 @@ def _stands(*states: State) -> ColumnElement[bool]:
     )
 
 
-_ATTEMPT = (
+_ATTEMPT = Statement(
     update(turn)
     .where(_stands(State.CLAIMED), NOTICED)
     .values(attempts=turn.c.attempts + 1)
     .returning(turn.c.attempts)
 )
-_ANSWERED = select(turn.c.id).where(_stands(State.ANSWERED, State.DELIVERED), NOTICED)
-_RELEASE = update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
+_ANSWERED = Statement(select(turn.c.id).where(_stands(State.ANSWERED, State.DELIVERED), NOTICED))
+_RELEASE = Statement(
+    update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
+)
 
 
 def attempt(conn: Connection, claimed: Turn) -> int:
     """Count one more API attempt; returns how many there are now."""
-    row = conn.execute(_ATTEMPT, by(claimed)).first()
+    row = _ATTEMPT.first(conn, by(claimed))
     if row is None:
         raise lost(conn, claimed)
     return int(row.attempts)
@@ -93,18 +94,18 @@ def answer(
     Said again of a turn that is answered, it changes nothing: the first outcome stands.
     """
     parameters = by(claimed) | columns_of(outcome) | given(now)
-    row = conn.execute(_answering(by_server(now)), parameters).first()
+    row = _answering(by_server(now)).first(conn, parameters)
     if row is not None:
         entries = edits.current(claimed, remember, row.text)
         history.append(conn, claimed, entries, memory, claimed.id)
-    elif conn.execute(_ANSWERED, by(claimed)).first() is None:
+    elif _ANSWERED.first(conn, by(claimed)) is None:
         raise lost(conn, claimed)
 
 
 def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
     """Say that all is shown, and for how long something older may land: answered -> delivered."""
     parameters = by(claimed) | given(now) | {"seconds": seconds}
-    if conn.execute(_delivering(by_server(now)), parameters).rowcount == 0:
+    if _delivering(by_server(now)).count(conn, parameters) == 0:
         raise lost(conn, claimed)
 
 
@@ -115,33 +116,33 @@ def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now)
     """
     if STEPS[state]:
         raise ValueError(f"{state} is no end of a turn")
-    parameters = by(claimed) | given(now) | {"reason": reason}
-    if conn.execute(_end(state, by_server(now)), parameters).rowcount == 0:
+    parameters = by(claimed) | given(now) | {"its_reason": reason}
+    if _end(state, by_server(now)).count(conn, parameters) == 0:
         raise lost(conn, claimed)
     free(conn, claimed)
 
 
 def release(conn: Connection, claimed: Turn) -> None:
     """Give the turn back and free the conversation: claimed -> received; else it stays."""
-    conn.execute(_RELEASE, by(claimed))
+    _RELEASE.count(conn, by(claimed))
     free(conn, claimed)
 
 
 @cache
-def _answering(server: bool) -> ReturningUpdate[tuple[str]]:
-    """The outcome is set by the names of its columns. The text is what the prompt reads now."""
-    return (
+def _answering(server: bool) -> Statement:
+    """Sets the outcome; its row has the text as the prompt reads now."""
+    return Statement(
         update(turn)
         .where(_stands(*_before(State.ANSWERED)), NOTICED)
-        .values(state=State.ANSWERED, answered_at=time_in(server))
+        .values(state=State.ANSWERED, answered_at=time_in(server), **OUTCOME)
         .returning(turn.c.text)
     )
 
 
 @cache
-def _delivering(server: bool) -> Update:
+def _delivering(server: bool) -> Statement:
     settles = time_in(server) + bindparam("seconds", type_=Double())
-    return (
+    return Statement(
         update(turn)
         .where(_stands(*_before(State.DELIVERED)), NOTICED)
         .values(state=State.DELIVERED, settle_at=settles)
@@ -149,25 +150,23 @@ def _delivering(server: bool) -> Update:
 
 
 @cache
-def _end(state: State, server: bool) -> Update:
-    """The reason is set by its column's name."""
-    return (
+def _end(state: State, server: bool) -> Statement:
+    return Statement(
         update(turn)
         .where(_stands(*_before(state)), NOTICED)
-        .values(state=state, settled_at=time_in(server))
+        .values(state=state, reason=bindparam("its_reason"), settled_at=time_in(server))
     )
 
 
 def _put_part(conn: Connection, claimed: Turn, index: int, part_id: PartId | None) -> None:
     """Insert the part, or give it its id."""
-    statement = _putting(conn.dialect.name, part_id is not None)
     parameters = by(claimed) | {"index": index, "put_id": part_id}
-    if conn.execute(statement, parameters).first() is None:
+    if _putting(part_id is not None).first(conn, parameters) is None:
         raise lost(conn, claimed)
 
 
 @cache
-def _putting(dialect: str, is_posted: bool) -> ReturningInsert[tuple[int]]:
+def _putting(is_posted: bool) -> Statement:
     source = select(
         turn.c.id,
         bindparam("index", type_=part.c.position.type),
@@ -175,10 +174,12 @@ def _putting(dialect: str, is_posted: bool) -> ReturningInsert[tuple[int]]:
     ).where(_stands(*_AT_WORK))
     if not is_posted:  # what was posted is kept in any case, since it has to be found again
         source = source.where(NOTICED)
-    statement = insert(dialect, part).from_select(["turn_id", "position", "part_id"], source)
+    statement = insert(part).from_select(["turn_id", "position", "part_id"], source)
     known = case(
         (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id
     )
-    return statement.on_conflict_do_update(
-        index_elements=[part.c.turn_id, part.c.position], set_={"part_id": known}
-    ).returning(part.c.turn_id)
+    return Statement(
+        statement.on_conflict_do_update(
+            index_elements=[part.c.turn_id, part.c.position], set_={"part_id": known}
+        ).returning(part.c.turn_id)
+    )

@@ -22,8 +22,10 @@ from core.ports import Turn
 from core.store.inbox import waiting
 from core.store.leases import HOLDS, by, lost
 from core.store.schema import conversation, message, turn
+from core.store.statements import Statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
 
+_ROLES = {role.value: role for role in Role}
 _HERE = conversation.c.thread == bindparam("of")
 # The position after the last message of a conversation.
 _END = (
@@ -32,41 +34,46 @@ _END = (
     .scalar_subquery()
     .label("end")
 )
-_CONVERSATION = select(conversation).where(_HERE)
-_WINDOW = (
+_CONVERSATION = Statement(select(conversation).where(_HERE))
+_WINDOW = Statement(
     select(message.c.role, message.c.content, message.c.author, message.c.identity)
     .where(message.c.conversation_id == bindparam("of"), message.c.position >= bindparam("start"))
     .order_by(message.c.position)
 )
+_MEMORY = {
+    name: bindparam(f"its_{name}", type_=conversation.c[name].type)
+    for name in ("start", "ratio", "told", "speaker", "several")
+}
 _HELD = select(conversation.c.id).where(HOLDS).scalar_subquery()
-_KNOWN = (
+_KNOWN = Statement(
     select(message.c.identity)
     .where(message.c.conversation_id == _HELD)
     .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD))
 )
-# The memory is set by the names of its columns.
-_REMEMBER = (
+_REMEMBER = Statement(
     update(conversation)
     .where(HOLDS)
-    .values(fresh=and_(conversation.c.fresh, ~bindparam("spoken", type_=Boolean())))
+    .values(fresh=and_(conversation.c.fresh, ~bindparam("spoken", type_=Boolean())), **_MEMORY)
     .returning(conversation.c.id, _END)
 )
-_STORE = insert(message)
-_LOCK = select(conversation.c.id).where(_HERE).with_for_update(key_share=True)
-_HOW_FAR = select(conversation.c.ratio, _END).where(_HERE)
-_RESTART = update(conversation).where(_HERE).values(fresh=false())
+_STORE = Statement(
+    insert(message).values({column: bindparam(f"its_{column.name}") for column in message.c})
+)
+_LOCK = Statement(select(conversation.c.id).where(_HERE).with_for_update(key_share=True))
+_HOW_FAR = Statement(select(conversation.c.ratio, _END).where(_HERE))
+_RESTART = Statement(update(conversation).where(_HERE).values(fresh=false(), **_MEMORY))
 
 
 def load(conn: Connection, thread: ThreadKey) -> Conversation:
     """The conversation from `memory.start` on; an empty, fresh one when there is none."""
-    row = conn.execute(_CONVERSATION, {"of": thread}).first()
+    row = _CONVERSATION.first(conn, {"of": thread})
     if row is None:
         return Conversation(thread)
-    entries = conn.execute(_WINDOW, {"of": row.id, "start": row.start})
+    entries = _WINDOW.rows(conn, {"of": row.id, "start": row.start})
     return Conversation(
         thread=thread,
         messages=tuple(
-            Remembered(Role(role), content, author, identity)
+            Remembered(_ROLES[role], content, author, identity)
             for role, content, author, identity in entries
         ),
         memory=Memory(
@@ -85,7 +92,7 @@ def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory
 
     Raises LostClaim.
     """
-    known = set(conn.execute(_KNOWN, by(claimed)).scalars())
+    known = {row.identity for row in _KNOWN.rows(conn, by(claimed))}
     new = []
     for entry in earlier:
         if not entry.identity or entry.identity not in known:
@@ -107,21 +114,21 @@ def append(
     """
     spoken = bool(entries) or turn_id is not None
     parameters = by(claimed) | _columns_of(memory) | {"spoken": spoken}
-    row = conn.execute(_REMEMBER, parameters).first()
+    row = _REMEMBER.first(conn, parameters)
     if row is None:
         raise lost(conn, claimed)
     if entries:
-        conn.execute(
-            _STORE,
+        _STORE.each(
+            conn,
             [
                 {
-                    "conversation_id": row.id,
-                    "position": position,
-                    "role": entry.role,
-                    "author": entry.author,
-                    "content": entry.content,
-                    "identity": entry.identity,
-                    "turn_id": turn_id,
+                    "its_conversation_id": row.id,
+                    "its_position": position,
+                    "its_role": entry.role,
+                    "its_author": entry.author,
+                    "its_content": entry.content,
+                    "its_identity": entry.identity,
+                    "its_turn_id": turn_id,
                 }
                 for position, entry in enumerate(entries, row.end)
             ],
@@ -136,23 +143,23 @@ def restart(conn: Connection, thread: ThreadKey) -> bool | None:
     """
     # Locked first, so that no turn is claimed between the look and the change, and by itself: the
     # end is looked for by a statement that began with the lock, and so sees all before it.
-    if conn.execute(_LOCK, {"of": thread}).first() is None:
+    if _LOCK.first(conn, {"of": thread}) is None:
         return None
     if waiting(conn, thread):
         return False
-    row = conn.execute(_HOW_FAR, {"of": thread}).one()
+    (row,) = _HOW_FAR.rows(conn, {"of": thread})
     # told: whoever starts afresh knows that the beginning is left out.
     memory = Memory(start=row.end, ratio=row.ratio, told=True)
-    conn.execute(_RESTART, _columns_of(memory) | {"of": thread})
+    _RESTART.count(conn, _columns_of(memory) | {"of": thread})
     return True
 
 
 def _columns_of(memory: Memory) -> dict[str, Any]:
-    """Column name -> value."""
+    """The parameters of `_MEMORY`."""
     return {
-        "start": memory.start,
-        "ratio": memory.ratio,
-        "told": memory.told,
-        "speaker": memory.speaker,
-        "several": memory.several,
+        "its_start": memory.start,
+        "its_ratio": memory.ratio,
+        "its_told": memory.told,
+        "its_speaker": memory.speaker,
+        "its_several": memory.several,
     }

@@ -6,7 +6,7 @@ share the database share.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,12 +14,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Insert,
     Integer,
-    Row,
     Select,
+    Table,
     bindparam,
     case,
+    false,
     func,
     literal,
     or_,
@@ -27,13 +27,14 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
 from core.store.clock import Now, by_server, given, time_in
-from core.store.outcomes import outcome_of
+from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
+from core.store.statements import Statement
 from core.store.upsert import insert
 from core.types import PartId, Prompt, ThreadKey
 
@@ -42,23 +43,23 @@ MOST_OPEN = 10
 
 _open = turn.c.settled_at.is_(None)
 
-_LOCK = (
+_LOCK = Statement(
     select(conversation.c.id)
     .where(conversation.c.thread == bindparam("thread"))
     .with_for_update(key_share=True)
 )
-_KNOWN = select(turn.c.id).where(turn.c.identity == bindparam("identity"))
-_LET_GO = (
+_KNOWN = Statement(select(turn.c.id).where(turn.c.identity == bindparam("identity")))
+_LET_GO = Statement(
     update(conversation)
     .where(conversation.c.id == bindparam("of"))
     .values(owner=None, lease_until=None)
 )
-_PARTS = (
+_PARTS = Statement(
     select(part.c.position, part.c.part_id)
     .where(part.c.turn_id == bindparam("of"))
     .order_by(part.c.position)
 )
-_BEFORE = (
+_BEFORE = Statement(
     select(turn.c.settled_at)
     .where(
         turn.c.conversation_id == bindparam("of"),
@@ -72,7 +73,7 @@ _BEFORE = (
     .limit(1)
 )
 _mine = turn.alias("mine")
-_AHEAD = (
+_AHEAD = Statement(
     select(func.count())
     .select_from(turn)
     .join(_mine, _mine.c.conversation_id == turn.c.conversation_id)
@@ -97,7 +98,7 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
         _locked(conn, prompt.thread)
     if waiting(conn, prompt.thread) < MOST_OPEN:
         return _store_turn(conn, prompt, prompt.thread, now, crowded=False)
-    if conn.execute(_KNOWN, {"identity": prompt.identity}).first():
+    if _KNOWN.first(conn, {"identity": prompt.identity}):
         return False
     aside = ThreadKey(f"{prompt.thread}#{prompt.identity}")
     _make(conn, prompt.platform, aside, now)
@@ -106,21 +107,25 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
 
 def _locked(conn: Connection, thread: ThreadKey) -> bool:
     """Whether there is the conversation; nobody else accepts into it until this is committed."""
-    return conn.execute(_LOCK, {"thread": thread}).first() is not None
+    return _LOCK.first(conn, {"thread": thread}) is not None
 
 
 def _make(conn: Connection, platform: str, thread: ThreadKey, now: Now) -> None:
     """Make the conversation if there is none."""
-    values = {"platform": platform, "thread": thread} | given(now)
-    conn.execute(_making(conn.dialect.name, by_server(now)), values)
+    values = {"its_platform": platform, "its_thread": thread} | given(now)
+    _making(by_server(now)).count(conn, values)
 
 
 @cache
-def _making(dialect: str, server: bool) -> Insert:
-    """Platform and thread are set by the names of their columns."""
-    return (
-        insert(dialect, conversation)
-        .values(created_at=time_in(server))
+def _making(server: bool) -> Statement:
+    return Statement(
+        insert(conversation)
+        .values(
+            platform=bindparam("its_platform"),
+            thread=bindparam("its_thread"),
+            created_at=time_in(server),
+            **_defaults(conversation),
+        )
         .on_conflict_do_nothing(index_elements=[conversation.c.thread])
     )
 
@@ -142,11 +147,20 @@ def _store_turn(
         "its_crowded": crowded,
         "its_asked_at": prompt.asked_at,
     }
-    return conn.execute(_storing(conn.dialect.name, by_server(now)), values).first() is not None
+    return _storing(by_server(now)).first(conn, values) is not None
+
+
+def _defaults(table: Table) -> dict[str, Any]:
+    """Column name -> its default, for the columns that have one."""
+    return {
+        column.name: column.default.arg
+        for column in table.c
+        if isinstance(column.default, ScalarElementColumnDefault)
+    }
 
 
 @cache
-def _storing(dialect: str, server: bool) -> ReturningInsert[tuple[int]]:
+def _storing(server: bool) -> Statement:
     """A column's value is the parameter `its_<column>`."""
     columns = (
         turn.c.identity,
@@ -160,29 +174,30 @@ def _storing(dialect: str, server: bool) -> ReturningInsert[tuple[int]]:
         turn.c.crowded,
         turn.c.asked_at,
     )
+    fixed = {"state": State.RECEIVED} | _defaults(turn)
     source = select(
         conversation.c.id,
         *(bindparam(f"its_{column.name}", type_=column.type) for column in columns),
-        literal(State.RECEIVED, turn.c.state.type),
+        *(literal(value, turn.c[name].type) for name, value in fixed.items()),
         time_in(server),
     ).where(conversation.c.thread == bindparam("in_thread"))
-    names = ["conversation_id", *(column.name for column in columns), "state", "received_at"]
-    return (
-        insert(dialect, turn)
+    names = ["conversation_id", *(column.name for column in columns), *fixed, "received_at"]
+    return Statement(
+        insert(turn)
         .from_select(names, source)
         .on_conflict_do_nothing(index_elements=[turn.c.identity])
         .returning(turn.c.id)
     )
 
 
-def free_conversation(
-    platforms: Sequence[str] | BindParameter[Sequence[str]], now: Now
-) -> Select[tuple[int]]:
+def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
     """The conversation that waits longest and that nobody holds, locked where rows can be."""
+    # Not IN, whose list would be written into the statement anew each time.
+    here = or_(false(), *(conversation.c.platform == platform for platform in platforms))
     return (
         select(turn.c.conversation_id)
         .join(conversation)
-        .where(_open, conversation.c.platform.in_(platforms), _free(now))
+        .where(_open, here, _free(now))
         .order_by(turn.c.received_at, turn.c.conversation_id)
         .limit(1)
         .with_for_update(of=conversation, key_share=True, skip_locked=True)
@@ -206,23 +221,23 @@ def claim(
 
     A turn whose last worker died comes as it was left: claimed, or with its outcome.
     """
-    values = given(now) | {"who": owner, "platforms": platforms, "lease": lease}
-    while taken := conn.execute(_taking(by_server(now)), values).first():
-        row = conn.execute(_claiming_head(by_server(now)), given(now) | {"of": taken.id}).first()
+    values = given(now) | {"who": owner, "lease": lease}
+    take = _taking(tuple(platforms), by_server(now))
+    while taken := take.first(conn, values):
+        row = _claiming_head(by_server(now)).first(conn, given(now) | {"of": taken.id})
         if row is not None:
             waited = _waited(conn, row)
-            return _turn(row, taken, _parts(conn, row.id), waited=waited)
+            return turn_of(row, taken, _parts(conn, row.id), waited=waited)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
-        conn.execute(_LET_GO, {"of": taken.id})
+        _LET_GO.count(conn, {"of": taken.id})
     return None
 
 
-@cache
-def _taking(server: bool) -> ReturningUpdate[Any]:
+@lru_cache(maxsize=64)  # a process asks for its own platforms, always the same
+def _taking(platforms: tuple[str, ...], server: bool) -> Statement:
     """Hold the conversation that is next, under a new fence."""
     now = time_in(server)
-    platforms: BindParameter[Sequence[str]] = bindparam("platforms", expanding=True)
-    return (
+    return Statement(
         update(conversation)
         .where(conversation.c.id == free_conversation(platforms, now).scalar_subquery())
         .values(
@@ -241,26 +256,26 @@ def _taking(server: bool) -> ReturningUpdate[Any]:
 
 def _parts(conn: Connection, turn_id: int) -> tuple[Posted, ...]:
     """What was announced or posted of a turn's reply, in order."""
-    rows = conn.execute(_PARTS, {"of": turn_id})
+    rows = _PARTS.rows(conn, {"of": turn_id})
     return tuple(Posted(index, id_ and PartId(id_)) for index, id_ in rows)
 
 
-def _waited(conn: Connection, row: Row[tuple[object, ...]]) -> bool:
+def _waited(conn: Connection, row: Any) -> bool:
     """Whether the turn before this one was still open when this one came."""
-    ended = conn.execute(
-        _BEFORE, {"of": row.conversation_id, "sequence": row.sequence, "id": row.id}
-    ).scalar()
-    return ended is not None and ended >= row.received_at
+    before = _BEFORE.first(
+        conn, {"of": row.conversation_id, "sequence": row.sequence, "id": row.id}
+    )
+    return bool(before and before.settled_at is not None and before.settled_at >= row.received_at)
 
 
 def ahead(conn: Connection, identity: str) -> int:
     """How many open turns of its conversation come before the turn of this prompt."""
-    return conn.execute(_AHEAD, {"identity": identity}).scalar_one()
+    return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:
     """How many turns of the conversation are open."""
-    return conn.execute(_WAITING, {"thread": thread}).scalar_one()
+    return int(_WAITING.rows(conn, {"thread": thread})[0][0])
 
 
 def open_turns(thread: ThreadKey | BindParameter[ThreadKey]) -> Select[int]:
@@ -280,7 +295,7 @@ def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[R
     """The conversations of a platform with a turn received at `since` or later, newest first."""
     return tuple(
         Recent(ThreadKey(row.thread), row.address, row.sequence)
-        for row in conn.execute(_RECENT, {"on": platform, "since": since, "limit": limit})
+        for row in _RECENT.rows(conn, {"on": platform, "since": since, "limit": limit})
     )
 
 
@@ -326,14 +341,16 @@ def recent_turns(
     )
 
 
-_WAITING = open_turns(bindparam("thread"))
-_RECENT = recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
+_WAITING = Statement(open_turns(bindparam("thread")))
+_RECENT = Statement(
+    recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
+)
 
 
 @cache
-def _claiming_head(server: bool) -> ReturningUpdate[Any]:
+def _claiming_head(server: bool) -> Statement:
     """Claim the first open turn of a conversation; all of it, and how long it has to settle."""
-    return (
+    return Statement(
         update(turn)
         .where(turn.c.id == head_turn(bindparam("of")).scalar_subquery())
         .values(state=case((turn.c.state == State.RECEIVED, State.CLAIMED), else_=turn.c.state))
@@ -344,39 +361,3 @@ def _claiming_head(server: bool) -> ReturningUpdate[Any]:
 def _free(now: Now) -> ColumnElement[bool]:
     """No live lease."""
     return or_(conversation.c.owner.is_(None), conversation.c.lease_until < now)
-
-
-def _turn(
-    row: Row[tuple[object, ...]],
-    taken: Row[tuple[object, ...]],
-    parts: tuple[Posted, ...],
-    *,
-    waited: bool,
-) -> Turn:
-    """A stored turn as the engine sees it."""
-    prompt = Prompt(
-        platform=taken.platform,
-        thread=ThreadKey(taken.thread),
-        identity=row.identity,
-        sequence=row.sequence,
-        author=row.author,
-        text=row.text,
-        asked_at=float(row.asked_at),  # SQLite returns a whole REAL as an integer here
-        address=row.address,
-        files=tuple(row.files),
-        follow_up=row.follow_up,
-        late=row.late,
-    )
-    return Turn(
-        id=row.id,
-        prompt=prompt,
-        state=State(row.state),
-        attempts=row.attempts,
-        fence=taken.fence,
-        parts=parts,
-        waited=waited,
-        crowded=row.crowded,
-        outcome=outcome_of(row),
-        withdrawn=row.withdrawn,
-        settles_in=row.settles_in if row.state == State.DELIVERED else None,
-    )

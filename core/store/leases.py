@@ -1,19 +1,19 @@
 """Who holds a conversation: an owner, until a time, under a fence that grows with every claim.
 
 The fence decides, not the time: a claim whose lease ran out may go on until another is made.
-Statements are built once and given parameters: building one costs several times its execution.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Double, Update, and_, bindparam, exists, select, update
+from sqlalchemy import Connection, Double, and_, bindparam, exists, select, update
 
 from core.errors import LostClaim, Withdrawn
 from core.ports import Turn
 from core.store.clock import Now, by_server, given, time_in
 from core.store.schema import conversation, turn
+from core.store.statements import Statement
 
 HOLDS = and_(
     conversation.c.thread == bindparam("claim_thread"),
@@ -25,12 +25,12 @@ HOLDS = and_(
 NOTICED = turn.c.withdrawn == bindparam("claim_withdrawn")
 """The holder of the claim of `by` knows whether its prompt was deleted."""
 
-_FOUND_INSTEAD = (
+_FOUND_INSTEAD = Statement(
     select(conversation.c.owner, conversation.c.fence, turn.c.state, turn.c.withdrawn)
     .join(turn)
     .where(turn.c.id == bindparam("claim_id"))
 )
-_FREE = update(conversation).where(HOLDS).values(owner=None, lease_until=None)
+_FREE = Statement(update(conversation).where(HOLDS).values(owner=None, lease_until=None))
 _TAKE_OVER = (
     update(conversation)
     .where(
@@ -53,7 +53,7 @@ def by(claimed: Turn) -> dict[str, Any]:
 
 def lost(conn: Connection, claimed: Turn) -> LostClaim | Withdrawn:
     """The error for a claim that does not hold, with what stands in its place."""
-    row = conn.execute(_FOUND_INSTEAD, {"claim_id": claimed.id}).first()
+    row = _FOUND_INSTEAD.first(conn, {"claim_id": claimed.id})
     if row and row.withdrawn and not claimed.withdrawn and row.fence == claimed.fence:
         return Withdrawn(f"The prompt of turn {claimed.id} was deleted. Nothing was written.")
     stands = f"owner {row.owner}, fence {row.fence}, {row.state}" if row else "it is gone"
@@ -66,13 +66,13 @@ def lost(conn: Connection, claimed: Turn) -> LostClaim | Withdrawn:
 def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
     """Hold the conversation for `lease` seconds from `now`. Raises LostClaim, Withdrawn."""
     parameters = by(claimed) | given(now) | {"lease": lease}
-    if conn.execute(_renewal(by_server(now)), parameters).rowcount == 0:
+    if _renewal(by_server(now)).count(conn, parameters) == 0:
         raise lost(conn, claimed)
 
 
 def free(conn: Connection, claimed: Turn) -> None:
     """Give the conversation up. Raises LostClaim."""
-    if conn.execute(_FREE, by(claimed)).rowcount == 0:
+    if _FREE.count(conn, by(claimed)) == 0:
         raise lost(conn, claimed)
 
 
@@ -85,8 +85,8 @@ def take_over(conn: Connection, platforms: Sequence[str]) -> int:
 
 
 @cache
-def _renewal(server: bool) -> Update:
-    return (
+def _renewal(server: bool) -> Statement:
+    return Statement(
         update(conversation)
         .where(HOLDS, exists().where(turn.c.id == bindparam("claim_id"), NOTICED))
         .values(lease_until=time_in(server) + bindparam("lease", type_=Double()))

@@ -1,30 +1,50 @@
-"""An outcome to and from the columns of a turn."""
+"""A turn from its columns, and its outcome to and from them."""
 
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import bindparam
 
-from core.types import Outcome, Usage, Verdict
+from core.lifecycle import State
+from core.ports import Posted, Turn
+from core.store.schema import turn
+from core.types import Outcome, Prompt, ThreadKey, Usage, Verdict
+
+OUTCOME = {
+    name: bindparam(f"its_{name}", type_=turn.c[name].type)
+    for name in (
+        "verdict",
+        "answer",
+        "notice",
+        "candidates",
+        "reasoning",
+        "usage",
+        "finish_reason",
+        "model",
+        "response_id",
+        "trace_id",
+    )
+}
+"""Column name -> parameter, for a statement that sets an outcome."""
 
 
 def columns_of(outcome: Outcome) -> dict[str, Any]:
-    """Column name -> value."""
+    """The parameters of `OUTCOME`."""
     return {
-        "verdict": outcome.verdict,
-        "answer": outcome.text,
-        "notice": outcome.notice,
-        "candidates": outcome.candidates,
-        "reasoning": outcome.reasoning,
-        "usage": outcome.usage and asdict(outcome.usage),
-        "finish_reason": outcome.finish_reason,
-        "model": outcome.model,
-        "response_id": outcome.response_id,
-        "trace_id": outcome.trace_id,
+        "its_verdict": outcome.verdict,
+        "its_answer": outcome.text,
+        "its_notice": outcome.notice,
+        "its_candidates": outcome.candidates,
+        "its_reasoning": outcome.reasoning,
+        "its_usage": outcome.usage and asdict(outcome.usage),
+        "its_finish_reason": outcome.finish_reason,
+        "its_model": outcome.model,
+        "its_response_id": outcome.response_id,
+        "its_trace_id": outcome.trace_id,
     }
 
 
-def outcome_of(row: Row[Any]) -> Outcome | None:
+def outcome_of(row: Any) -> Outcome | None:
     """The outcome of a turn's row; None while there is none."""
     if row.verdict is None:
         return None
@@ -39,4 +59,34 @@ def outcome_of(row: Row[Any]) -> Outcome | None:
         model=row.model,
         response_id=row.response_id,
         trace_id=row.trace_id,
+    )
+
+
+def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool) -> Turn:
+    """A stored turn as the engine sees it."""
+    prompt = Prompt(
+        platform=taken.platform,
+        thread=ThreadKey(taken.thread),
+        identity=row.identity,
+        sequence=row.sequence,
+        author=row.author,
+        text=row.text,
+        asked_at=float(row.asked_at),  # SQLite returns a whole REAL as an integer here
+        address=row.address,
+        files=tuple(row.files),
+        follow_up=row.follow_up,
+        late=row.late,
+    )
+    return Turn(
+        id=row.id,
+        prompt=prompt,
+        state=State(row.state),
+        attempts=row.attempts,
+        fence=taken.fence,
+        parts=parts,
+        waited=waited,
+        crowded=row.crowded,
+        outcome=outcome_of(row),
+        withdrawn=row.withdrawn,
+        settles_in=row.settles_in if row.state == State.DELIVERED else None,
     )

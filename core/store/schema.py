@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0005"
+REVISION = "0006"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -204,4 +204,18 @@ Index(
     message.c.identity,
     sqlite_where=_adopted,
     postgresql_where=_adopted,
+)
+
+# Rate budgets that all processes spend together: core.delivery.pacing.Level, by the server's clock.
+# Only PostgreSQL's are used. No row: a full one.
+budget = Table(
+    "budget",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("rate", Double, nullable=False),
+    Column("burst", Double, nullable=False),
+    Column("blocked_until", Double, nullable=False),
+    sqlite_with_rowid=False,
 )

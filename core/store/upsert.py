@@ -1,11 +1,12 @@
-"""INSERT with ON CONFLICT, which SQLite and PostgreSQL spell alike and SQLAlchemy does not."""
+"""INSERT with ON CONFLICT, which SQLite and PostgreSQL spell alike.
+
+SQLAlchemy has a class for each; SQLite's compiler takes PostgreSQL's, not the other way round.
+"""
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 
-def insert(dialect: str, table: Table) -> sqlite.Insert:
-    """The INSERT of an engine, by its name. The two classes have the methods we use in common."""
-    if dialect == "postgresql":
-        return postgresql.insert(table)  # type: ignore[return-value]
-    return sqlite.insert(table)
+def insert(table: Table) -> postgresql.Insert:
+    """An INSERT for both engines."""
+    return postgresql.insert(table)

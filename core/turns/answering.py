@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import LostClaim, PartGone, StoreBusy, StoreError, Undeliverable, Withdrawn
 from core.lifecycle import State
-from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
+from core.ports import Budget, Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy
@@ -36,7 +35,7 @@ class Means:
     turns: Turns
     history: History
     completions: Completions
-    pacers: Pacers
+    budget: Budget
     policy: Policy
     lease: float
     now: Callable[[], float]
@@ -104,7 +103,7 @@ class Answering:
         self._writer = Writer(
             thread,
             self._reply,
-            means.pacers,
+            means.budget,
             self._journal,
             means.now,
             key=turn.prompt.identity,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, func, select
 
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.ports import Threads
 from core.store.schema import turn
 from core.store.sql import SqlHistory, SqlTurns
@@ -104,7 +104,7 @@ class Bench:
             turns=self.turns,
             history=self.history,
             completions=self.api,
-            pacers=Pacers(),
+            budget=OwnBudget(now),
             policy=self.policy,
             lease=60.0,
             now=now,

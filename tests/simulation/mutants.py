@@ -18,7 +18,9 @@ from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Answering
 from core.turns.engine import Engine
 from core.types import (
+    Allowance,
     Conversation,
+    Kind,
     Limits,
     Memory,
     Outcome,
@@ -326,8 +328,7 @@ class IgnoresTheBudget(Engine):
     def _start(self, turn: Turn) -> None:
         super()._start(turn)
         *_, answering = self._running.values()
-        eager = _Eager()
-        answering._writer._pacer = lambda _: eager  # type: ignore[method-assign, assignment, return-value]
+        answering._writer._budget = _Eager()
 
 
 class _Eager:
@@ -335,14 +336,14 @@ class _Eager:
 
     _again = False
 
-    def grant(self, _kind: object, _now: float) -> float:
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
         pause, self._again = 0.1 * self._again, False
         return pause
 
-    def refused(self, _wait: float, _now: float) -> None:
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
         self._again = True
 
-    def succeeded(self) -> None:
+    async def succeeded(self, allowance: Allowance) -> None:
         return None
 
 

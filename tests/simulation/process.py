@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import CompletionError, Failure, StoreError
 from core.ports import History, Thread, Threads
 from core.store.clock import steady
@@ -115,7 +115,7 @@ class Process:
             turns=self.turns,
             history=protocol.history(database),
             completions=SimCompletions(world, self.life),
-            pacers=Pacers(),
+            budget=OwnBudget(now),
             policy=Policy(system_prompt="", room=Room(100_000, 1_000)),
             lease=LEASE,
             now=now,

@@ -12,10 +12,12 @@ from aiohttp import web
 
 from adapters.discord import calls
 from adapters.discord.calls import Api, Route
-from adapters.discord.limits import BANNED, GLOBAL
+from adapters.discord.limits import BANNED, GLOBAL, TOGETHER
 from adapters.discord.refusals import TOKEN_ADVICE, Refused
 from adapters.discord.waiting import WAITING
+from core.delivery.sharing import OwnBudget
 from core.errors import DeliveryError, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.types import Allowance, Kind
 
 BOT_TOKEN, HOOK_TOKEN = "MTk4.bot.secret", "aW50ZXJhY3Rpb24.secret"
 NAMES = {
@@ -327,3 +329,60 @@ async def test_the_shared_limit_is_kept_at_once_too(raw: Raw, api: Api) -> None:
     assert all(isinstance(error, RateLimited) for error in refused)
     assert (len(refused), len(raw.requests)) == (15, GLOBAL)
     await api.call(calls.EDIT_ORIGINAL, NAMES)
+
+
+async def test_two_processes_of_one_bot_stay_within_its_limit(raw: Raw) -> None:
+    loop = asyncio.get_running_loop()
+    budget, began = OwnBudget(loop.time), loop.time()
+    assert TOGETHER.burst + TOGETHER.rate <= GLOBAL
+    async with aiohttp.ClientSession() as session:
+        both = [Api(BOT_TOKEN, raw.url, session, budget=budget) for _ in range(2)]
+        reads = [api.call(calls.READ, {"channel": str(n)}) for n in range(30) for api in both]
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        took = loop.time() - began
+        refused = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
+        assert len(raw.requests) == 60 - len(refused)
+        assert TOGETHER.burst < len(raw.requests) <= TOGETHER.burst + TOGETHER.rate * took
+        await both[0].call(calls.EDIT_ORIGINAL, NAMES)  # has a limit of its own
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_a_refusal_of_everything_is_one_for_all_processes(raw: Raw, everything: bool) -> None:
+    budget = OwnBudget(asyncio.get_running_loop().time)
+    async with aiohttp.ClientSession() as session:
+        one, other = (Api(BOT_TOKEN, raw.url, session, budget=budget) for _ in range(2))
+        raw.status, raw.headers = 429, {"Via": "1.1 google"}
+        raw.body = json.dumps({"retry_after": 30.0, "global": everything})
+        assert isinstance(await failed(one), RateLimited)
+        raw.status, raw.body = 200, "{}"
+        if everything:
+            assert isinstance(await failed(other), RateLimited)
+        else:
+            await other.call(calls.POST, NAMES)
+    assert len(raw.requests) == (1 if everything else 2)
+
+
+class Counted:
+    """A budget that grants everything, and counts what it is told."""
+
+    def __init__(self) -> None:
+        self.taken = self.gone_through = 0
+
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
+        self.taken += 1
+        return 0.0
+
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
+        raise AssertionError("nothing is refused here")
+
+    async def succeeded(self, allowance: Allowance) -> None:
+        self.gone_through += 1
+
+
+async def test_the_limit_hears_of_each_call_with_the_bot_token(raw: Raw) -> None:
+    budget = Counted()
+    async with aiohttp.ClientSession() as session:
+        api = Api(BOT_TOKEN, raw.url, session, budget=budget)
+        for route in (calls.READ, calls.POST, calls.EDIT_ORIGINAL):
+            await api.call(route, NAMES)
+    assert (budget.taken, budget.gone_through) == (2, 2)

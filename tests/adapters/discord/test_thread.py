@@ -19,8 +19,8 @@ from adapters.discord.events import read
 from adapters.discord.ids import EPOCH, Address, split_part_id
 from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
+from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
 from core.errors import RateLimited, Undeliverable, Unreachable
 from core.ports import Posted
@@ -117,7 +117,7 @@ class Given:
         writer = Writer(
             thread,
             reply,
-            Pacers(),
+            OwnBudget(now),
             journal,
             now,
             key=prompt.identity,

@@ -44,6 +44,7 @@ class Cluster:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+                "DELETE FROM budget;"
                 "DELETE FROM conversation;"  # and all that is of one; much quicker than TRUNCATE
                 "ALTER SEQUENCE conversation_id_seq RESTART; ALTER SEQUENCE turn_id_seq RESTART"
             )

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Iterable
 
-from core.delivery.pacing import Pacers
 from core.delivery.reply import Reply
+from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.ports import Posted
+from core.ports import Budget, Posted
 from core.types import PartId
 from tests.fakes.clock import now
 from tests.fakes.thread import FakeThread
@@ -37,7 +37,7 @@ class Session:
         self,
         thread: FakeThread,
         posted: tuple[Posted, ...] = (),
-        pacers: Pacers | None = None,
+        budget: Budget | None = None,
         patience: float = 900.0,
         settles_in: float | None = None,
     ) -> None:
@@ -47,7 +47,7 @@ class Session:
         self.writer = Writer(
             thread,
             self.reply,
-            pacers or Pacers(),
+            budget or OwnBudget(now),
             self.journal,
             now,
             key="turn",

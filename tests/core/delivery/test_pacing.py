@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import MOST, Kind, Pacer, Pacers
-from core.types import Allowance
+from core.delivery.pacing import MOST, Pacer, Pacers
+from core.types import Allowance, Kind
 
 SLACK = Allowance("edit", 10, 50 / 60)
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import Kind
 from core.delivery.reply import SMALLEST, Delivery, Reply
 from core.ports import Posted
-from core.types import PartId
+from core.types import Kind, PartId
 from tests.core.delivery.markdown import documents
 from tests.fakes.thread import limits
 

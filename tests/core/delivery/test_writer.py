@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.delivery.pacing import Pacers
+from core.delivery.sharing import OwnBudget
 from core.errors import PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import Allowance, Limits, PartId
@@ -298,11 +298,11 @@ def test_ten_replies_share_one_budget() -> None:
             await super().edit(part, text)
 
     async def main() -> list[FakeThread]:
-        pacers = Pacers()
+        budget = OwnBudget(now)
         threads: list[FakeThread] = [Budgeted(tight, latency=lambda: 0.0) for _ in range(10)]
         async with asyncio.TaskGroup() as group:
             for number, thread in enumerate(threads):
-                session = Session(thread, pacers=pacers)
+                session = Session(thread, budget=budget)
                 group.create_task(session.stream(words(100), pause=0.1 + number / 100))
         assert now() < 35
         return threads

@@ -1,12 +1,12 @@
 """What the tests of the store are made of."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Select, insert, text
+from sqlalchemy import Connection, Select, event, insert, text
 from sqlalchemy.dialects import sqlite
 
 from core.lifecycle import State
@@ -139,6 +139,25 @@ def settle_many(conn: Connection, count: int) -> None:
             for n in range(count)
         ],
     )
+
+
+@contextmanager
+def traced(conn: Connection) -> Generator[list[str]]:
+    """The statements that reach the database meanwhile."""
+    seen: list[str] = []
+    if conn.dialect.name == "sqlite":
+        driver: Any = conn.connection.dbapi_connection
+        driver.set_trace_callback(seen.append)
+        yield seen
+        driver.set_trace_callback(None)
+        return
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(conn, "before_cursor_execute", note)
+    yield seen
+    event.remove(conn, "before_cursor_execute", note)
 
 
 def plan_of(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[str]:

@@ -1,12 +1,10 @@
 """Prompts go in once and come out in order."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from core.lifecycle import State
 from core.ports import Posted
@@ -22,6 +20,7 @@ from tests.core.store.making import (
     plan_of,
     prompt,
     settle_many,
+    traced,
 )
 
 
@@ -205,18 +204,11 @@ async def test_work_is_found_by_index_among_ten_thousand_settled_turns(store: St
 
 
 async def test_few_statements_a_transaction(store: Store) -> None:
-    statements: list[str] = []
-
-    def counting(fn: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(conn: Connection, *args: Any) -> Any:
-            def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
-                statements.append(statement)
-
-            event.listen(conn, "before_cursor_execute", note)
-            return fn(conn, *args)
-
-        return counted
+    def accept(conn: Connection) -> list[str]:
+        with traced(conn) as statements:
+            assert inbox.accept(conn, prompt(2), 0.0)
+        return statements
 
     await store.turns.accept(prompt(1))
-    assert await store.database.write(counting(inbox.accept), prompt(2), 0.0)
+    statements = await store.database.write(accept)
     assert len(statements) == 3, statements  # lock the conversation, count, insert

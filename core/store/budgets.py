@@ -1,0 +1,186 @@
+"""Rate budgets that all processes on one PostgreSQL spend together: a row each.
+
+A call takes its token in a transaction that holds the row, by the clock of the server. So all
+together never get more than the allowance, whoever dies holds nothing, and what a platform said
+to one counts for all.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, fields
+
+import structlog
+from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
+
+from core.delivery.pacing import MOST, Level, Pacer
+from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
+from core.errors import StoreError
+from core.store.opening import Transactions
+from core.store.schema import budget
+from core.store.upsert import insert
+from core.types import Allowance, Kind
+
+log = structlog.get_logger()
+
+PATIENCE = 1.0
+"""Seconds that a call waits for the database, before it goes on by a share of its own."""
+AWAY = 5.0
+"""Seconds after which a database that didn't answer is asked again."""
+FORGOTTEN = 24 * 3600.0
+"""Seconds after which a budget that nobody asked for begins anew: it is full again anyway."""
+_SHORTEST = 0.001  # seconds to wait: what floating point leaves of a token isn't asked for
+
+# Not the statement's time: who waited for the row would have an older one than who had it before.
+_now = cast(extract("epoch", func.clock_timestamp()), Double)
+_level = [budget.c[field.name] for field in fields(Level)]
+
+# Statements are built once and given parameters: building one costs several times its execution.
+_MINE = budget.c.name == bindparam("mine")
+_LOCK = select(*_level, _now).where(_MINE).with_for_update()
+_KEEP = update(budget).where(_MINE).values({one: bindparam(one.name) for one in _level})
+_MAKE = insert(budget).values(at=_now, blocked_until=0.0).on_conflict_do_nothing()
+_OLD = (
+    select(budget.c.name)
+    .where(budget.c.at < _now - FORGOTTEN, budget.c.blocked_until < _now - FORGOTTEN)
+    .with_for_update(skip_locked=True)
+)
+_FORGET = delete(budget).where(budget.c.name.in_(_OLD))
+
+
+class SharedBudget:
+    """The budget of one process of several. Satisfies `core.ports.Budget`.
+
+    What isn't shared is decided in memory. While the database can't be asked, calls go on by a
+    share of the allowance (`core.delivery.sharing.SHARE`); they are counted when it is back.
+    now: a monotonic clock, in seconds, of the event loop. patience: seconds for one question.
+    """
+
+    def __init__(
+        self, database: Transactions, now: Callable[[], float], *, patience: float = PATIENCE
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._patience = patience
+        self._own = OwnBudget(now)
+        self._accounts: dict[str, _Account] = {}
+        self._away_until = float("-inf")
+
+    async def take(self, allowance: Allowance, kind: Kind) -> float:
+        """Take a token of the row; of those who wait for one here, one asks at a time."""
+        if not allowance.shared:
+            return await self._own.take(allowance, kind)
+        account = self._account(allowance)
+        async with account.asking:
+            if (wait := account.waits.left(kind, self._now())) > 0:
+                return wait
+            asked = await self._ask(account, kind)
+            if asked is None:
+                return self._take_alone(account, kind)
+            if asked == 0:
+                return 0.0
+            wait = max(asked, _SHORTEST)
+            account.waits.told(kind, self._now() + wait)
+            return wait
+
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
+        """Block and lower the row now; if that fails, with the next question."""
+        if not allowance.shared:
+            await self._own.refused(allowance, retry_after)
+            return
+        account, until = self._account(allowance), self._now() + retry_after
+        account.waits.told(Kind.FINAL, until)
+        account.news += News(refusals=1, until=until)
+        if account.alone:
+            account.alone.refused(retry_after, self._now())
+        async with account.asking:
+            await self._ask(account, None)
+
+    async def succeeded(self, allowance: Allowance) -> None:
+        """Raise the row again, with the next question."""
+        if not allowance.shared:
+            await self._own.succeeded(allowance)
+            return
+        self._account(allowance).news += News(successes=1)
+
+    def _account(self, allowance: Allowance) -> "_Account":
+        """What is known here of an allowance; the latest ones are kept."""
+        account = self._accounts.pop(allowance.key, None) or _Account(allowance)
+        self._accounts[allowance.key] = account
+        if len(self._accounts) > MOST:
+            del self._accounts[next(iter(self._accounts))]
+        return account
+
+    async def _ask(self, account: "_Account", kind: Kind | None) -> float | None:
+        """Ask the database; None when it can't be."""
+        now = self._now()
+        if now < self._away_until:
+            return None
+        news, account.news = account.news, News()
+        try:
+            wait = await self._database.write(
+                spend, account.allowance, kind, news, news.until - now, patience=self._patience
+            )
+        except StoreError as error:
+            account.news += news
+            if self._away_until == float("-inf"):
+                log.warning("budget.alone", reason=str(error))
+            self._away_until = self._now() + AWAY
+            return None
+        if self._away_until > float("-inf"):
+            log.info("budget.shared_again")
+            self._away_until = float("-inf")
+        account.alone = None
+        return wait
+
+    def _take_alone(self, account: "_Account", kind: Kind) -> float:
+        """Decide here and now, by the share of one process."""
+        now = self._now()
+        account.alone = account.alone or alone(account.allowance, now)
+        wait = account.alone.grant(kind, now)
+        if wait == 0:
+            account.news += News(unasked=1)
+        return wait
+
+
+class _Account:
+    """What one process knows of a shared allowance. alone: set while the database is away."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.asking = asyncio.Lock()
+        self.waits = Waits()
+        self.news = News()
+        self.alone: Pacer | None = None
+
+
+def spend(
+    conn: Connection, allowance: Allowance, kind: Kind | None, news: News, left: float
+) -> float:
+    """Count the news, then ask for a call of a kind (None: don't); as `Budget.take`.
+
+    left: seconds until the block that the news know of ends. Only on PostgreSQL.
+    """
+    stored, now = _locked(conn, allowance)
+    level = steady(stored, now)
+    pacer = Pacer(allowance, level)
+    news.tell(pacer, left, now)
+    wait = 0.0 if kind is None else pacer.grant(kind, now)
+    if news or wait == 0 or level != stored:
+        conn.execute(_KEEP, {"mine": allowance.key, **asdict(pacer.level(now))})
+    return wait
+
+
+def _locked(conn: Connection, allowance: Allowance) -> tuple[Level, float]:
+    """The row, ours until the transaction ends, and the time; made full if there is none.
+
+    With a row that is new goes what nobody has asked for in a long time, but for what somebody
+    asks for just now.
+    """
+    mine = {"mine": allowance.key}
+    row = conn.execute(_LOCK, mine).first()
+    if row is None:
+        full = {"tokens": allowance.burst, "rate": allowance.rate, "burst": allowance.burst}
+        conn.execute(_MAKE, {"name": allowance.key, **full})
+        conn.execute(_FORGET)
+        row = conn.execute(_LOCK, mine).one()
+    return Level(*row[:-1]), row[-1]

@@ -1,0 +1,112 @@
+"""What processes say to each other about a budget; a level goes from one to the next unchanged."""
+
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.delivery.pacing import Level, Pacer
+from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
+from core.types import Allowance, Kind
+from tests.fakes.clock import now, run
+
+SLACK = Allowance("edit", 10, 50 / 60, shared=True)
+NEVER = float("-inf")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["take", "refused", "succeeded"]), st.floats(0, 3)), max_size=200
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_a_pacer_that_is_kept_and_made_again_is_the_same(said: list[tuple[str, float]]) -> None:
+    one, level, at, granted = Pacer(SLACK), Pacer(SLACK).level(0.0), 0.0, list[float]()
+    for number, (what, pause) in enumerate(said):
+        at += pause
+        again = Pacer(SLACK, level)
+        if what == "take":
+            kind = Kind(number % 3)
+            wait = again.grant(kind, at)
+            assert wait == pytest.approx(one.grant(kind, at))
+            granted += [at] * (wait == 0)
+        elif what == "refused":
+            one.refused(pause, at)
+            again.refused(pause, at)
+        else:
+            one.succeeded()
+            again.succeeded()
+        level = again.level(at)
+    for index, begin in enumerate(granted):
+        assert bisect_left(granted, begin + 60) - index <= SLACK.burst + 60 * SLACK.rate
+
+
+def test_a_level_of_larger_numbers_than_documented_is_not_believed() -> None:
+    pacer = Pacer(SLACK, Level(50, 0.0, 9.0, 50, 0.0))
+    granted = 0
+    while pacer.grant(Kind.FINAL, 1.0) == 0:
+        granted += 1
+    assert (granted, pacer.rate, pacer.burst) == (10, SLACK.rate, SLACK.burst)
+
+
+def test_news_become_part_of_the_level() -> None:
+    told = News(successes=3) + News(refusals=1, until=40.0) + News(unasked=2, until=NEVER)
+    assert told == News(3, 1, 2, 40.0)
+    pacer = Pacer(SLACK)
+    told.tell(pacer, left=30.0, now=1000.0)
+    assert (pacer.rate, pacer.burst) == (SLACK.rate * 0.75, 6.0)
+    assert pacer.grant(Kind.FINAL, 1000.0) == pytest.approx(30.0)
+    pacer = Pacer(SLACK)
+    News(unasked=7).tell(pacer, left=NEVER, now=0.0)
+    assert pacer.level(0.0).tokens == 3
+    News(unasked=7).tell(pacer, left=NEVER, now=0.0)
+    assert pacer.level(0.0).tokens == 0
+
+
+def test_news_of_hours_are_not_told_one_by_one() -> None:
+    told = News()
+    for _ in range(1000):
+        told += News(successes=1, refusals=1)
+    assert (told.successes, told.refusals) == (100, 100)
+    assert not News()
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    level = Level(0.0, 5000.0, 1.0, 10.0, 5030.0)
+    assert steady(level, 4999.5) == level
+    back = Pacer(Allowance("a", 10, 1.0), steady(level, 1000.0))
+    assert back.grant(Kind.FINAL, 1000.0) == pytest.approx(30.0)
+    assert back.grant(Kind.FINAL, 1031.0) == 0.0
+
+
+def test_four_that_can_not_ask_stay_within_the_allowance() -> None:
+    pacers = [alone(SLACK, 0.0) for _ in range(4)]
+    steps = [step / 10 for step in range(600)]
+    granted = sum(pacer.grant(Kind.FINAL, at) == 0 for at in steps for pacer in pacers)
+    assert 0.9 * 60 * SLACK.rate <= granted <= SLACK.burst + 60 * SLACK.rate
+
+
+def test_what_matters_less_waits_at_least_as_long() -> None:
+    waits = Waits()
+    waits.told(Kind.FIRST, 5.0)
+    waits.told(Kind.FIRST, 4.0)
+    waits.told(Kind.INTERIM, 6.0)
+    assert [waits.left(kind, 3.0) for kind in Kind] == [3.0, 2.0, 0.0]
+    assert [waits.left(kind, 5.5) for kind in Kind] == [0.5, 0.0, 0.0]
+
+
+def test_an_own_budget_is_the_pacer_of_each_allowance() -> None:
+    async def main() -> None:
+        budget = OwnBudget(now)
+        granted = [await budget.take(SLACK, Kind.FINAL) for _ in range(11)]
+        assert granted[:10] == [0.0] * 10
+        assert granted[10] == pytest.approx(1 / SLACK.rate)
+        assert await budget.take(Allowance("post", 1, 1.0), Kind.FINAL) == 0.0
+        await budget.refused(SLACK, 30.0)
+        assert await budget.take(SLACK, Kind.FINAL) == pytest.approx(30.0)
+        for _ in range(100):
+            await budget.succeeded(SLACK)
+        assert await budget.take(SLACK, Kind.FINAL) == pytest.approx(30.0)
+
+    run(main())
