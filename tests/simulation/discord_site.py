@@ -1,6 +1,7 @@
 """Discord, as far as answers need it: docs.discord.com/developers says what each route does."""
 
 import asyncio
+import math
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import lru_cache
@@ -28,6 +29,7 @@ NONCE_LIVES = 300.0
 ROOMS, SECONDS = (5, 5, 2), 5.0
 """What fits into a bucket, which nobody may rely on, and when it is full again."""
 _MEASURE = lru_cache(4_096)(measure)
+_BY_BOT = "/api/channels/"
 _BOT = Bot(user="1", application="1")
 _SHOWING = (calls.POST, calls.EDIT, calls.EDIT_ORIGINAL, calls.FOLLOW_UP, calls.EDIT_FOLLOW_UP)
 _EDITS = (calls.EDIT.name, calls.EDIT_ORIGINAL.name)
@@ -67,6 +69,7 @@ class DiscordSite(Site):
     room: int = field(init=False)
     _ends: list[tuple[Life, Posts]] = field(default_factory=list)
     _windows: dict[tuple[str, str], _Window] = field(default_factory=dict)
+    _dead: dict[int, float] = field(default_factory=dict)
     _ids: int = 0
 
     reasons: ClassVar[tuple[str, ...]] = ("50001", "50013", "10003", "401")
@@ -100,6 +103,8 @@ class DiscordSite(Site):
     def arrives(self, call: Call) -> None:
         """I12: by the bot's own token, as the adapter's allowances say; else by the headers."""
         at, limits = self.met[call.identity], self.limits[call.identity]
+        if call.path.startswith(_BY_BOT) and call.sent > self._dead.get(call.life.number, math.inf):
+            self.world.wrong(f"I11 the bot token was refused, and is used: {call.name}")
         if call.name == calls.POST.name:
             self.spend(call, limits.post)
         elif call.name == calls.EDIT.name and not at.token:
@@ -139,8 +144,10 @@ class DiscordSite(Site):
         return status, headers, body
 
     def heard(self, call: Call) -> None:
-        """The headers came through."""
+        """The headers came through, and that the bot token is dead."""
         window = self._windows.get((call.name, _major(call)))
+        if call.path.startswith(_BY_BOT) and now() >= self.closed.get("", (math.inf, ""))[0]:
+            self._dead.setdefault(call.life.number, now())
         if window and window.left <= 0:
             window.told.setdefault(call.life.number, now())
 
