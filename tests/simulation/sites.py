@@ -31,7 +31,7 @@ MakeLine = Callable[[Any, "Site", Life, str], object]
 @dataclass(frozen=True, slots=True)
 class Call:
     """One HTTP request. identity: of the prompt that it is made for. name: for people.
-    sent: when, in virtual seconds.
+    sent: when, in virtual seconds. decided: when it was made up, which a stop may put off.
     """
 
     life: Life
@@ -41,6 +41,7 @@ class Call:
     path: str
     args: Mapping[str, Any]
     sent: float
+    decided: float
 
 
 @dataclass(slots=True)

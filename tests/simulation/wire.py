@@ -52,12 +52,13 @@ class Line:
 
     async def call(self, what: Named, *args: Any, **named: Any) -> Any:
         """Make the call. Raises: Dead, and what the adapter's does."""
+        decided = now()
         await self._site.world.passes(f"before {what.name}", self._life)
-        _ASKED.set((self, what.name))
+        _ASKED.set((self, what.name, decided))
         try:
             return await self._api.call(what, *args, **named)
         except Undeliverable:
-            sent = Call(self._life, self.identity, what.name, "", "", {}, 0.0)
+            sent = Call(self._life, self.identity, what.name, "", "", {}, 0.0, 0.0)
             if self.identity in self._site.refused and self._site.ends(sent):
                 self.told = True
             raise
@@ -69,7 +70,7 @@ class Line:
             self._site.world.wrong(f"I11 {self.identity} goes on after a refusal: {name}")
 
 
-_ASKED: ContextVar[tuple[Line, str]] = ContextVar("asked")
+_ASKED: ContextVar[tuple[Line, str, float]] = ContextVar("asked")
 
 
 class Wire:
@@ -83,13 +84,11 @@ class Wire:
 
     def request(self, method: str, url: str, **given: Any) -> "_Exchange":
         """As aiohttp's: to be entered."""
-        line, name = _ASKED.get()
+        line, name, decided = _ASKED.get()
         line.sends(name)
-        args = given.get("json") or given.get("params") or {}
-        path = urlsplit(url).path
-        return _Exchange(
-            self._site, Call(self._life, line.identity, name, method, path, args, now())
-        )
+        args, path = given.get("json") or given.get("params") or {}, urlsplit(url).path
+        call = Call(self._life, line.identity, name, method, path, args, now(), decided)
+        return _Exchange(self._site, call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class _Exchange:
         if world.happens("refused"):
             return Response(*site.too_many(call, world.rng.choice((0.5, 1.0, 5.0))))
         if world.happens("lost_before"):
-            world.later(self._call.sent, self._land)
+            world.later(self._call.decided, self._land)
             return self._lost()
         said = self._land()
         await world.passes(f"behind {call.name}", call.life)
@@ -164,7 +163,7 @@ class _Exchange:
             if self._takes > PATIENCE and gone >= PATIENCE - 1e-6:
                 asyncio.get_running_loop().call_later(self._takes - gone, self._land)
             else:
-                world.later(self._call.sent, self._land)
+                world.later(self._call.decided, self._land)
             raise
 
     def _land(self) -> Said:
