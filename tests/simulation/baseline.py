@@ -23,7 +23,7 @@ def held(process: Process) -> list[str]:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
     kept = len(budget._pacers._pacers) if isinstance(budget, OwnBudget) else 0
-    if kept > 2 * len(process.sites):
+    if kept > 2 * sum(len(site.limits) for site in process.sites.values()):
         found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):
         found.append("I14 a stream is open")

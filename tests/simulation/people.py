@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import StoreError
 from core.types import Prompt
 from tests.simulation.loop import now
+from tests.simulation.places import asked_at
 from tests.simulation.process import Process
 from tests.simulation.sayings import Saying, sayings_of
 from tests.simulation.weather import BAD_UNTIL
@@ -67,6 +68,7 @@ class People:
             if not saying.named:
                 saying.named, saying.at = True, now()
                 self._say(saying)
+            self._world.prompts[saying.prompt.identity] = replace(saying.prompt, text=text)
             self._world.hits["edited"] += 1
             self._tell(saying, event)
         else:
@@ -213,7 +215,7 @@ class People:
                 break
             except StoreError:
                 await asyncio.sleep(1.0)
-        since = max((float(known.address) for known in recent), default=0.0) - MARGIN
+        since = max((asked_at(site, known.address) for known in recent), default=0.0) - MARGIN
         process.early.clear()
         process.reading = True
         page = list(self._spoken)

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from tests.simulation.baseline import counted, held, left
 from tests.simulation.changed import tallied
 from tests.simulation.checks import violations
+from tests.simulation.discord_site import DiscordSite
 from tests.simulation.logs import watched
 from tests.simulation.loop import now, run
 from tests.simulation.people import People
 from tests.simulation.process import Process, Protocol
 from tests.simulation.sites import Site
+from tests.simulation.slack_site import SlackSite
 from tests.simulation.weather import BAD_UNTIL, Weather
 from tests.simulation.world import Dead, World
 
+_PLATFORMS: dict[str, type[Site]] = {"slack": SlackSite, "discord": DiscordSite}
 SETTLED_BY = 3_000.0
 """Seconds by which nothing may be open."""
 _REST = 3.0
@@ -39,7 +42,7 @@ class Schedule:
 
     def __init__(self, seed: int, weather: Weather, protocol: Protocol) -> None:
         self.world = World(seed, weather)
-        self.sites = [Site(n, self.world, finds=n == "slack") for n in self.world.regime.sites]
+        self.sites = [_PLATFORMS[name](name, self.world) for name in self.world.regime.sites]
         self._protocol = protocol
         self._running: list[Process | None] = [None] * self.world.regime.replicas
         self.people = People(self.world, self._running)
@@ -127,6 +130,8 @@ class Schedule:
         if looks and any(
             process and (process.refused or process.reading) for process in self._running
         ):
+            return False
+        if any(process and process.engine._locked_out for process in self._running):
             return False
         found = world.vault.rows("SELECT 1 FROM turn WHERE settled_at IS NULL LIMIT 1")
         return not found

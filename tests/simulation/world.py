@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import Undeliverable
+from adapters.discord import calls as discord
+from adapters.slack import calls as slack
 from core.types import Prompt, Usage
 from tests.simulation.books import Books
 from tests.simulation.loop import now
@@ -26,14 +27,25 @@ _FENCED = frozenset(
     {"renew", "attempt", "announce", "posted", "answer", "park", "deliver", "finish"}
 )
 """Transactions that only the newest claim of a conversation may make."""
-_WRITES = "accept adopt amend announce answer attempt claim deliver finish posted renew take_over"
-_READING = ("earlier", "find")
-_READS = ("load", "recent")
-_CALLS = ("edit", "find", "open", "post", "remove")
+_WRITES = (
+    *("accept", "adopt", "amend", "announce", "answer", "attempt", "claim", "deliver", "finish"),
+    *("park", "posted", "release", "renew", "take_over", "withdraw"),
+)
+_READS = ("ahead", "load", "recent")
+_SLACK = [
+    *(slack.POST, slack.EPHEMERAL, slack.UPDATE, slack.DELETE, slack.REPLIES, slack.STATUS),
+    slack.AUTH,
+]
+_DISCORD = [
+    *(discord.ME, discord.CHANGE_CHANNEL, discord.READ, discord.POST, discord.EDIT),
+    *(discord.DELETE, discord.REACT, discord.UNREACT, discord.TYPING, discord.OPEN_THREAD),
+    *(discord.EDIT_ORIGINAL, discord.FOLLOW_UP, discord.EDIT_FOLLOW_UP, discord.DELETE_FOLLOW_UP),
+]
+_CALLS = [method.name for method in _SLACK] + [route.name for route in _DISCORD]
 POINTS = frozenset(
-    [f"{when} {what}" for when in ("before", "behind") for what in (*_WRITES.split(), "withdraw")]
+    [f"{when} {what}" for when in ("before", "behind") for what in _WRITES]
     + [f"before {what}" for what in _READS]
-    + [f"{when} {what}" for when in ("before", "during", "behind") for what in (*_CALLS, "earlier")]
+    + [f"{when} {call}" for when in ("before", "during", "behind") for call in _CALLS]
     + ["asleep", "before stream", "before the acknowledgement", "in a stream", "poison"]
 )
 """Every place where a process can die."""
@@ -162,19 +174,6 @@ class World:
                 self.hits[f"outage of {subject}"] += 1
                 return True
         return False
-
-    def closed(self, thread: str) -> bool:
-        """Whether the bot was removed from where this thread is."""
-        return now() >= self.regime.closed.get(thread.split("#")[0], float("inf"))
-
-    def admit(self, prompt: Prompt, call: str) -> None:
-        """The platform looks whether the bot may do this. Raises: Undeliverable."""
-        if not self.closed(prompt.thread):
-            return
-        self.hits["refused for good"] += 1
-        if call not in _READING:  # who may not read may still write
-            self.books.refused(prompt.identity)
-        raise Undeliverable("no member of the channel any more")
 
     def later(self, sent: float, land: Callable[[], object]) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
