@@ -21,7 +21,9 @@ _PLATFORMS: dict[str, type[Site]] = {"slack": SlackSite, "discord": DiscordSite}
 SETTLED_BY = 3_000.0
 """Seconds by which nothing may be open."""
 _REST = 3.0
-"""Seconds after which nothing may be held either."""
+"""Seconds after which mostly nothing is held either."""
+_REST_MOST = 300.0
+"""Seconds after which nothing may be: a sign of typing lasts 65, and signs wait for each other."""
 
 
 @dataclass
@@ -113,12 +115,20 @@ class Schedule:
         await asyncio.wait({speaking}, timeout=SETTLED_BY)
         while now() < SETTLED_BY:
             if now() > BAD_UNTIL + 2 and self._nothing_open():
-                await asyncio.sleep(_REST)
-                for process in filter(None, self._running):
-                    self._wrong += held(process) if process.life.alive else []
-                self._wrong += left(asyncio.all_tasks())
+                self._wrong += await self._held()
                 return
             await asyncio.sleep(1.0)
+
+    async def _held(self) -> list[str]:
+        """I14: what is still held once that should be over."""
+        latest = now() + _REST_MOST
+        found = ["not looked yet"]
+        while found and now() < latest:
+            await asyncio.sleep(_REST)
+            found = left(asyncio.all_tasks())
+            for process in filter(None, self._running):
+                found += held(process) if process.life.alive else []
+        return found
 
     def _nothing_open(self) -> bool:
         world = self.world
