@@ -39,7 +39,7 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
         found += _turn(world, row, sites)
         found += changed(world, row)
     found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
-    if not (world.points or world.hits["api"] or world.hits["outage of api"]):
+    if not (world.points or any(world.hits[why] for why in ("api", "outage of api", "locked out"))):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
         if again and not world.hits["store"] and not world.hits["ambiguous"]:
             found.append(f"I7 asked again without a reason: {again}")

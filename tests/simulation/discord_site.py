@@ -219,7 +219,7 @@ class DiscordSite(Site):
             case "PATCH" | "DELETE", "messages", id_:
                 return self._change(call, channel, id_)
             case "POST", "messages", id_, "threads":
-                return self._open_thread(id_)
+                return self._open_thread(call, id_)
             case "GET", "messages":
                 return 200, self._page(call, channel)
             case ("PATCH",):
@@ -274,16 +274,18 @@ class DiscordSite(Site):
             return _no(404, refusals.UNKNOWN_MESSAGE)
         return 200, self._json(part)
 
-    def _open_thread(self, id_: str) -> tuple[int, Any]:
+    def _open_thread(self, call: Call, id_: str) -> tuple[int, Any]:
         """A thread on a message; its id is the message's."""
         if self._exists(id_):
             self.world.hits["thread opened twice"] += 1
             return _no(400, refusals.THREAD_EXISTS)
         if self.no_threads:
             return _no(403, refusals.NO_PERMISSION)
-        gone = identity_of(id_) in self.world.erased
-        if gone or any(p.endswith(f":{id_}") and m.gone for p, m in self.messages.items()):
-            self.world.hits["no message to open a thread on"] += 1
+        if identity_of(id_) in self.world.erased:
+            self.world.hits["no question to open a thread on"] += 1
+            self.refused.add(call.identity)
+            return _no(404, refusals.UNKNOWN_MESSAGE)
+        if any(p.endswith(f":{id_}") and m.gone for p, m in self.messages.items()):
             return _no(404, refusals.UNKNOWN_MESSAGE)
         self.opened.add(id_)
         return 201, {"id": id_}

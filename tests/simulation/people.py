@@ -175,7 +175,8 @@ class People:
             for saying in self._spoken
             if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
         ]
-        return not before or any(saying.deleted for saying in before)
+        asked = any(not saying.prompt.follow_up for saying in before)
+        return not asked or any(saying.deleted for saying in before)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""

@@ -113,8 +113,9 @@ class Schedule:
 
     async def _quiet(self, speaking: "asyncio.Task[None]") -> None:
         await asyncio.wait({speaking}, timeout=SETTLED_BY)
+        await asyncio.sleep(max(0.0, BAD_UNTIL + 2 - now()))
         while now() < SETTLED_BY:
-            if now() > BAD_UNTIL + 2 and self._nothing_open():
+            if self._nothing_open():
                 self._wrong += await self._held()
                 return
             await asyncio.sleep(1.0)

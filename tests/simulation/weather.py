@@ -43,7 +43,7 @@ class Weather:
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))
-STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6)
+STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, lost_before=0.1, late=0.9)
 """For protocols that are broken on purpose."""
 
 

@@ -153,7 +153,7 @@ class World:
         if weather.crashes and self.rng.random() < weather.crash * share:
             self._crash(place, life)
             raise Dead
-        if life.stopped_until > now():
+        if life.stopped and life.stopped_until > now():
             await life.goes_on.wait()
         if not life.alive:
             raise Dead
@@ -168,9 +168,8 @@ class World:
 
     def out(self, subject: str) -> bool:
         """Whether this is out altogether."""
-        at = now()
         for name, begin, end in self.regime.outages:
-            if name == subject and begin <= at < end:
+            if name == subject and begin <= now() < end:
                 self.hits[f"outage of {subject}"] += 1
                 return True
         return False
