@@ -24,6 +24,9 @@ from tests.simulation.sites import FOLLOW_UP, SMALL, Shown, Site
 from tests.simulation.store import Row
 from tests.simulation.world import World
 
+_ASKED_AGAIN_FOR = (
+    *("api", "outage of api", "store", "outage of store", "ambiguous", "locked out"),
+)
 _ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
 
 
@@ -39,9 +42,9 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
         found += _turn(world, row, sites)
         found += changed(world, row)
     found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
-    if not (world.points or any(world.hits[why] for why in ("api", "outage of api", "locked out"))):
+    if not (world.points or any(world.hits[why] for why in _ASKED_AGAIN_FOR)):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
-        if again and not world.hits["store"] and not world.hits["ambiguous"]:
+        if again:
             found.append(f"I7 asked again without a reason: {again}")
     for table in ("turn", "message", "part", "conversation"):
         if SECRET in str(world.vault.rows(f"SELECT * FROM {table}")):
@@ -91,8 +94,9 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
 def _not_to_be_found(
     row: Row, sites: Sequence[Site], expected: list[str], world: World
 ) -> list[Shown]:
-    """Parts beyond the answer's that a dead process posted, where posts can't be found by key, and
-    further messages by an interaction's token whose ids were lost.
+    """Parts beyond the answer's that a dead process posted, where posts can't be found by key,
+    further messages by an interaction's token whose ids were lost, and parts that were posted again
+    when their nonce was known no more.
 
     Nobody knows their ids: this is not promised.
     """
@@ -112,7 +116,11 @@ def _not_to_be_found(
         if not site.finds
         for part, message in site.messages.items()
         if not message.gone
-        and (message.key in keys or (message.key == FOLLOW_UP and part not in known))
+        and (
+            message.key in keys
+            or part in site.outlived
+            or (message.key == FOLLOW_UP and part not in known)
+        )
     ]
     world.hits["left over, not to be found"] += len(found)
     return found

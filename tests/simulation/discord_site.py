@@ -236,6 +236,8 @@ class DiscordSite(Site):
         if part and now() - at < NONCE_LIVES:
             self.spare(call, self.limits[call.identity].edit)  # it is brought up to date
             return 200, self._json(part)
+        if part:
+            self.outlived.add(part)
         self.archived.discard(self.threads[call.identity])
         keys = (f"{call.identity}:{index}" for index in range(9))
         key = next((key for key in keys if nonce(call.identity, key) == name), name)

@@ -137,7 +137,7 @@ class _Exchange:
         if world.happens("refused"):
             return Response(*site.too_many(call, world.rng.choice((0.5, 1.0, 5.0))))
         if world.happens("lost_before"):
-            world.later(self._call.decided, self._land)
+            world.later(self._call.decided, self._land, self._call.life)
             return self._lost()
         said = self._land()
         await world.passes(f"behind {call.name}", call.life)
@@ -162,9 +162,9 @@ class _Exchange:
         except (Dead, asyncio.CancelledError, aiohttp.ClientError):
             gone = now() - self._call.sent
             if self._takes > PATIENCE and gone >= PATIENCE - 1e-6:
-                asyncio.get_running_loop().call_later(self._takes - gone, self._land)
+                world.lands(self._takes - gone, self._land, life)
             else:
-                world.later(self._call.decided, self._land)
+                world.later(self._call.decided, self._land, self._call.life)
             raise
 
     def _land(self) -> Said:

@@ -60,6 +60,7 @@ class Life:
     """One process, from its start to its death. stopped_until: SIGSTOP, virtual seconds."""
 
     number: int
+    began: float
     alive: bool = True
     stopped_until: float = 0.0
     stopped: bool = False  # was ever
@@ -119,7 +120,7 @@ class World:
     def life(self) -> Life:
         """A new process begins."""
         self.lives += 1
-        life = Life(self.lives)
+        life = Life(self.lives, now())
         if self.weather.crashes and self.rng.random() < self.weather.asleep:
             delay = self.rng.expovariate(1 / 20)
             asyncio.get_running_loop().call_later(delay, self._crash, "asleep", life)
@@ -174,11 +175,26 @@ class World:
                 return True
         return False
 
-    def later(self, sent: float, land: Callable[[], object]) -> None:
+    def later(self, sent: float, land: Callable[[], object], life: Life) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
         latest = sent + MOST_LATE - now()
         if latest > 0 and self.happens("late"):
-            asyncio.get_running_loop().call_later(self.rng.uniform(0.0, latest), land)
+            self.lands(self.rng.uniform(0.0, latest), land, life)
+
+    def lands(self, delay: float, land: Callable[[], object], life: Life) -> None:
+        """A call of this life that nobody waits for has its effect in `delay` seconds.
+
+        Not when the clock was set forward and the process died: the next one takes the wait for
+        such calls for over, which is a limit.
+        """
+
+        def unless_stepped() -> None:
+            if self._step > 0 and life.began < self._step_at <= now() and not life.alive:
+                self.hits["kept out by a step of the clock"] += 1
+            else:
+                land()
+
+        asyncio.get_running_loop().call_later(delay, unless_stepped)
 
     def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""
