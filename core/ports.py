@@ -36,14 +36,14 @@ class Thread(Protocol):
         """Post a new message. key: the same for a repeated attempt at the same post; it ends with a
         colon and the index of the part, from 0.
 
-        Raises: RateLimited, Unreachable, TooLarge, Undeliverable, and PartGone when somebody
-        deleted the message that the platform had made for the answer.
+        Raises: RateLimited, Unreachable, TooLarge, Undeliverable, LockedOut, and PartGone when
+        somebody deleted the message that the platform had made for the answer.
         """
 
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a posted message.
 
-        Raises: RateLimited, Unreachable, PartGone, TooLarge, Undeliverable.
+        Raises: RateLimited, Unreachable, PartGone, TooLarge, Undeliverable, LockedOut.
         """
 
 
@@ -98,7 +98,7 @@ class RemovesPart(Protocol):
     """Can delete one of our own messages."""
 
     async def remove(self, part: PartId) -> None:
-        """Delete it; deleting what is gone is fine. Raises: RateLimited, Unreachable."""
+        """Delete it; deleting what is gone is fine. Raises: RateLimited, Unreachable, LockedOut."""
 
 
 @runtime_checkable
@@ -108,7 +108,7 @@ class Retracts(Protocol):
     async def retract(self, key: str) -> None:
         """Remove what was posted with this key. What can't be removed stays.
 
-        Raises: RateLimited, Unreachable.
+        Raises: RateLimited, Unreachable, LockedOut.
         """
 
 
@@ -136,14 +136,14 @@ class Readmits(Protocol):
 
 
 class Budget(Protocol):
-    """Whether a call to a platform may be made now. None of it raises.
+    """Whether a call to a platform may be made now. None of it raises."""
 
-    Which of several waiting replies asks next is for the one who asks to say.
-    """
-
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
         though something more important may be asked before.
+
+        age: seconds for which what the call would show has waited. Of the interim edits that
+        wait in this process, the oldest comes first.
         """
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:

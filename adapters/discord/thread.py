@@ -193,7 +193,7 @@ class DiscordThread:
         wanted, query = nonce(self._identity, key), {"after": self._at.before, "limit": str(PAGE)}
         if told := self._posts.of(wanted):
             return told
-        channel = self._at.channel if self._opened is False else self._place_expected()
+        channel = self._place_expected() if await self._is_open() else self._at.channel
         try:
             page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
         except Refused as refused:
@@ -204,6 +204,17 @@ class DiscordThread:
         messages = page if isinstance(page, list) else []
         found = [m for m in messages if isinstance(m, Mapping) and m.get("nonce") == wanted]
         return tuple(part_id(channel, str(message["id"])) for message in reversed(found))
+
+    async def _is_open(self) -> bool:
+        """Whether there may be a thread to look in, as far as the question tells."""
+        if self._opened is not None or not self._at.message:
+            return self._opened is not False
+        names = {"channel": self._at.channel, "message": self._at.message}
+        try:
+            question = (await self._api.call(calls.READ_ONE, names)).body
+        except PartGone:
+            return True  # a thread outlives the message that it was opened on
+        return not isinstance(question, Mapping) or "thread" in question
 
     async def retract(self, key: str) -> None:
         """Remove a post that reading doesn't find: for some minutes, the same nonce posted again

@@ -196,7 +196,7 @@ class Writer:
         if self._now() < self._granted_until:
             return True
         self._woken.clear()
-        delay = await self._budget.take(allowance, wanted.kind)
+        delay = await self._budget.take(allowance, wanted.kind, self._reply.age(self._now()))
         if delay == 0:
             self._granted_until = self._now() + HOLDING
         elif not self._woken.is_set():

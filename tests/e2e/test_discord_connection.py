@@ -52,8 +52,8 @@ async def test_a_token_reset_while_running_is_said_and_not_hammered(
         await becomes(service, 200)
         discord.app.token = "another"
         await discord.gateway.drop()
-        assert "off: DISCORD_BOT_TOKEN" in await becomes(service, 503)
         await service.printed("discord.off")
+        assert "off: DISCORD_BOT_TOKEN" in await becomes(service, 503)
         await asyncio.sleep(1.1)
         assert await service.end() == 0
     assert len(discord.gateway.dialled) == 2

@@ -115,7 +115,8 @@ def _not_to_be_found(
         for site in sites
         if not site.finds
         for part, message in site.messages.items()
-        if not message.gone
+        if message.identity == row["identity"]
+        and not message.gone
         and (
             message.key in keys
             or part in site.outlived

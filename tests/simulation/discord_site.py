@@ -222,6 +222,8 @@ class DiscordSite(Site):
                 return self._open_thread(call, id_)
             case "GET", "messages":
                 return 200, self._page(call, channel)
+            case "GET", "messages", id_:
+                return self._one(channel, id_)
             case ("PATCH",):
                 self.archived.discard(thread)
                 return 200, {}
@@ -306,9 +308,21 @@ class DiscordSite(Site):
                 self.met[identity] = Address.decode(prompt.address)
         return self.met
 
+    def _one(self, channel: str, id_: str) -> tuple[int, Any]:
+        """One message, with the thread that was opened on it."""
+        found = [message for message in self._said_in(channel) if message["id"] == id_]
+        if not found:
+            return _no(404, refusals.UNKNOWN_MESSAGE)
+        return 200, found[0] | ({"thread": {"id": id_}} if id_ in self.opened else {})
+
     def _page(self, call: Call, channel: str) -> list[dict[str, Any]]:
         """The newest messages between the bounds, newest first. A nonce is not told again."""
         after, before = int(call.args.get("after", 0)), int(call.args.get("before", 1 << 63))
+        found = [m for m in self._said_in(channel) if after < int(m["id"]) < before]
+        return sorted(found, key=lambda m: -int(m["id"]))[: int(call.args["limit"])]
+
+    def _said_in(self, channel: str) -> list[dict[str, Any]]:
+        """What stands in a channel, in no order."""
         asked = [
             {"id": at.message, "type": 0, "content": prompt.text, "author": {"id": "2"}}
             for identity, at in self._addresses().items()
@@ -316,13 +330,11 @@ class DiscordSite(Site):
             if prompt and at.message and at.channel == channel
             if identity not in self.world.erased
         ]
-        ours = [
+        return asked + [
             self._json(part)
             for part, shown in self.messages.items()
             if part.startswith(f"{channel}:") and not shown.gone
         ]
-        found = [m for m in asked + ours if after < int(m["id"]) < before]
-        return sorted(found, key=lambda m: -int(m["id"]))[: int(call.args["limit"])]
 
     def _json(self, part: PartId) -> dict[str, Any]:
         channel, _, id_ = part.partition(":")

@@ -336,7 +336,7 @@ class _Eager:
 
     _again = False
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         pause, self._again = 0.1 * self._again, False
         return pause
 

@@ -23,6 +23,8 @@ _KNOWN_AGAIN = 0.3
 low."""
 LATE = 60.0
 """Seconds after which a missed prompt gets one line instead of an answer."""
+_RECONNECTS = 0.01
+"""Seconds after an outage until there is a session."""
 _PAGE_TAKES = (0.1, 0.1, 1.0, 8.0)
 """Seconds until what was on the platform has been read."""
 SETTLE = 10.0
@@ -196,7 +198,9 @@ class People:
         """
         world = self._world
         sessions = [0.0]
-        sessions += [end for name, _, end in world.regime.outages if name in process.sites]
+        sessions += [
+            end + _RECONNECTS for name, _, end in world.regime.outages if name in process.sites
+        ]
         for at in sorted({max(now(), at) for at in sessions}):
             await asyncio.sleep(max(0.0, at - now()))
             for site in process.sites:

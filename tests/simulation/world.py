@@ -37,7 +37,14 @@ _SLACK = [
     slack.AUTH,
 ]
 _DISCORD = [
-    *(discord.ME, discord.CHANGE_CHANNEL, discord.READ, discord.POST, discord.EDIT),
+    *(
+        discord.ME,
+        discord.CHANGE_CHANNEL,
+        discord.READ,
+        discord.READ_ONE,
+        discord.POST,
+        discord.EDIT,
+    ),
     *(discord.DELETE, discord.REACT, discord.UNREACT, discord.TYPING, discord.OPEN_THREAD),
     *(discord.EDIT_ORIGINAL, discord.FOLLOW_UP, discord.EDIT_FOLLOW_UP, discord.DELETE_FOLLOW_UP),
 ]

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
+from core.errors import DeliveryError, LockedOut, Undeliverable
 from tests.contract.threads import command_stages, discord_stages, local_stages, slack_stages
 from tests.contract.threads.stage import Stage, Trait
 
@@ -41,3 +42,8 @@ def endings(edits: bool = False) -> pytest.MarkDecorator:
         if fails or not edits
     ]
     return pytest.mark.parametrize(("stage", "way"), cases, indirect=["stage"])
+
+
+def refusal(way: str) -> type[DeliveryError]:
+    """What a call raises after such an end: a revoked token is not the thread's end, but ours."""
+    return LockedOut if way == "revoked" else Undeliverable

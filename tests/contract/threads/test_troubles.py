@@ -6,10 +6,10 @@ import traceback
 import pytest
 
 from core import ports
-from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
+from core.errors import DeliveryError, PartGone, RateLimited, Unreachable
 from core.types import PartId, Prompt
 from tests.contract.threads.stage import LOST, TOKEN, Call, Stage, Trait, Trouble
-from tests.contract.threads.stages import endings, on
+from tests.contract.threads.stages import endings, on, refusal
 
 WORDS = "a " + "private" + " answer"
 
@@ -192,7 +192,7 @@ async def test_nothing_can_be_posted_after_the_end(stage: Stage, way: str) -> No
     prompt = await stage.ask()
     await stage.open(prompt).post("one", "1:0")
     stage.end(prompt, way)
-    with pytest.raises(Undeliverable) as caught:
+    with pytest.raises(refusal(way)) as caught:
         await stage.open(prompt).post(WORDS, "1:1")
     assert discreet(caught.value)
     assert len(str(caught.value)) > 20, "it does not say what to do"
@@ -204,7 +204,7 @@ async def test_nothing_can_be_edited_after_the_end(stage: Stage, way: str) -> No
     thread = stage.open(prompt)
     part = await thread.post("one", "1:0")
     stage.end(prompt, way)
-    with pytest.raises(Undeliverable) as caught:
+    with pytest.raises(refusal(way)) as caught:
         await thread.edit(part, WORDS)
     assert discreet(caught.value)
     assert WORDS not in stage.states(part)
