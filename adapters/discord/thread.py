@@ -68,10 +68,19 @@ class DiscordThread:
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works. spawn: runs what goes on beside the calls, until the platform closes.
-    posts: what Discord told of our posts.
+    posts: what Discord told of our posts. wall: seconds since the epoch.
     """
 
-    def __init__(self, api: Api, bot: Bot, prompt: Prompt, spawn: Spawn, posts: Posts) -> None:
+    def __init__(
+        self,
+        api: Api,
+        bot: Bot,
+        prompt: Prompt,
+        spawn: Spawn,
+        posts: Posts,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._api = api
         self._bot = bot
         self._identity = prompt.identity
@@ -81,6 +90,7 @@ class DiscordThread:
         self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
         self._spawn = spawn
         self._posts = posts
+        self._wall = wall
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
         self._opened: bool | None = None if self._at.opens else False
@@ -233,7 +243,7 @@ class DiscordThread:
         """Whether the interaction's token still reaches its answer."""
         if not self._at.member:
             return True
-        left = time_of(self._at.before) + TOKEN_LIFE - HAND_OVER - time.time()
+        left = time_of(self._at.before) + TOKEN_LIFE - HAND_OVER - self._wall()
         return self._token_works and left > 0
 
     def _place_expected(self) -> str:
@@ -262,7 +272,13 @@ class DiscordThread:
             if refused.code != refusals.ARCHIVED or not self._at.member:
                 raise
         await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
-        return await self._edited(channel, message, form)
+        try:
+            return await self._edited(channel, message, form)
+        except Refused as refused:
+            if refused.code != refusals.ARCHIVED:
+                raise
+            # It could be opened, so this is no refusal for good.
+            raise Unreachable("the thread was archived again at once") from refused
 
     async def _edited(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
         """Edit a message by the token that reaches it; returns it."""

@@ -160,10 +160,14 @@ class Reply:
         return self.finished and all(index in self._ids for index in range(len(self._final)))
 
     def shrink(self) -> bool:
-        """The platform refused the size: split what isn't settled at 3/4. False: small enough."""
-        if self._size <= SMALLEST:
-            return False
+        """The platform refused the size: split what isn't settled at 3/4. False: small enough.
+
+        Also False for a part that was settled when the size was changed before: its source is not
+        kept, and what was shown is not to be lost.
+        """
         self._settle()
+        if self._size <= SMALLEST or self._settled < len(self._before):
+            return False
         self._size = max(SMALLEST, self._size * 3 // 4)
         settled = self._texts()[: self._settled]
         skip = self._settled - len(self._before)

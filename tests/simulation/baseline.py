@@ -11,6 +11,8 @@ from tests.simulation.process import Process
 _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
+_PACERS = 3
+"""Of one prompt: posts, edits, and edits by an interaction's token."""
 
 
 def held(process: Process) -> list[str]:
@@ -23,7 +25,7 @@ def held(process: Process) -> list[str]:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
     kept = len(budget._pacers._pacers) if isinstance(budget, OwnBudget) else 0
-    if kept > 2 * len(process.sites):
+    if kept > _PACERS * sum(len(site.limits) for site in process.sites.values()):
         found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):
         found.append("I14 a stream is open")

@@ -20,14 +20,15 @@ class Case:
 
     texts: what may be answered: the text that had to be, then what it was edited to while an
     answer was already begun. text: what is stored. withdrawn: deleted by the person: "untouched"
-    before anybody worked on it, "open" while it was, "ended" when all was over.
+    while nobody worked on it and nothing could be visible, "open" while it could, "ended" when all
+    was over. claim: the fence under which it is worked on; 0 while nobody does.
     """
 
     thread: str
     text: str
     crowded: bool
     texts: list[str] = field(default_factory=list)
-    claimed: bool = False
+    claim: int = 0
     begun: bool = False
     answered: bool = False
     ended: bool = False
@@ -40,7 +41,6 @@ class Books:
     def __init__(self, wrong: Callable[[str], None]) -> None:
         self.cases: dict[str, Case] = {}
         self.heard: set[tuple[str, str]] = set()
-        self.after: dict[str, int] = {}  # calls after a refusal for good, under one claim
         self._wrong = wrong
 
     def note(self, name: str, args: tuple[Any, ...], result: Any) -> None:
@@ -51,22 +51,13 @@ class Books:
             case "claim" if result is not None:
                 self._claimed(result)
             case "amend":
-                self._amended(*args)
+                self._amended(*args, voided=bool(result.fence))
+            case "release":
+                self._given_back(args[0])
             case "withdraw":
                 self._withdrawn(args[0])
-            case "announce" | "attempt" | "answer" | "finish":
+            case "announce" | "attempt" | "answer" | "park" | "finish":
                 self._went_on(name, args[0].prompt.identity)
-
-    def called(self, identity: str) -> None:
-        """I11: once it was refused for good, a platform is called once more at most."""
-        if identity in self.after:
-            self.after[identity] += 1
-            if self.after[identity] == 2:
-                self._wrong(f"I11 goes on calling after a refusal for good: {identity}")
-
-    def refused(self, identity: str) -> None:
-        """The platform will never show anything of this prompt's answer."""
-        self.after.setdefault(identity, 0)
 
     def _accepted(self, prompt: Prompt) -> None:
         crowded = self.open_in(prompt.thread) >= MOST_OPEN
@@ -80,21 +71,27 @@ class Books:
         )
 
     def _claimed(self, turn: Turn) -> None:
-        self.after.pop(turn.prompt.identity, None)
         case = self.cases.get(turn.prompt.identity)
         if case is None:
             return
-        case.claimed = True
+        case.claim = turn.fence
         if case.crowded != turn.crowded:
             what = "taken in beyond ten" if case.crowded else "refused before ten"
             self._wrong(f"I2 {what}: {turn.prompt.identity}")
 
-    def _amended(self, identity: str, text: str) -> None:
+    def _given_back(self, turn: Turn) -> None:
+        case = self.cases.get(turn.prompt.identity)
+        if case is not None and case.claim == turn.fence and not case.answered:
+            case.claim = 0
+
+    def _amended(self, identity: str, text: str, *, voided: bool) -> None:
         self.heard.add((identity, text))
         case = self.cases.get(identity)
         if case is None or case.withdrawn:
             return
         case.text = text
+        if voided:
+            case.claim = 0
         if case.begun or case.answered or case.ended:
             case.texts.append(text)
         else:
@@ -105,7 +102,8 @@ class Books:
         case = self.cases.get(identity)
         if case is None or case.withdrawn:
             return
-        case.withdrawn = "ended" if case.ended else "open" if case.claimed else "untouched"
+        touched = case.claim or case.begun or case.answered
+        case.withdrawn = "ended" if case.ended else "open" if touched else "untouched"
         case.ended = True if case.withdrawn == "untouched" else case.ended
 
     def _went_on(self, name: str, identity: str) -> None:
@@ -117,5 +115,5 @@ class Books:
         if case.answered and name == "attempt":
             self._wrong(f"I7 asked again after its answer was committed: {identity}")
         case.begun |= name == "announce"
-        case.answered |= name == "answer"
+        case.answered |= name in ("answer", "park")
         case.ended |= name == "finish"

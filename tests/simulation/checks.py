@@ -1,11 +1,12 @@
 """What must hold once the faults have stopped and everything is quiet. Numbers: the invariants.
 
-At all times, while it plays (world, books, sites, people, process, logs): I6 acknowledged means
-committed; I7 a complete answer is not asked for again; I9 no words of another conversation, shown
-or sent; I10 nobody's words and no secret are logged; I11 one call at most after a refusal for good;
-I12 no process is faster than its allowance; I13 the order of a thread, one turn at a time; ten
-prompts of a thread wait at most; no message shows an older state after its turn's end; nothing is
-written under an old claim, or of an answer whose question was deleted.
+At all times, while it plays (world, books, sites, wire, people, process, logs): I6 acknowledged
+means committed; I7 a complete answer is not asked for again; I9 no words of another conversation,
+shown or sent; I10 nobody's words and no secret are logged; I11 one call at most after a refusal for
+good; I12 no process is faster than its allowance, nor than Discord's headers; I13 the order of a
+thread, one turn at a time; ten prompts of a thread wait at most; no message shows an older state
+after its turn's end; nothing is written under an old claim, or of an answer whose question was
+deleted.
 Here: I1, I2, I4 (and with it I3: no text on show is an interim state), I5, I7 (at most 3), I10 (no
 secret is stored). `changed`: what people edited and deleted, I8. `baseline`: I14.
 """
@@ -19,10 +20,13 @@ from core.store.edits import MARK
 from core.types import Role, Verdict
 from tests.simulation.changed import changed
 from tests.simulation.logs import SECRET
-from tests.simulation.sites import Shown, Site, limits_of
+from tests.simulation.sites import FOLLOW_UP, SMALL, Shown, Site
 from tests.simulation.store import Row
 from tests.simulation.world import World
 
+_ASKED_AGAIN_FOR = (
+    *("api", "outage of api", "store", "outage of store", "ambiguous", "locked out"),
+)
 _ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
 
 
@@ -38,9 +42,9 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
         found += _turn(world, row, sites)
         found += changed(world, row)
     found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
-    if not (world.points or world.hits["api"] or world.hits["outage of api"]):
+    if not (world.points or any(world.hits[why] for why in _ASKED_AGAIN_FOR)):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
-        if again and not world.hits["store"] and not world.hits["ambiguous"]:
+        if again:
             found.append(f"I7 asked again without a reason: {again}")
     for table in ("turn", "message", "part", "conversation"):
         if SECRET in str(world.vault.rows(f"SELECT * FROM {table}")):
@@ -54,15 +58,20 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
     by_people = any(message.by_people for message in shown)
     case = world.books.cases.get(identity)
-    closed = world.closed(identity.rsplit(":", 1)[0])
+    closed = any(identity in site.refused for site in sites)
     match row["state"]:
         case State.SETTLED:
-            expected = _expected(row, identity)
+            expected = _expected(row, sites)
             shown = [message for message in shown if not message.gone]
             allowed = _not_to_be_found(row, sites, expected, world)
             visible = [message.texts[-1] for message in shown if message not in allowed]
-            # What people took away stays away; nothing else may be there.
+            # What people took away stays away; nothing else may be there, unless nothing could be
+            # taken away any more.
+            if any(site.most < SMALL for site in sites if identity in site.limits):
+                visible, expected = _words(visible), _words(expected)
             right = _some_of(visible, expected) if by_people else visible == expected
+            if closed:
+                right = by_people or _some_of(expected, visible)
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
         case State.ABANDONED:
             return [] if closed else [f"I1 {identity} is abandoned without a reason"]
@@ -70,7 +79,10 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             if closed:  # what stands there can't be taken away any more
                 return []
             if case is None or case.withdrawn not in ("untouched", "open"):
-                return [] if by_people else [f"I1 {identity} is cancelled without a reason"]
+                # Not promised: a part that we took away is needed where parts had to be smaller.
+                strict = any(site.most < SMALL for site in sites if identity in site.limits)
+                ours = strict and any(message.gone for message in shown)
+                return [] if by_people or ours else [f"I1 {identity} is cancelled without a reason"]
             left = [
                 m for m in shown if not m.gone and m not in _not_to_be_found(row, sites, [], world)
             ]
@@ -82,7 +94,9 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
 def _not_to_be_found(
     row: Row, sites: Sequence[Site], expected: list[str], world: World
 ) -> list[Shown]:
-    """Parts beyond the answer's that a dead process posted, where posts can't be found by key.
+    """Parts beyond the answer's that a dead process posted, where posts can't be found by key,
+    further messages by an interaction's token whose ids were lost, and parts that were posted again
+    when their nonce was known no more.
 
     Nobody knows their ids: this is not promised.
     """
@@ -94,15 +108,28 @@ def _not_to_be_found(
         for part in parts
         if part["position"] >= len(expected)
     }
+    rows = world.vault.rows("SELECT part_id FROM part WHERE turn_id = ?", row["id"])
+    known = {part["part_id"] for part in rows}
     found = [
         message
         for site in sites
         if not site.finds
-        for message in site.messages.values()
-        if message.key in keys and not message.gone
+        for part, message in site.messages.items()
+        if message.identity == row["identity"]
+        and not message.gone
+        and (
+            message.key in keys
+            or part in site.outlived
+            or (message.key == FOLLOW_UP and part not in known)
+        )
     ]
     world.hits["left over, not to be found"] += len(found)
     return found
+
+
+def _words(texts: list[str]) -> list[str]:
+    """What is said, where a platform had the parts made smaller than they were planned."""
+    return " ".join(texts).split()
 
 
 def _some_of(visible: list[str], expected: list[str]) -> bool:
@@ -110,18 +137,21 @@ def _some_of(visible: list[str], expected: list[str]) -> bool:
     return all(text in rest for text in visible)
 
 
-def _expected(row: Row, identity: str) -> list[str]:
+def _expected(row: Row, sites: Sequence[Site]) -> list[str]:
     """The parts of a committed outcome, as people have to see them."""
-    reply = Reply(limits_of(identity))
+    site = next(site for site in sites if row["identity"] in site.limits)
+    reply = Reply(site.limits[row["identity"]])
     reply.add(row["answer"])
     reply.finish(row["notice"])
-    return list(reply.texts)
+    return [site.render(text) for text in reply.texts]
 
 
 def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
     """I5: one entry per answer, as committed; the order of each thread is the platform's."""
     rows = world.vault.rows("SELECT * FROM message ORDER BY conversation_id, position")
-    answers = Counter(row["turn_id"] for row in rows if row["role"] == Role.ASSISTANT)
+    # What the thread had said before was taken in as the platform shows it, with its identity.
+    rows = [row for row in rows if row["role"] == Role.ASSISTANT and not row["identity"]]
+    answers = Counter(row["turn_id"] for row in rows)
     wanted = Counter(
         row["id"] for row in turns.values() if row["verdict"] in _ANSWERS and row["attempts"]
     )
@@ -133,5 +163,5 @@ def _history(world: World, turns: Mapping[str, Row]) -> list[str]:
     return found + [
         f"I5 remembered is not what was answered: turn {row['turn_id']}"
         for row in rows
-        if row["role"] == Role.ASSISTANT and row["content"] != texts.get(row["turn_id"])
+        if row["content"] != texts.get(row["turn_id"])
     ]

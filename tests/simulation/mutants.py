@@ -31,7 +31,6 @@ from core.types import (
     ThreadKey,
 )
 from tests.simulation.process import Protocol
-from tests.simulation.sites import FindingThread, SimThread
 from tests.simulation.store import LifeDatabase
 
 
@@ -256,7 +255,7 @@ class SettlesNothing(Engine):
 class _Wrapped:
     """A live handle between the writer and the platform."""
 
-    def __init__(self, thread: SimThread) -> None:
+    def __init__(self, thread: Thread) -> None:
         self._thread = thread
 
     @property
@@ -274,11 +273,12 @@ class _Wrapped:
 
     async def remove(self, part: PartId) -> None:
         """Pass it on."""
+        assert isinstance(self._thread, RemovesPart)
         await self._thread.remove(part)
 
     async def find(self, key: str) -> Sequence[PartId]:
         """Pass it on."""
-        return await self._thread.find(key) if isinstance(self._thread, FindingThread) else ()
+        return await self._thread.find(key) if isinstance(self._thread, FindsPost) else ()
 
 
 class EditsOnce(_Wrapped):
@@ -332,11 +332,16 @@ class IgnoresTheBudget(Engine):
 
 
 class _Eager:
+    """Waits a moment where the adapter makes no call, else no time would pass."""
+
+    _again = False
+
     async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
-        return 0.0
+        pause, self._again = 0.1 * self._again, False
+        return pause
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
-        return None
+        self._again = True
 
     async def succeeded(self, allowance: Allowance) -> None:
         return None

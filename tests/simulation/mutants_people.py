@@ -18,7 +18,7 @@ from core.store.schema import message, turn
 from core.store.sql import SqlTurns
 from core.turns.answering import Answering
 from core.turns.engine import Engine
-from core.types import Memory, Outcome, PartId, Prompt, Remembered, Role
+from core.types import Memory, Outcome, PartId, Prompt, Remembered, Role, ThreadKey
 from tests.simulation.logs import SECRET
 from tests.simulation.mutants import _Wrapped
 from tests.simulation.process import Protocol
@@ -31,6 +31,21 @@ def _kept(conn: Connection, identity: str) -> tuple[str, str | None]:
     asked = select(message.c.content).join(turn).where(message.c.role == Role.USER)
     text = conn.execute(select(turn.c.text).where(turn.c.identity == identity)).scalar() or ""
     return text, conn.execute(asked.where(turn.c.identity == identity)).scalar()
+
+
+def _prompt(conn: Connection, identity: str) -> Prompt:
+    row = conn.execute(select(turn).where(turn.c.identity == identity)).one()
+    thread = row.text[1:].split("]")[0]
+    return Prompt(
+        platform=thread.split(":")[1],
+        thread=ThreadKey(thread),
+        identity=identity,
+        sequence=row.sequence,
+        author="",
+        text=row.text,
+        asked_at=row.asked_at,
+        address=row.address,
+    )
 
 
 def _text_again(conn: Connection, identity: str, text: str) -> None:
@@ -50,17 +65,8 @@ class AnswersEditsToo(SqlTurns):
         """Answer it once more."""
         amended = await super().amend(identity, text)
         if amended.known and not amended.fence:
-            thread, number = identity.rsplit(":", 1)
-            again = Prompt(
-                platform=thread.split(":")[1],
-                thread=thread,  # type: ignore[arg-type]
-                identity=f"{identity} {text[-2:]}",
-                sequence=f"{int(number):06d}",
-                author="",
-                text=text,
-                asked_at=0.0,
-                address="0",
-            )
+            prompt = await self._database.read(_prompt, identity)
+            again = replace(prompt, identity=f"{identity} {text[-2:]}", text=text)
             await super().accept(again)
         return amended
 

@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import StoreError
 from core.types import Prompt
 from tests.simulation.loop import now
+from tests.simulation.places import asked_at
 from tests.simulation.process import Process
 from tests.simulation.sayings import Saying, sayings_of
 from tests.simulation.weather import BAD_UNTIL
@@ -22,6 +23,8 @@ _KNOWN_AGAIN = 0.3
 low."""
 LATE = 60.0
 """Seconds after which a missed prompt gets one line instead of an answer."""
+_RECONNECTS = 0.01
+"""Seconds after an outage until there is a session."""
 _PAGE_TAKES = (0.1, 0.1, 1.0, 8.0)
 """Seconds until what was on the platform has been read."""
 SETTLE = 10.0
@@ -67,6 +70,7 @@ class People:
             if not saying.named:
                 saying.named, saying.at = True, now()
                 self._say(saying)
+            self._world.prompts[saying.prompt.identity] = replace(saying.prompt, text=text)
             self._world.hits["edited"] += 1
             self._tell(saying, event)
         else:
@@ -173,7 +177,8 @@ class People:
             for saying in self._spoken
             if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
         ]
-        return not before or any(saying.deleted for saying in before)
+        asked = any(not saying.prompt.follow_up for saying in before)
+        return not asked or any(saying.deleted for saying in before)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""
@@ -193,7 +198,9 @@ class People:
         """
         world = self._world
         sessions = [0.0]
-        sessions += [end for name, _, end in world.regime.outages if name in process.sites]
+        sessions += [
+            end + _RECONNECTS for name, _, end in world.regime.outages if name in process.sites
+        ]
         for at in sorted({max(now(), at) for at in sessions}):
             await asyncio.sleep(max(0.0, at - now()))
             for site in process.sites:
@@ -213,7 +220,7 @@ class People:
                 break
             except StoreError:
                 await asyncio.sleep(1.0)
-        since = max((float(known.address) for known in recent), default=0.0) - MARGIN
+        since = max((asked_at(site, known.address) for known in recent), default=0.0) - MARGIN
         process.early.clear()
         process.reading = True
         page = list(self._spoken)

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.delivery.sharing import OwnBudget
-from core.errors import CompletionError, Failure, StoreError
+from core.errors import CompletionError, Failure, LockedOut, StoreError
 from core.ports import History, Thread, Threads
 from core.store.clock import steady
 from core.store.sql import SqlHistory, SqlTurns
@@ -18,13 +19,16 @@ from core.types import Chunk, CompletionRequest, Prompt, Usage
 from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
 from tests.simulation.sayings import POISON
-from tests.simulation.sites import FindingThread, SimThread, Site
+from tests.simulation.sites import Door, Site
 from tests.simulation.store import LifeDatabase
+from tests.simulation.wire import Line
 from tests.simulation.world import Dead, Life, World
 
 LEASE = 20.0
 _CANARY = re.compile(r"\[sim:[^\]]*\]")
 _FAILURES = (Failure.SERVER, Failure.TRUNCATED, Failure.EMPTY, Failure.CREDENTIALS, Failure.BUSY)
+_WORDS = "for <@U1> and @everyone, " + "and so on " * 10
+"""Fills parts; adapters have to make mentions harmless."""
 _AT_ONCE = 5.0
 """Seconds within which an answer that came to its end is committed while the store works."""
 
@@ -33,15 +37,17 @@ _AT_ONCE = 5.0
 class Protocol:
     """What a process is made of; a mutant replaces one of it.
 
-    takes_up: reads back what was missed. wraps: what is between the writer and the platform.
+    takes_up: reads back what was missed. wraps: what is between the writer and the live
+    handles. line: what is between those and their calls.
     """
 
     name: str = "as it is"
     turns: type[SqlTurns] = SqlTurns
     history: Callable[[LifeDatabase], History] = SqlHistory
     engine: type[Engine] = Engine
-    wraps: Callable[[SimThread], Thread] = lambda thread: thread
+    wraps: Callable[[Thread], Thread] = lambda thread: thread
     reads_back: bool = True
+    line: type[Line] = Line
 
 
 class SimCompletions:
@@ -72,7 +78,7 @@ class SimCompletions:
                 await world.passes("in a stream", life)
                 if world.happens("api"):
                     raise CompletionError(world.rng.choice(_FAILURES), SECRET)
-                yield Chunk(text=f"{last} word {number} of {attempt} " * 5)
+                yield Chunk(text=f"{last} word {number} of {attempt} {_WORDS}")
             usage = Usage(sum(len(m.content) for m in request.messages) // 4 + 1, attempt)
             world.usage[last, attempt] = usage
             yield Chunk(finish_reason="stop", usage=usage)
@@ -102,8 +108,28 @@ class SimCompletions:
                 world.wrong(f"asked again after a complete answer: {last}")
 
 
+class _Platform:
+    """A platform as a process's engine sees it. Satisfies `Threads` and `Readmits`."""
+
+    def __init__(self, protocol: Protocol, door: Door) -> None:
+        self._protocol = protocol
+        self._door = door
+
+    def open(self, prompt: Prompt) -> Thread:
+        """The live handle for a prompt."""
+        return self._protocol.wraps(self._door.open(prompt))
+
+    async def readmitted(self) -> bool:
+        """Whether the bot token is taken again. Raises: DeliveryError."""
+        try:
+            await self._door.ask()
+        except LockedOut:
+            return False
+        return True
+
+
 class Process:
-    """One life of the service. Satisfies `Threads` for every platform of the schedule."""
+    """One life of the service."""
 
     def __init__(self, world: World, sites: Sequence[Site], protocol: Protocol) -> None:
         self.world = world
@@ -128,14 +154,26 @@ class Process:
             chance=world.rng.random,
             began=world.wall(),
         )
-        platforms: dict[str, Threads] = dict.fromkeys(self.sites, self)
+        self._beside: dict[asyncio.Task[None], None] = {}  # in the order of their beginnings
+        self._doors = {
+            site.name: site.connect(self.life, self._spawn, protocol.line) for site in sites
+        }
+        platforms: dict[str, Threads] = {
+            name: _Platform(protocol, door) for name, door in self._doors.items()
+        }
         self.engine = protocol.engine(means, platforms, owner=f"life {self.life.number}")
 
-    def open(self, prompt: Prompt) -> Thread:
-        """The live handle for a prompt."""
-        site = self.sites[prompt.platform]
-        thread = (FindingThread if site.finds else SimThread)(site, self.life, prompt)
-        return self._protocol.wraps(thread)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run something beside the turns, until the process ends."""
+        task = asyncio.ensure_future(work)
+        self._beside[task] = None
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._beside[task]
+        if not task.cancelled():
+            task.exception()  # Dead: then everything else is, too
 
     async def run(self, end: "asyncio.Task[None]") -> None:
         """Live until the end of the schedule, or until the crash; then nothing of it is left."""
@@ -143,10 +181,12 @@ class Process:
         work = asyncio.ensure_future(self._work())
         await asyncio.wait({end, died}, return_when=asyncio.FIRST_COMPLETED)
         self.life.die()
-        doomed = [died, work, *self.engine._running]  # in an order that a replay repeats
+        turns, asking = self.engine._running, self.engine._locked_out.values()
+        doomed = [died, work, *turns, *asking, *self._beside]  # as a replay repeats it
         for task in doomed:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
+        await self.engine._queueing.stop()
 
     async def _work(self) -> None:
         names = tuple(self.sites)

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from tests.simulation.baseline import counted, held, left
 from tests.simulation.changed import tallied
 from tests.simulation.checks import violations
+from tests.simulation.discord_site import DiscordSite
 from tests.simulation.logs import watched
 from tests.simulation.loop import now, run
 from tests.simulation.people import People
 from tests.simulation.process import Process, Protocol
 from tests.simulation.sites import Site
+from tests.simulation.slack_site import SlackSite
 from tests.simulation.weather import BAD_UNTIL, Weather
 from tests.simulation.world import Dead, World
 
+_PLATFORMS: dict[str, type[Site]] = {"slack": SlackSite, "discord": DiscordSite}
 SETTLED_BY = 3_000.0
 """Seconds by which nothing may be open."""
 _REST = 3.0
-"""Seconds after which nothing may be held either."""
+"""Seconds after which mostly nothing is held either."""
+_REST_MOST = 300.0
+"""Seconds after which nothing may be: a sign of typing lasts 65, and signs wait for each other."""
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Schedule:
 
     def __init__(self, seed: int, weather: Weather, protocol: Protocol) -> None:
         self.world = World(seed, weather)
-        self.sites = [Site(n, self.world, finds=n == "slack") for n in self.world.regime.sites]
+        self.sites = [_PLATFORMS[name](name, self.world) for name in self.world.regime.sites]
         self._protocol = protocol
         self._running: list[Process | None] = [None] * self.world.regime.replicas
         self.people = People(self.world, self._running)
@@ -108,14 +113,23 @@ class Schedule:
 
     async def _quiet(self, speaking: "asyncio.Task[None]") -> None:
         await asyncio.wait({speaking}, timeout=SETTLED_BY)
+        await asyncio.sleep(max(0.0, BAD_UNTIL + 2 - now()))
         while now() < SETTLED_BY:
-            if now() > BAD_UNTIL + 2 and self._nothing_open():
-                await asyncio.sleep(_REST)
-                for process in filter(None, self._running):
-                    self._wrong += held(process) if process.life.alive else []
-                self._wrong += left(asyncio.all_tasks())
+            if self._nothing_open():
+                self._wrong += await self._held()
                 return
             await asyncio.sleep(1.0)
+
+    async def _held(self) -> list[str]:
+        """I14: what is still held once that should be over."""
+        latest = now() + _REST_MOST
+        found = ["not looked yet"]
+        while found and now() < latest:
+            await asyncio.sleep(_REST)
+            found = left(asyncio.all_tasks())
+            for process in filter(None, self._running):
+                found += held(process) if process.life.alive else []
+        return found
 
     def _nothing_open(self) -> bool:
         world = self.world
@@ -127,6 +141,8 @@ class Schedule:
         if looks and any(
             process and (process.refused or process.reading) for process in self._running
         ):
+            return False
+        if any(process and process.engine._locked_out for process in self._running):
             return False
         found = world.vault.rows("SELECT 1 FROM turn WHERE settled_at IS NULL LIMIT 1")
         return not found

@@ -1,33 +1,65 @@
-"""The two platforms: what people see on them, and how their calls fail.
+"""A platform and everything on it: what people see, and what is noticed whenever that changes.
 
-Slack-like: posts are found again by their key. Discord-like: they are not; but a key posted again
-within 300 seconds gives the first message, and edits into an archived thread are refused until it
-is opened again, which the live handle does.
+The two platforms are in slack_site and discord_site. They answer HTTP requests by the documented
+rules; between them and the real adapters stands the weather (`wire`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, ClassVar
 
-from core.errors import PartGone, RateLimited, Unreachable
-from core.types import Allowance, Limits, PartId, Prompt, Remembered
-from tests.simulation.logs import SECRET
+from core.ports import Thread
+from core.types import Allowance, Limits, PartId, Prompt
 from tests.simulation.loop import now
-from tests.simulation.world import Dead, Life, World
+from tests.simulation.weather import BAD_UNTIL
+from tests.simulation.world import Life, World
 
-T = TypeVar("T")
+SMALL = 400
+"""Size of a part, so that answers have several; the platforms' own limits are rarely reached."""
+LOCKED_FOR = (5.0, 50.0, 300.0)
+"""Seconds for which a bot token is refused, until somebody mends it."""
+ASKS_EVERY = 59.0
+"""Seconds between two questions whether it is taken again, at least."""
+FOLLOW_UP = "a follow-up"
+"""Key of messages that have none: nobody can find them again, nor can they be posted once only."""
 
-TIMEOUT = 10.0
-"""Seconds after which our side gives a call up."""
-KEY_LIVES = 300.0
-"""Seconds for which a Discord-like platform knows a key again."""
-_BURST, _RATE = {"post": 3.0, "edit": 10.0}, 1.0
+Said = tuple[int, Mapping[str, str], Any]
+"""Status, headers and JSON of an HTTP answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A process's way to a platform. ask: one call that says whether the bot token is taken."""
+
+    open: Callable[[Prompt], Thread]
+    ask: Callable[[], Coroutine[Any, Any, object]]
+
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+MakeLine = Callable[[Any, "Site", Life, str], object]
+"""Puts something before an adapter's `Api`: for a platform, a process and a prompt's identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request. identity: of the prompt that it is made for. name: for people.
+    sent: when, in virtual seconds. decided: when it was made up, which a stop may put off.
+    """
+
+    life: Life
+    identity: str
+    name: str
+    method: str
+    path: str
+    args: Mapping[str, Any]
+    sent: float
+    decided: float
 
 
 @dataclass(slots=True)
 class Shown:
-    """One message of ours on a platform. final: what it showed when its turn was settled."""
+    """One message of ours on a platform. texts: what it showed, one after the other."""
 
     identity: str
     key: str
@@ -47,178 +79,167 @@ class _Bucket:
 
 @dataclass
 class Site:
-    """One platform and everything on it."""
+    """One platform. finds: posts can be found by their key at any time.
+
+    limits: of the handles for each prompt. threads: the conversation of each prompt.
+    archived: conversations that sleep. closed: those that take nothing any more: since when and
+    why. refused: prompts that were told so. locked: the bot token is refused, from and until.
+    outlived: messages that were posted again because their names are known no more.
+    most: size of a text that is taken.
+    """
 
     name: str
     world: World
-    finds: bool
     messages: dict[PartId, Shown] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
-    _buckets: dict[tuple[int, str, str], _Bucket] = field(default_factory=dict)
+    closed: dict[str, tuple[float, str]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    threads: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, Limits] = field(default_factory=dict)
+    locked: tuple[float, float] = (0.0, 0.0)
+    outlived: set[PartId] = field(default_factory=set)
+    most: int = field(init=False)
+    _buckets: dict[tuple[int, str], _Bucket] = field(default_factory=dict)
+    # By process: when it heard that its token is refused, and when it last asked or heard.
+    _locked_out: dict[int, tuple[float, float]] = field(default_factory=dict)
 
-    @property
-    def posts_are_idempotent(self) -> bool:
-        """A key posted again gives the first message."""
-        return not self.finds
+    finds: ClassVar[bool] = False
+    reasons: ClassVar[tuple[str, ...]] = ()
+    documented: ClassVar[int] = 0
 
-    def create(self, prompt: Prompt, text: str, key: str) -> PartId:
+    def __post_init__(self) -> None:
+        rng = self.world.rng
+        strict = rng.random() < self.world.weather.strict
+        self.most = SMALL - rng.choice((50, 150)) if strict else self.documented
+        if rng.random() < self.world.weather.closed:
+            thread = f"sim:{self.name}:{rng.randint(1, 2)}"
+            self.closed[thread] = rng.uniform(0.0, BAD_UNTIL), rng.choice(self.reasons)
+        if rng.random() < self.world.weather.locked:
+            begin = rng.uniform(0.0, BAD_UNTIL / 2)
+            self.locked = begin, begin + rng.choice(LOCKED_FOR)
+
+    def render(self, text: str) -> str:
+        """What people see of a text of ours."""
+        raise NotImplementedError
+
+    def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Door:
+        """A process's way to open conversations."""
+        raise NotImplementedError
+
+    def answer(self, call: Call) -> Said:
+        """A request takes effect."""
+        raise NotImplementedError
+
+    def too_many(self, call: Call, wait: float) -> Said:
+        """The answer 429."""
+        raise NotImplementedError
+
+    def ends(self, call: Call) -> bool:
+        """Whether a refusal for good of this call is one of the answer."""
+        raise NotImplementedError
+
+    def refuses_token(self, said: Said) -> bool:
+        """Whether this answer says that the bot token is refused."""
+        raise NotImplementedError
+
+    def arrives(self, call: Call, *, asks: bool) -> None:
+        """I11: with a refused token a process only asks, each minute, whether it is taken again.
+
+        asks: it does. Who was stopped sends what was about to be sent when it goes on.
+        """
+        number = call.life.number
+        since, asked = self._locked_out.get(number, (float("inf"), 0.0))
+        if call.sent > since and not asks:
+            self.world.wrong(f"I11 the bot token was refused, and is used: {call.name}")
+        if asks:
+            if now() - asked < ASKS_EVERY and not call.life.stopped:
+                self.world.wrong(f"I11 asks for its token too often on {self.name}")
+            self._locked_out[number] = since, now()
+
+    def heard(self, call: Call, said: Said, *, asks: bool) -> None:
+        """The answer to a request came through. asks: it tells whether the token is taken."""
+        number = call.life.number
+        if self.refuses_token(said):
+            self.world.hits["locked out"] += 1
+            self._locked_out.setdefault(number, (now(), now()))
+        elif asks and said[0] == 200:
+            self._locked_out.pop(number, None)
+
+    def meet(self, prompt: Prompt, limits: Limits) -> None:
+        """A process opens the conversation of a prompt."""
+        self.threads[prompt.identity] = str(prompt.thread)
+        self.limits[prompt.identity] = limits
+
+    def closing(self, call: Call, thread: str) -> str:
+        """Why nothing is taken in a conversation; empty when something is."""
+        at, reason = self.closed.get(thread, (float("inf"), ""))
+        if now() < at:
+            return ""
+        self.world.hits[f"for good: {reason}"] += 1
+        self.refused.add(call.identity)
+        return reason
+
+    def is_locked(self) -> bool:
+        """Whether the bot token is refused now."""
+        return self.locked[0] <= now() < self.locked[1]
+
+    def create(self, call: Call, part: PartId, key: str, text: str) -> None:
         """A post takes effect."""
-        self._read(prompt, text)
-        if self.posts_are_idempotent:
-            for part, shown in self.messages.items():
-                if shown.key == key and now() - shown.at < KEY_LIVES:
-                    return part
-        part = PartId(f"{self.name}{len(self.messages)}")
-        self.messages[part] = Shown(prompt.identity, key, [text], now())
-        if self.world.ended.get(prompt.identity) == "cancelled" and now() > 0:
+        self._read(call.identity, text)
+        self.messages[part] = Shown(call.identity, key, [text], now())
+        if self.world.ended.get(call.identity) == "cancelled" and now() > 0:
             self.world.hits["post landed after a cancellation"] += 1
         if self.world.happens("deleted"):
             delay = self.world.rng.uniform(0.5, 30.0)
             asyncio.get_running_loop().call_later(delay, self._delete_by_person, part)
-        return part
 
-    def rewrite(self, prompt: Prompt, part: PartId, text: str) -> None:
-        """An edit takes effect. Raises: PartGone."""
-        self._read(prompt, text)
-        shown = self.messages[part]
-        if shown.gone:
-            raise PartGone(part)
-        settled = self.world.ended.get(prompt.identity) == "settled"
+    def rewrite(self, call: Call, part: PartId, text: str) -> bool:
+        """An edit takes effect. False: there is no such message any more."""
+        self._read(call.identity, text)
+        shown = self.messages.get(part)
+        if shown is None or shown.gone:
+            return False
+        settled = self.world.ended.get(shown.identity) == "settled"
         if settled and text != shown.texts[-1]:
-            self.world.wrong(f"an older state after the end: {prompt.identity}")
+            self.world.wrong(f"an older state after the end: {shown.identity}")
         shown.texts.append(text)
+        return True
 
-    def visible(self, identity: str) -> list[str]:
-        """What people see of a prompt's answer."""
-        return [
-            m.texts[-1] for m in self.messages.values() if m.identity == identity and not m.gone
-        ]
+    def remove(self, part: PartId) -> bool:
+        """A deletion takes effect. False: there is no such message any more."""
+        shown = self.messages.get(part)
+        if shown is None or shown.gone:
+            return False
+        shown.gone = True
+        return True
+
+    def spend(self, call: Call, allowance: Allowance) -> None:
+        """I12: one process never asks faster than its allowance, but for one call: between leave
+        and call the store is told of a post, and may take its time.
+
+        Who was stopped sends everything that was about to be sent when it goes on.
+        """
+        if call.life.stopped:
+            return
+        bucket = self._buckets.setdefault(
+            (call.life.number, allowance.key), _Bucket(allowance.burst, now())
+        )
+        earned = (now() - bucket.at) * allowance.rate
+        bucket.tokens, bucket.at = min(allowance.burst, bucket.tokens + earned) - 1, now()
+        if bucket.tokens < -1 - 1e-6:
+            self.world.wrong(f"faster than the allowance: {call.name} on {self.name}")
+
+    def spare(self, call: Call, allowance: Allowance) -> None:
+        """A call more is due to what the platform answered."""
+        if bucket := self._buckets.get((call.life.number, allowance.key)):
+            bucket.tokens += 1
 
     def _delete_by_person(self, part: PartId) -> None:
         shown = self.messages[part]
         shown.gone = shown.by_people = True
 
-    def spend(self, life: Life, kind: str) -> None:
-        """I12: one process never asks faster than its allowance, but for one call: between leave
-        and call the store is told of a post, and may take its time.
-        """
-        bucket = self._buckets.setdefault((life.number, self.name, kind), _Bucket(_BURST[kind]))
-        bucket.tokens = min(_BURST[kind], bucket.tokens + (now() - bucket.at) * _RATE)
-        bucket.at = now()
-        bucket.tokens -= 1
-        if bucket.tokens < -1 - 1e-6:
-            self.world.wrong(f"faster than the allowance: {kind} on {self.name}")
-
-    def _read(self, prompt: Prompt, text: str) -> None:
+    def _read(self, identity: str, text: str) -> None:
         """I9: people never see words of another conversation."""
-        if "[sim:" in text.replace(f"[{prompt.thread}]", ""):
-            self.world.wrong(f"words of another conversation in {prompt.thread}")
-
-
-class SimThread:
-    """The live handle of an adapter: every call may fail before or after its effect."""
-
-    def __init__(self, site: Site, life: Life, prompt: Prompt) -> None:
-        self._site = site
-        self._world = site.world
-        self._life = life
-        self._prompt = prompt
-
-    @property
-    def limits(self) -> Limits:
-        """Small parts, so that answers have several."""
-        name = self._site.name
-        return limits_of(name)
-
-    async def post(self, text: str, key: str) -> PartId:
-        """Post; on a platform that knows the key again, bring the message up to date."""
-        self._site.spend(self._life, "post")
-        part = await self._call("post", lambda: self._site.create(self._prompt, text, key))
-        if self._site.posts_are_idempotent and self._site.messages[part].texts[-1] != text:
-            await self._rewrite(part, text)
-        return part
-
-    async def edit(self, part: PartId, text: str) -> None:
-        """Edit."""
-        self._site.spend(self._life, "edit")
-        await self._rewrite(part, text)
-
-    async def _rewrite(self, part: PartId, text: str) -> None:
-        if str(self._prompt.thread) in self._site.archived:
-            await self._call("open", lambda: self._site.archived.discard(self._prompt.thread))
-        await self._call("edit", lambda: self._site.rewrite(self._prompt, part, text))
-
-    async def remove(self, part: PartId) -> None:
-        """Delete."""
-
-        def land() -> None:
-            self._site.messages[part].gone = True
-
-        await self._call("remove", land)
-
-    async def earlier(self) -> Sequence[Remembered]:
-        """Nothing was said before."""
-        return await self._call("earlier", lambda: ())
-
-    async def _call(self, name: str, land: Callable[[], T]) -> T:
-        world, site, sent = self._world, self._site, now()
-        world.books.called(self._prompt.identity)
-        await world.passes(f"before {name}", self._life)
-        takes = world.rng.uniform(0.02, 0.4)
-        if world.happens("tail"):
-            takes = world.rng.uniform(3.0, 25.0)
-        if world.out(site.name):
-            await asyncio.sleep(min(takes, TIMEOUT))
-            raise Unreachable("out")
-        try:
-            await asyncio.sleep(min(takes, TIMEOUT))
-            if self._life.stopped_until > now():  # its connection is dead when it goes on
-                raise Unreachable("stopped")
-            await world.passes(f"during {name}", self._life)
-        except (Dead, asyncio.CancelledError, Unreachable):
-            world.later(sent, lambda: _quietly(land))
-            raise
-        if takes > TIMEOUT:
-            asyncio.get_running_loop().call_later(takes - TIMEOUT, _quietly, land)
-            raise Unreachable(f"timed out {SECRET}")
-        world.admit(self._prompt, name)
-        if world.happens("refused"):
-            raise RateLimited(world.rng.choice((0.5, 1.0, 5.0)))
-        if world.happens("lost_before"):
-            world.later(sent, lambda: _quietly(land))
-            raise Unreachable(f"lost before {SECRET}")
-        result = land()
-        await world.passes(f"behind {name}", self._life)
-        if world.happens("lost_after"):
-            raise Unreachable("lost after")
-        return result
-
-
-class FindingThread(SimThread):
-    """A live handle that can also find posts by their key."""
-
-    async def find(self, key: str) -> Sequence[PartId]:
-        """The messages posted with this key, oldest first."""
-        messages = self._site.messages
-        return await self._call(
-            "find", lambda: [p for p, m in messages.items() if m.key == key and not m.gone]
-        )
-
-
-def limits_of(name: str) -> Limits:
-    """The limits of a platform."""
-    return Limits(
-        size=400,
-        measure=len,
-        gap=1.0,
-        post=Allowance(f"{name}:post", _BURST["post"], _RATE),
-        edit=Allowance(f"{name}:edit", _BURST["edit"], _RATE),
-    )
-
-
-def _quietly(land: Callable[[], object]) -> None:
-    """A call takes effect that nobody waits for."""
-    try:
-        land()
-    except PartGone:
-        return
+        thread = self.threads[identity]
+        if "[sim:" in text.replace(f"[{thread}]", ""):
+            self.world.wrong(f"words of another conversation in {thread}")

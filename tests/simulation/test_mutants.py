@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.simulation.adapter_mutants import ADAPTER_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutants_people import PEOPLES_MUTANTS
 from tests.simulation.process import Protocol
@@ -13,7 +14,10 @@ WITHIN = 400
 """Schedules in which a breakage has to be noticed."""
 
 
-@pytest.mark.parametrize("broken", (*MUTANTS, *PEOPLES_MUTANTS), ids=lambda broken: broken.name)
+BROKEN = (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
 def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
     quietly()
     for seed in range(WITHIN):

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from core.lifecycle import State
-from core.ports import Turn
+from core.ports import Amended, Turn
 from core.types import Prompt, ThreadKey
 from tests.simulation.books import MOST_OPEN, Books
 from tests.simulation.report import Report, played
@@ -18,8 +18,9 @@ _SIZE = 150
 def test_people_and_platforms_do_all_that_is_checked() -> None:
     report = played(40_000, _SIZE)
     assert not report.bad, "\n".join(report.lines())
-    for what in ("edited", "erased", "refused for good", "crowded", "read back"):
+    for what in ("edited", "erased", "locked out", "crowded", "read back"):
         assert report.hits[what], report.hits
+    assert any(what.startswith("for good") for what in report.hits), report.hits
     assert report.points["poison"] > 1
     assert report.points.keys() <= POINTS, report.points.keys() - POINTS
 
@@ -84,11 +85,11 @@ def test_the_books_know_who_is_one_too_many() -> None:
 def test_the_books_know_which_text_has_to_be_answered() -> None:
     books = Books(lambda _: None)
     books.note("accept", (_prompt(1), 0.0), result=True)
-    books.note("amend", ("t:1", "first"), None)
-    books.note("amend", ("t:1", "second"), None)
+    books.note("amend", ("t:1", "first"), Amended(known=True))
+    books.note("amend", ("t:1", "second"), Amended(known=True))
     assert books.cases["t:1"].texts == ["second"]
     books.note("announce", (_turn(1), 0), None)
-    books.note("amend", ("t:1", "third"), None)
+    books.note("amend", ("t:1", "third"), Amended(known=True))
     assert (books.cases["t:1"].texts, books.cases["t:1"].text) == (["second", "third"], "third")
 
 

@@ -1,7 +1,7 @@
 """What goes wrong in a schedule, and how often. Everything is drawn from the schedule's seed."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 SUBJECTS = ("slack", "discord", "api", "store")
 """What can be out altogether for a while."""
@@ -30,17 +30,20 @@ class Weather:
     unacknowledged: float = 0.15
     twice: float = 0.1  # of the events: also comes as another event at the same time
     deleted: float = 0.04  # of the posts: a person deletes it
+    untold: float = 0.1  # of Discord's posts: its gateway says nothing of them
+    closed: float = 0.06  # of the platforms: a conversation, or all of it, ends for good
+    locked: float = 0.04  # of the platforms: refuses the bot token for a while
+    strict: float = 0.05  # of the platforms: takes smaller texts than it says
     outage: float = 0.25  # of the subjects of a schedule
     edited: float = 0.15  # of the prompts
     named: float = 0.1  # of these edits: only this makes the message a prompt
     erased: float = 0.12
-    closed: float = 0.03  # of the threads: the bot is removed from there
     poison: float = 0.03  # of the schedules: a prompt that kills who works on it
     burst: float = 0.03  # of the schedules: more prompts at once than may wait
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))
-STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6)
+STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, lost_before=0.1, late=0.9)
 """For protocols that are broken on purpose."""
 
 
@@ -50,7 +53,7 @@ class Regime:
 
     sites: the platforms that take part. replicas: 2 for two processes on one database, of which
     one may be stopped for longer than its lease. reads_back: what was missed is read from the
-    platform. steps: the wall clock is stepped by an hour. closed: from when on a thread refuses us.
+    platform. steps: the wall clock is stepped by an hour.
     """
 
     sites: tuple[str, ...]
@@ -58,7 +61,6 @@ class Regime:
     reads_back: bool
     steps: bool
     outages: tuple[tuple[str, float, float], ...]
-    closed: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def drawn(cls, rng: random.Random, weather: Weather) -> "Regime":
@@ -71,13 +73,10 @@ class Regime:
                 begin = rng.uniform(0.0, BAD_UNTIL)
                 lasts = rng.uniform(2, _LONGEST.get(subject, 90))
                 outages.append((subject, begin, min(begin + lasts, BAD_UNTIL)))
-        threads = [f"sim:{site}:{number}" for site in sites for number in (1, 2)]
-        closed = {t: rng.uniform(0.0, 60.0) for t in threads if rng.random() < weather.closed}
         return cls(
             sites,
             replicas,
             reads_back=rng.random() < 0.85,
             steps=replicas == 1 and rng.random() < 0.2,
             outages=tuple(outages),
-            closed=closed,
         )

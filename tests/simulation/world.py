@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import Undeliverable
+from adapters.discord import calls as discord
+from adapters.slack import calls as slack
 from core.types import Prompt, Usage
 from tests.simulation.books import Books
 from tests.simulation.loop import now
@@ -26,14 +27,32 @@ _FENCED = frozenset(
     {"renew", "attempt", "announce", "posted", "answer", "park", "deliver", "finish"}
 )
 """Transactions that only the newest claim of a conversation may make."""
-_WRITES = "accept adopt amend announce answer attempt claim deliver finish posted renew take_over"
-_READING = ("earlier", "find")
-_READS = ("load", "recent")
-_CALLS = ("edit", "find", "open", "post", "remove")
+_WRITES = (
+    *("accept", "adopt", "amend", "announce", "answer", "attempt", "claim", "deliver", "finish"),
+    *("park", "posted", "release", "renew", "take_over", "withdraw"),
+)
+_READS = ("ahead", "load", "recent")
+_SLACK = [
+    *(slack.POST, slack.EPHEMERAL, slack.UPDATE, slack.DELETE, slack.REPLIES, slack.STATUS),
+    slack.AUTH,
+]
+_DISCORD = [
+    *(
+        discord.ME,
+        discord.CHANGE_CHANNEL,
+        discord.READ,
+        discord.READ_ONE,
+        discord.POST,
+        discord.EDIT,
+    ),
+    *(discord.DELETE, discord.REACT, discord.UNREACT, discord.TYPING, discord.OPEN_THREAD),
+    *(discord.EDIT_ORIGINAL, discord.FOLLOW_UP, discord.EDIT_FOLLOW_UP, discord.DELETE_FOLLOW_UP),
+]
+_CALLS = [method.name for method in _SLACK] + [route.name for route in _DISCORD]
 POINTS = frozenset(
-    [f"{when} {what}" for when in ("before", "behind") for what in (*_WRITES.split(), "withdraw")]
+    [f"{when} {what}" for when in ("before", "behind") for what in _WRITES]
     + [f"before {what}" for what in _READS]
-    + [f"{when} {what}" for when in ("before", "during", "behind") for what in (*_CALLS, "earlier")]
+    + [f"{when} {call}" for when in ("before", "during", "behind") for call in _CALLS]
     + ["asleep", "before stream", "before the acknowledgement", "in a stream", "poison"]
 )
 """Every place where a process can die."""
@@ -48,6 +67,7 @@ class Life:
     """One process, from its start to its death. stopped_until: SIGSTOP, virtual seconds."""
 
     number: int
+    began: float
     alive: bool = True
     stopped_until: float = 0.0
     stopped: bool = False  # was ever
@@ -107,7 +127,7 @@ class World:
     def life(self) -> Life:
         """A new process begins."""
         self.lives += 1
-        life = Life(self.lives)
+        life = Life(self.lives, now())
         if self.weather.crashes and self.rng.random() < self.weather.asleep:
             delay = self.rng.expovariate(1 / 20)
             asyncio.get_running_loop().call_later(delay, self._crash, "asleep", life)
@@ -141,7 +161,7 @@ class World:
         if weather.crashes and self.rng.random() < weather.crash * share:
             self._crash(place, life)
             raise Dead
-        if life.stopped_until > now():
+        if life.stopped and life.stopped_until > now():
             await life.goes_on.wait()
         if not life.alive:
             raise Dead
@@ -156,31 +176,32 @@ class World:
 
     def out(self, subject: str) -> bool:
         """Whether this is out altogether."""
-        at = now()
         for name, begin, end in self.regime.outages:
-            if name == subject and begin <= at < end:
+            if name == subject and begin <= now() < end:
                 self.hits[f"outage of {subject}"] += 1
                 return True
         return False
 
-    def closed(self, thread: str) -> bool:
-        """Whether the bot was removed from where this thread is."""
-        return now() >= self.regime.closed.get(thread.split("#")[0], float("inf"))
-
-    def admit(self, prompt: Prompt, call: str) -> None:
-        """The platform looks whether the bot may do this. Raises: Undeliverable."""
-        if not self.closed(prompt.thread):
-            return
-        self.hits["refused for good"] += 1
-        if call not in _READING:  # who may not read may still write
-            self.books.refused(prompt.identity)
-        raise Undeliverable("no member of the channel any more")
-
-    def later(self, sent: float, land: Callable[[], object]) -> None:
+    def later(self, sent: float, land: Callable[[], object], life: Life) -> None:
         """A call was cut off on its way: it may have its effect all the same, at a later time."""
         latest = sent + MOST_LATE - now()
         if latest > 0 and self.happens("late"):
-            asyncio.get_running_loop().call_later(self.rng.uniform(0.0, latest), land)
+            self.lands(self.rng.uniform(0.0, latest), land, life)
+
+    def lands(self, delay: float, land: Callable[[], object], life: Life) -> None:
+        """A call of this life that nobody waits for has its effect in `delay` seconds.
+
+        Not when the clock was set forward and the process died: the next one takes the wait for
+        such calls for over, which is a limit.
+        """
+
+        def unless_stepped() -> None:
+            if self._step > 0 and life.began < self._step_at <= now() and not life.alive:
+                self.hits["kept out by a step of the clock"] += 1
+            else:
+                land()
+
+        asyncio.get_running_loop().call_later(delay, unless_stepped)
 
     def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""

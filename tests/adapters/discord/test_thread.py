@@ -22,7 +22,7 @@ from adapters.discord.thread import DiscordThread
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.errors import RateLimited, Undeliverable
+from core.errors import RateLimited, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import PartId, Prompt
 from tests.adapters.discord.conftest import US, Inbox, registered
@@ -337,6 +337,20 @@ async def test_an_archived_thread_is_opened_for_both_tokens_and_a_locked_one_is_
     with pytest.raises(Undeliverable, match="locked"):
         await given.thread(prompt).edit(part, "never")
     assert asked.text() != "never"
+
+
+async def test_a_thread_that_falls_asleep_again_at_once_is_opened_again(
+    discord: DiscordServer, given: Given
+) -> None:
+    root = discord.world.say("bob", "general", "a thread")
+    place = discord.world.open_thread("bob", root, "People")
+    asked, prompt = await given.ask(place)
+    part = (await given.answer(prompt, ["one"])).parts[0]
+    discord.faults.add(Fault(EDIT, times=2, code=50083))
+    with pytest.raises(Unreachable):
+        await given.thread(older(prompt, MINUTE_14 + 1)).edit(part, "later")
+    await given.thread(older(prompt, MINUTE_14 + 1)).edit(part, "later")
+    assert asked.text() == "later"
 
 
 async def test_a_thread_that_is_being_opened_is_not_asked_for_twice(

@@ -238,6 +238,20 @@ def test_shrinking_reopens_what_was_open() -> None:
     assert "".join(reply.texts).count("value = 1\n") == 100
 
 
+def test_what_was_shown_once_is_never_lost_to_a_smaller_size() -> None:
+    reply = Reply(limits(size=400))
+    reply.add("word " * 180)
+    reply.finish()
+    show(reply, 0.0)
+    assert reply.shrink()
+    show_all(reply, 0.0)
+    texts = reply.texts
+    reply.recheck()
+    assert not reply.shrink()
+    assert reply.texts == texts
+    assert not reply.leftover
+
+
 def test_control_characters_never_leave() -> None:
     reply = Reply(limits())
     reply.add("a\x00b\ud800")

@@ -1,0 +1,199 @@
+"""Slack, as far as answers need it: docs.slack.dev/reference/methods says what each call does."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, ClassVar, cast
+
+import aiohttp
+
+from adapters.slack import calls
+from adapters.slack.calls import Api
+from adapters.slack.ids import Address, Bot, part_id, post_id
+from adapters.slack.markup import measure, render
+from adapters.slack.thread import SlackThread
+from core.types import Limits, PartId, Prompt
+from tests.simulation.logs import SECRET
+from tests.simulation.loop import now
+from tests.simulation.places import EPOCH
+from tests.simulation.sites import SMALL, Call, Door, MakeLine, Said, Site, Spawn
+from tests.simulation.wire import Wire
+from tests.simulation.world import Life
+
+MOST = 12_000
+"""Characters of `markdown_text`."""
+PAGE = 4
+"""Messages of one page of a thread; fewer than asked for, which Slack may give."""
+_MEASURE = lru_cache(4_096)(measure)
+_BOT = Bot(user="UBOT", bot="B1", team="T1")
+_MINUTE = 60.0
+REVOKED = "token_revoked"
+_TIERS = {  # calls in a minute: docs.slack.dev/apis/web-api/rate-limits
+    calls.UPDATE.name: 50,
+    calls.DELETE.name: 50,
+    calls.REPLIES.name: 50,
+    calls.STATUS.name: 600,
+    calls.EPHEMERAL.name: 100,
+    calls.AUTH.name: 600,
+    calls.POST.name: 63,  # a second and channel, and short bursts
+}
+
+
+class SmallSlackThread(SlackThread):
+    """The adapter's, with small parts."""
+
+    @property
+    def limits(self) -> Limits:
+        """The adapter's, but for the size; the same text is measured once."""
+        return replace(super().limits, size=SMALL, measure=_MEASURE)
+
+
+@dataclass
+class SlackSite(Site):
+    """Posts carry their name as metadata and are found by it; nothing is recognised again."""
+
+    metadata: dict[PartId, Mapping[str, Any]] = field(default_factory=dict)
+    _made: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+
+    finds: ClassVar[bool] = True
+    reasons: ClassVar[tuple[str, ...]] = (*("is_archived", "channel_not_found", "not_in_channel"),)
+    documented: ClassVar[int] = MOST
+
+    def render(self, text: str) -> str:
+        """As sent."""
+        return render(text)
+
+    def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Door:
+        """Over one session of a process."""
+        session = cast(aiohttp.ClientSession, Wire(self, life))
+        api = Api(SECRET, "http://slack/api/", session)
+
+        def open_(prompt: Prompt) -> SlackThread:
+            calls_ = cast(Api, line(api, self, life, prompt.identity))
+            thread = SmallSlackThread(calls_, _BOT, prompt)
+            self.meet(prompt, thread.limits)
+            return thread
+
+        asking = cast(Api, line(api, self, life, ""))
+        return Door(open_, lambda: asking.call(calls.AUTH))
+
+    def ends(self, call: Call) -> bool:
+        """A text that is refused."""
+        return call.name in (calls.POST.name, calls.UPDATE.name)
+
+    def refuses_token(self, said: Said) -> bool:
+        """By name."""
+        return bool(said[2].get("error") == REVOKED) if isinstance(said[2], Mapping) else False
+
+    def arrives(self, call: Call, *, asks: bool) -> None:
+        """I12, for the two methods that have an allowance."""
+        super().arrives(call, asks=asks)
+        if self.ends(call):
+            limits = self.limits[call.identity]
+            self.spend(call, limits.post if call.name == calls.POST.name else limits.edit)
+
+    def answer(self, call: Call) -> Said:
+        """What Slack says to a method."""
+        if self._too_fast(call):
+            return self.too_many(call, 10.0)
+        if self.is_locked():
+            return _no(REVOKED)
+        return self._done(call) if call.identity else _yes()
+
+    def _done(self, call: Call) -> Said:
+        """The method itself, once there is room for it."""
+        if reason := self.closing(call, self.threads[call.identity]):
+            return _no(reason)
+        match call.name:
+            case calls.POST.name:
+                return self._post(call)
+            case calls.UPDATE.name:
+                found = part_id(call.args["channel"], call.args["ts"])
+                text = call.args["markdown_text"]
+                if refusal := _unfit(text, self.most):
+                    return _no(refusal)
+                if not self.rewrite(call, found, text):
+                    return _no("message_not_found")
+                return _yes(channel=call.args["channel"], ts=call.args["ts"])
+            case calls.DELETE.name:
+                there = self.remove(part_id(call.args["channel"], call.args["ts"]))
+                return _yes() if there else _no("message_not_found")
+            case calls.REPLIES.name:
+                return self._replies(call)
+            case _:
+                return _yes()
+
+    def too_many(self, call: Call, wait: float) -> Said:
+        """Retry-After holds whole seconds."""
+        seconds = str(max(1, round(wait)))
+        return 429, {"Retry-After": seconds}, {"ok": False, "error": "ratelimited"}
+
+    def _too_fast(self, call: Call) -> bool:
+        """Whether this is more than the method's tier takes, of all processes together."""
+        channel = call.args["channel"] if call.name == calls.POST.name else ""
+        made = self._made.setdefault((call.name, channel), deque())
+        while made and made[0] <= now() - _MINUTE:
+            made.popleft()
+        if len(made) >= _TIERS[call.name]:
+            self.world.hits["slack: more than its tier"] += 1
+            return True
+        made.append(now())
+        return False
+
+    def _post(self, call: Call) -> Said:
+        """chat.postMessage. That `client_msg_id` made two posts one is not documented."""
+        channel, text = call.args["channel"], call.args["markdown_text"]
+        if refusal := _unfit(text, self.most):
+            return _no(refusal)
+        ts = f"{EPOCH + now():.3f}{500 + len(self.messages):03d}"
+        part = part_id(channel, ts)
+        name = call.args["metadata"]["event_payload"]["id"]
+        keys = (f"{call.identity}:{index}" for index in range(9))
+        key = next((key for key in keys if post_id(call.identity, key) == name), name)
+        self.metadata[part] = call.args["metadata"]
+        self.create(call, part, key, text)
+        return _yes(channel=channel, ts=ts)
+
+    def _replies(self, call: Call) -> Said:
+        """A page of conversations.replies: the root always, then what lies between the bounds."""
+        args = call.args
+        asked = [
+            {"user": at.user, "ts": at.ts, "text": prompt.text, "type": "message"}
+            for identity, prompt in self.world.prompts.items()
+            if prompt.platform == self.name and identity not in self.world.erased
+            for at in (Address.decode(prompt.address),)
+            if (at.channel, at.thread_ts) == (args["channel"], args["ts"])
+        ]
+        ours: list[dict[str, Any]] = [
+            {"user": _BOT.user, "ts": ts, "text": shown.texts[-1], "type": "message"}
+            | ({"metadata": self.metadata[part]} if "include_all_metadata" in args else {})
+            for part, shown in self.messages.items()
+            for channel, _, ts in (part.partition(":"),)
+            if channel == args["channel"] and not shown.gone
+        ]
+        oldest, latest = args.get("oldest", "0"), args.get("latest", "9")
+        found = [
+            message
+            for message in sorted([*asked, *ours], key=lambda message: str(message["ts"]))
+            if message["ts"] == args["ts"] or oldest < str(message["ts"]) < latest
+        ]
+        begin = int(args.get("cursor") or 0)
+        cursor = str(begin + PAGE) if len(found) > begin + PAGE else ""
+        page = found[begin : begin + PAGE]
+        return _yes(messages=page, response_metadata={"next_cursor": cursor})
+
+
+def _unfit(text: str, most: int) -> str:
+    """Why a text is refused."""
+    if len(text) > most:
+        return "msg_too_long"
+    return "" if text.strip() else "no_text"
+
+
+def _yes(**facts: object) -> Said:
+    return 200, {}, {"ok": True, **facts}
+
+
+def _no(reason: str) -> Said:
+    return 200, {}, {"ok": False, "error": reason}
