@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture torture-postgres bench-store docs lock clean
+.PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery
+.PHONY: bench-store docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,8 +41,14 @@ simulate: .venv/.dev ## play N schedules of faults from seed FIRST on all cores 
 torture: .venv/.dev ## kill the running command under load (KILLS=200 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),200) $(or $(SEED),1)
 
+faults: .venv/.dev ## take each right behaviour out once and see its tests fail (ROWS="8 27")
+	$(BIN)/python -m tests.faults.breaking $(ROWS)
+
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
+
+bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
+	@$(BIN)/python -m benchmarks.delivery $(ARGS)
 
 bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
 	@$(BIN)/python -m benchmarks.store $(JSON)

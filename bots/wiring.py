@@ -24,7 +24,7 @@ from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
-from core.errors import ConfigurationError, DeliveryError, StoreError
+from core.errors import ConfigurationError, DeliveryError
 from core.ports import Budget, Completions, Recent, Threads
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
@@ -191,7 +191,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         say(f"Database       {core.database.place}")
         say(f"Model          {core.source}")
         health = Health()
-        health.part("database", lambda: _readable(core))
+        health.part("database", core.database.problem)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         )
@@ -239,14 +239,6 @@ def _web(settings: Settings, core: Core, engine: Engine) -> WebPlatform:
 
 async def _stopping() -> str:
     return "stopping"
-
-
-async def _readable(core: Core) -> str:
-    try:
-        await core.turns.waiting(ThreadKey(""))
-    except StoreError as error:
-        return str(error)
-    return ""
 
 
 def _slack(

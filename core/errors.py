@@ -4,6 +4,7 @@ ThreadseekError
 ├── CompletionError      the API failed; `failure` says how
 ├── DeliveryError        a platform failed
 │   ├── RateLimited      wait `retry_after` seconds
+│   │   └── Held         the same, by what the platform said before: the call wasn't made
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
 │   ├── PartGone         the message was deleted by somebody
 │   ├── TooLarge         the platform refused the size
@@ -90,6 +91,10 @@ class RateLimited(DeliveryError):
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"rate limited for {retry_after:g} s")
         self.retry_after = retry_after
+
+
+class Held(RateLimited):
+    """The platform would say 429, as it told us in time: so the call was not made."""
 
 
 class Unreachable(DeliveryError):

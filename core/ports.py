@@ -136,14 +136,14 @@ class Readmits(Protocol):
 
 
 class Budget(Protocol):
-    """Whether a call to a platform may be made now. None of it raises.
+    """Whether a call to a platform may be made now. None of it raises."""
 
-    Which of several waiting replies asks next is for the one who asks to say.
-    """
-
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
         though something more important may be asked before.
+
+        age: seconds for which what the call would show has waited. Of the interim edits that
+        wait in this process, the oldest comes first.
         """
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:

@@ -18,7 +18,7 @@ import aiohttp
 
 from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
-from core.errors import DeliveryError, RateLimited, Unreachable
+from core.errors import DeliveryError, Held, RateLimited, Unreachable
 from core.ports import Budget
 from core.types import Kind
 
@@ -132,7 +132,7 @@ class Api:
         major = names.get(route.major, "")
         now = asyncio.get_running_loop().time()
         if (wait := self._buckets.take(route.name, major, now, counted=route.bot)) > 0:
-            raise RateLimited(wait)
+            raise Held(wait)
         status, headers, parsed = await self._send(route, names, body, query)
         now = asyncio.get_running_loop().time()
         if status == 429:
@@ -198,7 +198,7 @@ async def _leave(budget: Budget) -> None:
     until = clock() + WAITING
     while (wait := await budget.take(TOGETHER, Kind.FINAL)) > 0:
         if clock() + wait > until:
-            raise RateLimited(wait)
+            raise Held(wait)
         await asyncio.sleep(wait)
 
 

@@ -149,7 +149,8 @@ class Reading:
             messages.sort(key=lambda message: int(message["id"]), reverse=True)
             for message in messages:
                 asked = time_of(message["id"])
-                if int(message["id"]) <= int(after) or asked < place.since:
+                # An id tells the millisecond, Discord's other times tell more.
+                if int(message["id"]) <= int(after) or asked + 0.001 <= place.since:
                     return prompts[::-1]
                 if prompt := self._prompt(message, place, page.time):
                     prompts.append(prompt)

@@ -26,7 +26,7 @@ from adapters.discord.markup import measure, render
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
-from core.errors import DeliveryError, LockedOut, PartGone, RateLimited, Undeliverable, Unreachable
+from core.errors import DeliveryError, Held, LockedOut, PartGone, Undeliverable, Unreachable
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -284,11 +284,11 @@ class DiscordThread:
     def _keep_gap(self) -> None:
         """Refuse an edit that follows too soon, where the writer keeps an interaction's pace.
 
-        Without it five edits would spend the channel's five seconds in two. Raises: RateLimited.
+        Without it five edits would spend the channel's five seconds in two. Raises: Held.
         """
         left = self._edited_at + SLOWER - asyncio.get_running_loop().time()
         if self._at.token and left > 0:
-            raise RateLimited(left)
+            raise Held(left)
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
         """A call by the interaction's token."""

@@ -23,7 +23,7 @@ from adapters.slack.quiet import quiet_logger
 from adapters.slack.refusals import Refused, TokenRefused
 from adapters.slack.socket_mode import PING, Socket
 from adapters.slack.thread import SlackThread
-from core.errors import ConfigurationError, DeliveryError, Unreachable
+from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
 from core.ports import Edits
 from core.types import Prompt
 
@@ -78,7 +78,11 @@ class SlackPlatform:
             base_url=api_url, session=session, logger=quiet_logger(), retry_handlers=[]
         )
         self._bolt = _bolt(client, signing_secret, lambda: self._authorized(bot_token), self._take)
-        self._http = HttpEvents(signing_secret, self._dispatch) if not app_token else None
+        self._http = (
+            HttpEvents(signing_secret, self._dispatch, self._backlog.missed)
+            if not app_token
+            else None
+        )
         self._bot: Bot | None = None
         self._serving = False
         self._socket: Socket | None = None
@@ -123,6 +127,8 @@ class SlackPlatform:
             return f"off: {self._api.refused}"
         if not self._serving:
             return "not connected"
+        if self._http:
+            return self._http.problem()
         return "" if self._socket is None or self._socket.up else "the socket is down; redialling"
 
     async def readmitted(self) -> bool:
@@ -267,8 +273,9 @@ def _bolt(
         return authorized()
 
     async def failed(error: Exception) -> BoltResponse:
-        # Not acknowledged: Slack delivers it again. The error's text may hold the prompt.
-        log.error("slack.not_accepted", error=type(error).__name__)
+        # Not acknowledged: Slack delivers it again. Another error's text may hold the prompt.
+        why = {"reason": str(error)} if isinstance(error, StoreError) else {}
+        log.error("slack.not_accepted", error=type(error).__name__, **why)
         return BoltResponse(status=500, body="")
 
     app = AsyncApp(

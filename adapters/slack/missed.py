@@ -134,7 +134,8 @@ class Backlog:
         self._recent: Sequence[Recent] = ()
         self._first: dict[ThreadKey, str] = {}  # a sequence from which on a thread was ours
         self._refused: dict[str, float] = {}  # identity -> when it was asked
-        self._lost = float("inf")  # when the socket was lost
+        self._lost = float("inf")  # since when events did not reach us
+        self._offset = time.time() - time.monotonic()
         self._early: deque[Prompt] | None = None  # follow-ups to what is being read right now
         self._up = asyncio.Event()
         self._up.set()
@@ -168,8 +169,13 @@ class Backlog:
             self._up.set()
         else:
             self._up.clear()
-            self._lost = min(self._lost, time.time())
-            self._wake.set()
+            # A clock that was set forward in the meantime would hide what is missed from now on.
+            self.missed(min(time.time(), time.monotonic() + self._offset))
+
+    def missed(self, since: float) -> None:
+        """Events since then (epoch seconds) did not reach us: they are read back."""
+        self._lost = min(self._lost, since)
+        self._wake.set()
 
     async def take(self, prompt: Prompt) -> bool:
         """Accept a live prompt. Raises: what accepting raises; it is looked for later then."""
@@ -340,7 +346,7 @@ class Backlog:
             try:
                 new = await self._accept(replace(prompt, late=late))
             except StoreError as error:
-                log.error("slack.not_accepted", again_in=pause, error=type(error).__name__)
+                log.error("slack.not_accepted", again_in=pause, reason=str(error))
                 await asyncio.sleep(pause)
             except Exception as error:  # noqa: BLE001 - one odd prompt must not end the reading
                 log.error("slack.not_accepted", error=type(error).__name__)

@@ -14,6 +14,10 @@ FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
 RESERVE = 2.0
 """Tokens that interim edits leave in the bucket, at most half of the burst. First paints: half."""
+LATE = 0.05
+"""Seconds by which the one whose turn it is may be late; then it is another's."""
+YIELD = 0.01
+"""Seconds by which another asks later than the one whose turn it is."""
 MOST = 4096
 """Pacers that are kept: far more than answers are ever written at the same time."""
 _ROUNDING = 1e-6
@@ -33,16 +37,39 @@ class Level:
     blocked_until: float
 
 
+class Order:
+    """Of the interim edits that wait for one allowance, the one whose text waits longest is next.
+
+    All that wait are told about the same moment. Without an order, who asks first then is chance,
+    and one answer may be rewritten all the time while others stand still. Times are as a Pacer's.
+    """
+
+    def __init__(self) -> None:
+        self._since = float("inf")  # when the oldest waiting text came
+        self._back = float("-inf")  # when its reply was told to ask again
+
+    def left(self, age: float, now: float) -> float:
+        """0.0: text that has waited for `age` seconds is next; else seconds until it may be."""
+        older = self._since < now - age - _ROUNDING
+        return max(0.0, self._back - now) + YIELD if older and now <= self._back + LATE else 0.0
+
+    def told(self, age: float, wait: float, now: float) -> None:
+        """The next one asked: it was told to wait (0.0: it was granted)."""
+        self._since, self._back = (now - age, now + wait) if wait else (now, float("-inf"))
+
+
 class Pacer:
     """One allowance. Times are seconds of one monotonic clock.
 
     In any 60 seconds at most `burst + 60 * rate` calls are granted.
     level: what another pacer of this allowance came to; without one it begins full.
+    order: whose turn it is of those who wait here; no part of the level.
     """
 
     def __init__(self, allowance: Allowance, level: Level | None = None) -> None:
         self.burst = min(level.burst, allowance.burst) if level else allowance.burst
         self.rate = min(level.rate, allowance.rate) if level else allowance.rate
+        self.order = Order()
         self._documented = allowance
         self._tokens = level.tokens if level else allowance.burst
         self._at = level.at if level else None
@@ -74,8 +101,9 @@ class Pacer:
         self.rate = max(self.rate * LOWER_RATE, self._documented.rate * FLOOR)
         self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float) -> None:
         """A call went through: one per cent of the way back to the documented numbers."""
+        self._refill(now)  # what came in until now came in at the lower rate
         self.rate = min(self.rate + self._documented.rate * RECOVERY, self._documented.rate)
         self.burst = min(self.burst + self._documented.burst * RECOVERY, self._documented.burst)
 

@@ -123,6 +123,10 @@ class Reply:
         plan = self._plan(now)
         return 0.0 if isinstance(plan, Delivery) else plan
 
+    def age(self, now: float) -> float:
+        """Seconds for which text that nobody sees yet has waited to be shown."""
+        return now - self._unseen[0] if self._unseen else 0.0
+
     def delivered(self, delivery: Delivery, part: PartId, now: float) -> None:
         """The call went through; `part` is the message that shows the text."""
         self._flying = None

@@ -26,9 +26,16 @@ class OwnBudget:
         self._now = now
         self._pacers = Pacers()
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
-        """Ask the allowance's pacer."""
-        return self._pacers.of(allowance).grant(kind, self._now())
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
+        """Ask the allowance's pacer, in turn."""
+        pacer, now = self._pacers.of(allowance), self._now()
+        if kind is not Kind.INTERIM:
+            return pacer.grant(kind, now)
+        wait = pacer.order.left(age, now)
+        if wait == 0:
+            wait = pacer.grant(kind, now)
+            pacer.order.told(age, wait, now)
+        return wait
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Tell the allowance's pacer."""
@@ -36,7 +43,7 @@ class OwnBudget:
 
     async def succeeded(self, allowance: Allowance) -> None:
         """Tell the allowance's pacer."""
-        self._pacers.of(allowance).succeeded()
+        self._pacers.of(allowance).succeeded(self._now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class News:
         """Make it part of the pacer's level. left: seconds until `until`; now: by its clock."""
         pacer.spent(self.unasked, now)
         for _ in range(self.successes):
-            pacer.succeeded()
+            pacer.succeeded(now)
         for _ in range(self.refusals):
             pacer.refused(max(0.0, left), now)
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from core.delivery.reply import Delivery, Reply
-from core.errors import RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
+from core.errors import Held, RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
 from core.ports import Budget, FindsPost, RemovesPart, Retracts, Thread
 from core.types import Allowance, PartId
 
@@ -196,7 +196,7 @@ class Writer:
         if self._now() < self._granted_until:
             return True
         self._woken.clear()
-        delay = await self._budget.take(allowance, wanted.kind)
+        delay = await self._budget.take(allowance, wanted.kind, self._reply.age(self._now()))
         if delay == 0:
             self._granted_until = self._now() + HOLDING
         elif not self._woken.is_set():
@@ -216,9 +216,7 @@ class Writer:
         try:
             part = await self._call(delivery)
         except RateLimited as error:
-            self._reply.failed(delivery, self._now())
-            log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
-            await self._budget.refused(allowance, error.retry_after)
+            await self._refused(delivery, allowance, error)
         except asyncio.CancelledError:
             self._cut_off(delivery)
             raise
@@ -237,6 +235,15 @@ class Writer:
             self._reply.delivered(delivery, part, self._now())
             await self._budget.succeeded(allowance)
             self._failures = 0
+
+    async def _refused(self, delivery: Delivery, allowance: Allowance, error: RateLimited) -> None:
+        """It was too early for this call; newer text is sent instead."""
+        self._reply.failed(delivery, self._now())
+        if isinstance(error, Held):  # nobody was refused: the pace is right
+            await self._sleep(error.retry_after)
+            return
+        log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
+        await self._budget.refused(allowance, error.retry_after)
 
     def _cut_off(self, delivery: Delivery) -> None:
         """A call ended without an answer: it may have landed, or may yet."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 import structlog
 from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
 
-from core.delivery.pacing import MOST, Level, Pacer
+from core.delivery.pacing import MOST, Level, Order, Pacer
 from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
 from core.errors import StoreError
 from core.store.opening import Transactions
@@ -65,22 +65,32 @@ class SharedBudget:
         self._accounts: dict[str, _Account] = {}
         self._away_until = float("-inf")
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         """Take a token of the row; of those who wait for one here, one asks at a time."""
         if not allowance.shared:
-            return await self._own.take(allowance, kind)
+            return await self._own.take(allowance, kind, age)
         account = self._account(allowance)
         async with account.asking:
-            if (wait := account.waits.left(kind, self._now())) > 0:
-                return wait
-            asked = await self._ask(account, kind)
-            if asked is None:
-                return self._take_alone(account, kind)
-            if asked == 0:
-                return 0.0
-            wait = max(asked, _SHORTEST)
-            account.waits.told(kind, self._now() + wait)
+            if kind is not Kind.INTERIM:
+                return await self._take(account, kind)
+            wait = account.order.left(age, self._now())
+            if wait == 0:
+                wait = await self._take(account, kind)
+                account.order.told(age, wait, self._now())
             return wait
+
+    async def _take(self, account: "_Account", kind: Kind) -> float:
+        """Ask the database, unless it said that this is futile by now."""
+        if (wait := account.waits.left(kind, self._now())) > 0:
+            return wait
+        asked = await self._ask(account, kind)
+        if asked is None:
+            return self._take_alone(account, kind)
+        if asked == 0:
+            return 0.0
+        wait = max(asked, _SHORTEST)
+        account.waits.told(kind, self._now() + wait)
+        return wait
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Block and lower the row now; if that fails, with the next question."""
@@ -149,6 +159,7 @@ class _Account:
         self.allowance = allowance
         self.asking = asyncio.Lock()
         self.waits = Waits()
+        self.order = Order()
         self.news = News()
         self.alone: Pacer | None = None
 

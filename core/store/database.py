@@ -7,6 +7,7 @@ committed outlives a power cut; secure_delete, so that what is deleted is gone f
 """
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,8 +18,10 @@ from typing import Any, TypeVar, TypeVarTuple
 import structlog
 from sqlalchemy import Connection, Engine, event
 
+from core.errors import StoreError, StoreUnusable
 from core.store.batches import Batches
 from core.store.clock import Clock, steady
+from core.store.failures import explained
 from core.store.files import database_file, sole_use
 from core.store.migrate import migrate_file
 
@@ -30,6 +33,9 @@ PATIENCE = 30.0
 
 _READERS = 4
 _OPENING = 5.0  # seconds of patience
+_LOOKING = 1.5  # seconds of patience when somebody asks whether it works
+LOOK_AGAIN = 1.0  # seconds in which nobody makes us look twice
+_ROOM = 16 * 2**20  # bytes: the write-ahead log takes 4 MiB, the rest is time to do something
 # Seconds that SQLite itself waits, on its own thread, before we look at our patience again.
 _WRITER_WAITS = 0.05
 _READER_WAITS = 5.0
@@ -49,6 +55,8 @@ class Database:
         reading = partial(configure, begin="BEGIN")
         self._writer = Batches(path, writing, _WRITER_WAITS)
         self._readers = [Batches(path, reading, _READER_WAITS) for _ in range(_READERS)]
+        self._file = _identity(path)
+        self._looked = (float("-inf"), "")
 
     @classmethod
     @asynccontextmanager
@@ -76,6 +84,32 @@ class Database:
         with sole_use(self.path.with_name(f"{self.path.name}.{name}")):
             yield
 
+    async def problem(self) -> str:
+        """What keeps prompts from being stored now, or soon will; "" for nothing.
+
+        Finds out by writing, as the disk's own figures don't say what a quota, a broken disk or
+        one that became read-only refuses.
+        """
+        now = asyncio.get_running_loop().time()
+        if now >= self._looked[0] + LOOK_AGAIN:
+            self._looked = (now, self._looked[1])
+            self._looked = (now, await self._look_for_problems())
+        return self._looked[1]
+
+    async def _look_for_problems(self) -> str:
+        try:
+            await self.write(_rewrite_header, patience=_LOOKING)
+            with explained(self.path):
+                free = shutil.disk_usage(self.path.parent).free
+        except StoreError as error:
+            return str(error)
+        if free >= _ROOM:
+            return ""
+        return (
+            f"The disk of the database {self.path} is nearly full ({free / 2**20:.1f} MiB free, "
+            f"{_ROOM // 2**20} are needed): free some space. Prompts are answered until it is full."
+        )
+
     def tell(self) -> None:
         """Nobody else works on a file."""
 
@@ -101,12 +135,42 @@ class Database:
         It may be run twice, if SQLite undid it for the sake of another; only once with an effect.
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
-        return await self._writer.run(lambda connection: fn(connection, *args), patience)
+
+        def run(connection: Connection) -> T:
+            self._require_file()
+            return fn(connection, *args)
+
+        return await self._writer.run(run, patience)
+
+    def _require_file(self) -> None:
+        """The file still has its name: SQLite would go on writing into one that nobody finds again.
+
+        Raises: StoreUnusable.
+        """
+        if _identity(self.path) != self._file:
+            raise StoreUnusable(
+                f"The database {self.path} was deleted or replaced while it was in use, so nothing "
+                "more is stored: put the file back, or leave it to begin a new one, and restart."
+            )
 
     async def _close(self) -> None:
         """Let the running transactions end, refuse the next, close the file."""
         for batches in (*self._readers, self._writer):
             await batches.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that has its name later; None without one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _rewrite_header(connection: Connection) -> None:
+    """Write a page that changes nothing: a number in the header that is ours and not used."""
+    connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
 def configure(engine: Engine, begin: str) -> None:

@@ -3,6 +3,7 @@
 Codes: https://www.sqlite.org/rescode.html
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,13 @@ _SENTENCES = {
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 
+# What the system says of the files beside it (the lock, a backup) -> the same of the database.
+_CODES = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+}
+
 
 def sqlite_code(error: BaseException) -> int:
     """The primary result code of an error, or of the error it wraps; 0 without one."""
@@ -59,7 +67,8 @@ def explain(error: Exception, path: Path) -> StoreError:
     if is_busy(error):
         return busy(path)
     if isinstance(error, OSError):
-        return StoreUnusable(f"The database {path} {_NOT_WRITABLE} ({error.strerror})")
+        sentence = _SENTENCES[_CODES.get(error.errno or 0, sqlite3.SQLITE_CANTOPEN)]
+        return StoreUnusable(f"The database {path} {sentence} ({error.strerror})")
     reason = getattr(error, "orig", None) or error
     sentence = _SENTENCES.get(sqlite_code(error), f"refused a statement, try again, {_ELSEWHERE}")
     return StoreUnusable(f"The database {path} {sentence} ({reason})")

@@ -37,6 +37,9 @@ class Transactions(Protocol):
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
 
+    async def problem(self) -> str:
+        """What keeps prompts from being stored now, or soon will; "" for nothing. Never raises."""
+
     def sole(self, name: str) -> AbstractAsyncContextManager[None]:
         """Within it, nobody else gets past this for the same name; who dies lets go of it.
 

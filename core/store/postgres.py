@@ -13,7 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import structlog
 from sqlalchemy import Connection
 
-from core.errors import StoreUnusable
+from core.errors import StoreError, StoreUnusable
 from core.store import postgres_failures as failures
 from core.store.clock import Clock, server_clock
 from core.store.database import PATIENCE
@@ -28,6 +28,7 @@ Ts = TypeVarTuple("Ts")
 
 _CONNECTIONS = 10  # of each process; the server has to allow them for every replica
 _OPENING = 10.0  # seconds of patience with a server that starts together with us
+_LOOKING = 1.5  # seconds of patience when somebody asks whether it works
 _COMMITTING = 1.0  # seconds that a commit gets beyond its patience: half done is not known
 _PAUSES = (0.01, 1.0)  # seconds between two tries: the first, the longest
 
@@ -84,6 +85,17 @@ class PostgresDatabase:
         Raises: StoreBusy, StoreUnusable, and what `fn` raises.
         """
         return await self._turn(fn, args, patience, WRITER)
+
+    async def problem(self) -> str:
+        """What keeps prompts from being stored now; "" for nothing.
+
+        Only a question to the server: its disk is watched where it runs.
+        """
+        try:
+            await self.write(_ask, patience=_LOOKING)
+        except StoreError as error:
+            return str(error)
+        return ""
 
     @asynccontextmanager
     async def sole(self, name: str) -> AsyncGenerator[None, None]:
@@ -209,3 +221,8 @@ class _Attempt:
             self.committing = True
             await transaction.commit()
             return result
+
+
+def _ask(connection: Connection) -> None:
+    """The least that a server has to answer."""
+    connection.exec_driver_sql("SELECT 1")

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,10 +68,12 @@ class Service:
         return code
 
 
-async def start(folder: Path, settings: dict[str, str]) -> Service:
-    """Start `threadseek run` in a folder."""
+async def start(
+    folder: Path, settings: dict[str, str], program: Sequence[str] = (COMMAND,)
+) -> Service:
+    """Start `threadseek run` in a folder. program: what is run in the command's place."""
     process = await asyncio.create_subprocess_exec(
-        COMMAND,
+        *program,
         "run",
         cwd=folder,
         env=environment({"HTTP_PORT": "0", **settings}),
@@ -84,9 +86,11 @@ async def start(folder: Path, settings: dict[str, str]) -> Service:
 
 
 @asynccontextmanager
-async def running(folder: Path, settings: dict[str, str]) -> AsyncIterator[Service]:
+async def running(
+    folder: Path, settings: dict[str, str], program: Sequence[str] = (COMMAND,)
+) -> AsyncIterator[Service]:
     """A service that is ready; killed at the end if a test left it running."""
-    service = await start(folder, settings)
+    service = await start(folder, settings, program)
     try:
         await service.printed("Ready.")
         yield service

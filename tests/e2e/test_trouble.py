@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.conftest import KEY
+from tests.e2e.disks import becomes
 from tests.e2e.seen import answers, calm, until
 from tests.e2e.service import command, running, start
 from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
@@ -311,14 +312,18 @@ async def test_a_database_locked_by_another_program_delays_and_loses_nothing(
     async with SlackServer(scale=0.02) as slack:
         settings["SLACK_API_URL"] = slack.api_url
         channel = slack.workspace.channel("general").id
-        async with running(tmp_path, settings):
+        async with running(tmp_path, settings) as service:
             other = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
             await slack.wait_for(lambda: len(slack.deliverer.of(root)) >= 3, 20)
             assert slack.deliverer.unacked()
+            sentence = "close what else has the file open"
+            assert sentence in await service.printed("slack.not_accepted")
+            await becomes(service, "database", sentence)
             other.execute("ROLLBACK")
             other.close()
+            await becomes(service, "database", "ok")
             await slack.wait_for(lambda: answers(slack, channel, root), 20)
         assert len(answers(slack, channel, root)) == 1
 

@@ -332,7 +332,7 @@ class IgnoresTheBudget(Engine):
 
 
 class _Eager:
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         return 0.0
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:

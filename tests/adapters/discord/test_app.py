@@ -35,7 +35,8 @@ async def test_a_token_that_is_reset_while_running_ends_it(
     await made.connect()
     discord.app.token = "another"
     await discord.gateway.drop()
-    await until(lambda: made.problem().startswith("off: DISCORD_BOT_TOKEN"))
+    await until(lambda: lines(log, "discord.off"))
+    assert made.problem().startswith("off: DISCORD_BOT_TOKEN")
     assert lines(log, "discord.off")[0]["level"] == "error"
     assert discord.gateway.close_codes == [4004]
     assert len(discord.gateway.dialled) == 2

@@ -379,7 +379,7 @@ class Counted:
     def __init__(self) -> None:
         self.taken = self.gone_through = 0
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         self.taken += 1
         return 0.0
 

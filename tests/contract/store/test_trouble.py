@@ -252,6 +252,17 @@ async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_agreed(
     assert await far.write(inbox.accept, prompt(3), 0.0)
 
 
+async def test_whoever_asks_whether_it_works_is_told_soon(
+    far: PostgresDatabase, way: Gateway
+) -> None:
+    assert await far.problem() == ""
+    way.stall()
+    async with asyncio.timeout(10):
+        assert "no answer in time" in await far.problem()
+    way.mend()
+    assert await far.problem() == ""
+
+
 async def test_a_process_that_is_paused_in_a_transaction_loses_its_locks(store: Store) -> None:
     def setting(conn: Connection) -> object:
         return conn.execute(text("SHOW idle_in_transaction_session_timeout")).scalar()

@@ -19,7 +19,7 @@ class SlowBudget:
         self.granted = 0
         self.successes = 0
 
-    async def take(self, allowance: Allowance, kind: Kind) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
         self.asked.append((allowance.key, kind))
         await asyncio.sleep(self.thinking)
         wait = self.waits.pop(0) if len(self.waits) > 1 else self.waits[0]

@@ -95,7 +95,7 @@ def test_lowered_numbers_have_a_floor_and_come_back() -> None:
     assert pacer.rate == pytest.approx(SLACK.rate / 10)
     assert pacer.burst == 1.0
     for _ in range(100):
-        pacer.succeeded()
+        pacer.succeeded(0.0)
     assert (pacer.rate, pacer.burst) == (SLACK.rate, SLACK.burst)
 
 

@@ -1,5 +1,6 @@
 """What processes say to each other about a budget; a level goes from one to the next unchanged."""
 
+import asyncio
 from bisect import bisect_left
 
 import pytest
@@ -35,8 +36,8 @@ def test_a_pacer_that_is_kept_and_made_again_is_the_same(said: list[tuple[str, f
             one.refused(pause, at)
             again.refused(pause, at)
         else:
-            one.succeeded()
-            again.succeeded()
+            one.succeeded(at)
+            again.succeeded(at)
         level = again.level(at)
     for index, begin in enumerate(granted):
         assert bisect_left(granted, begin + 60) - index <= SLACK.burst + 60 * SLACK.rate
@@ -110,3 +111,43 @@ def test_an_own_budget_is_the_pacer_of_each_allowance() -> None:
         assert await budget.take(SLACK, Kind.FINAL) == pytest.approx(30.0)
 
     run(main())
+
+
+def test_of_those_who_wait_the_oldest_text_is_next() -> None:
+    async def main() -> list[str]:
+        budget, since, served = OwnBudget(now), dict.fromkeys("abc", 0.0), list[str]()
+
+        async def rewrite(name: str, gap: float) -> None:
+            """Somebody whose text grows all the time, and who asks as often as may be."""
+            while now() < 60.0:
+                if wait := await budget.take(SLACK, Kind.INTERIM, now() - since[name]):
+                    await asyncio.sleep(wait)
+                    continue
+                served.append(name)
+                since[name] = now() + 0.02
+                await asyncio.sleep(gap)
+
+        await asyncio.gather(rewrite("a", 0.3), rewrite("b", 0.6), rewrite("c", 1.15))
+        return served
+
+    served = run(main())
+    assert len(served) > 50
+    later = served[12:]  # the burst is spent
+    assert all(set(later[at : at + 3]) == set("abc") for at in range(0, len(later) - 3, 3))
+
+
+def test_who_is_next_and_does_not_come_back_is_not_waited_for() -> None:
+    async def main() -> float:
+        budget = OwnBudget(now)
+        while (wait := await budget.take(SLACK, Kind.INTERIM, 5.0)) == 0:
+            pass
+        younger = await budget.take(SLACK, Kind.INTERIM, 1.0)
+        assert wait < younger < wait + 0.1, "somebody older was told to ask again before"
+        await asyncio.sleep(younger)
+        for _ in range(10):
+            if (wait := await budget.take(SLACK, Kind.INTERIM, 1.0)) == 0:
+                return now() - younger
+            await asyncio.sleep(wait)
+        return now()
+
+    assert run(main()) < 0.1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.delivery.sharing import OwnBudget
-from core.errors import PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import Held, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import Allowance, Limits, PartId
 from tests.core.delivery.session import Session
@@ -323,6 +323,39 @@ def test_a_stingier_platform_is_learned() -> None:
     run(main())
     assert "".join(thread.visible) == "".join(words(600))
     assert limiter.refusals < 10
+
+
+def test_a_call_that_was_held_back_slows_nothing_down() -> None:
+    """The adapter knew that it would be refused: the platform has said nothing against the pace."""
+
+    class Holding(FakeThread):
+        """Every second edit comes too early by what the platform told the adapter."""
+
+        asked = 0
+
+        async def edit(self, part: PartId, text: str) -> None:
+            self.asked += 1
+            if self.asked % 2:
+                raise Held(0.3)
+            await super().edit(part, text)
+
+    class Counting(OwnBudget):
+        refusals = 0
+
+        async def refused(self, allowance: Allowance, retry_after: float) -> None:
+            self.refusals += 1
+            await super().refused(allowance, retry_after)
+
+    thread = Holding()
+
+    async def main() -> int:
+        budget = Counting(now)
+        await Session(thread, budget=budget).stream(words(100), pause=0.1)
+        return budget.refusals
+
+    assert run(main()) == 0
+    assert thread.asked > 6
+    assert "".join(thread.visible) == "".join(words(100))
 
 
 def test_cancelling_stops_it() -> None:

@@ -132,6 +132,22 @@ def test_three_attempts_are_the_most_across_restarts() -> None:
     run(main())
 
 
+def test_three_attempts_are_the_most_across_graceful_restarts() -> None:
+    async def main() -> None:
+        bench = Bench(LONG)
+        for _ in range(3):
+            async with bench.process(grace=0.0) as engine:
+                await engine.accept(prompt("hi"))
+                await asyncio.sleep(4.0)
+        async with bench.process():
+            await asyncio.sleep(1.0)
+        (shown,) = bench.platform.screen().visible
+        assert "interrupted 3 times" in shown
+        assert len(bench.api.requests) == 3
+
+    run(main())
+
+
 def test_a_graceful_stop_lets_answers_end_and_then_says_so() -> None:
     async def main() -> None:
         bench = Bench(LONG, words("the whole answer"))

@@ -1,0 +1,99 @@
+"""The delivery laboratory: its bound is one, its limiters are true, and ours loses nothing."""
+
+import random
+from itertools import combinations
+
+import pytest
+
+from benchmarks.delivery.answers import Answer, measure
+from benchmarks.delivery.bars import verdicts
+from benchmarks.delivery.bench import Result, result
+from benchmarks.delivery.bound import Waits
+from benchmarks.delivery.cells import Cell
+from benchmarks.delivery.limiters import Limiter, Shape, limiter
+from benchmarks.delivery.sites import Place, Terms
+from benchmarks.delivery.traces import NAMES, Trace, trace
+
+CELLS = [
+    Cell(Place.SLACK, "steady", 3, Terms()),
+    Cell(Place.SLACK, "bursty", 1, Terms(Shape.SLIDING)),
+    Cell(Place.SLACK, "steady", 10, Terms(stingy=True)),
+    Cell(Place.THREADS, "slow", 1, Terms(Shape.FIXED)),
+    Cell(Place.SHARED, "steady", 3, Terms(Shape.FIXED)),
+    Cell(Place.COMMANDS, "bursty", 3, Terms(Shape.FIXED, stingy=True)),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_nobody_beats_the_bound_and_ours_is_whole(cell: Cell) -> None:
+    found = result(cell, runs=1)
+    assert found.bound <= found.edits + 1e-9
+    for name, policy in found.policies.items():
+        assert found.bound <= policy.staleness, name
+    assert found.ours.unfinished == 0
+    if not cell.terms.stingy:
+        assert found.ours.refused == 0
+    assert not next(each for each in verdicts([found]) if "unfinished" in each.bar).misses
+
+
+def test_the_same_cell_gives_the_same_result() -> None:
+    def play() -> Result:
+        return result(CELLS[0], runs=1)
+
+    assert play() == play()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_is_in_order_and_has_its_size(name: str) -> None:
+    found = trace(name, 1)
+    assert list(found.times) == sorted(found.times)
+    assert found.times[0] == 0.0
+    assert found.size == (2000 if name == "long" else 500)
+    assert found == trace(name, 1) != trace(name, 2)
+
+
+def test_the_bound_is_the_best_of_all_ways_to_choose_the_instants() -> None:
+    rng = random.Random(7)
+    times = sorted(rng.uniform(0, 3) for _ in range(9))
+    texts = ["a" * rng.randint(1, 6) for _ in times]
+    waits = Waits(Trace(tuple(times), tuple(texts)), instants=500)
+    for calls in range(1, 10):
+        best = min(
+            sum(
+                len(text) * (next(at for at in (*chosen, times[-1]) if at >= time) - time)
+                for time, text in zip(times, texts, strict=True)
+            )
+            for chosen in combinations(times[:-1], calls - 1)
+        )
+        assert waits.of(calls) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6])
+@pytest.mark.parametrize("shape", list(Shape))
+def test_a_limiter_admits_what_it_says(shape: Shape, share: float) -> None:
+    def fresh() -> Limiter:
+        return limiter(shape, 5, 5.0, 5, share)
+
+    greedy, passed, now = fresh(), 0, 0.0
+    while now <= 21.0:
+        if (wait := greedy.wait(now)) == 0:
+            assert greedy.told(now)[0] >= 1
+            greedy.take(now)
+            passed += 1
+        else:
+            assert greedy.told(now)[0] == 0
+            assert greedy.told(now)[1] == pytest.approx(wait)
+            now += wait
+    assert passed == fresh().most(21.0)
+
+
+def test_staleness_is_the_mean_wait_of_a_letter() -> None:
+    answer = Answer(0, 10.0, Trace((0.0, 1.0, 2.0), ("aa ", "bb ", "cccc")), 0)
+    answer.show(2, 11.5)
+    answer.show(1, 11.6)  # an older text lands late: what was seen once was seen
+    answer.show(3, 13.0)
+    found = measure([answer])
+    assert found.staleness == pytest.approx((2 * 1.5 + 2 * 0.5 + 4 * 1.0) / 8)
+    assert (found.first, found.lag, found.unfinished) == (1.5, 1.0, 0.0)
+    answer.show(2, 14.0)
+    assert measure([answer]).unfinished == 1.0

@@ -1,0 +1,370 @@
+"""Rows 1 to 18 of the fault table: the process dies, the network and the API fail."""
+
+from tests.faults.breaking import Breakage, Fault
+
+FAULTS = (
+    Fault(
+        1,
+        "kill -9 before the prompt is committed",
+        "Nothing was acknowledged: Slack brings the event again, Discord's is read back.",
+        (
+            Breakage(
+                "adapters/slack/app.py",
+                "new = await self._backlog.take(outcome)\n",
+                "new = asyncio.create_task(self._backlog.take(outcome)) is not None\n",
+                ("tests/adapters/slack/test_app.py::test_no_acknowledgement_before_the_commit",),
+            ),
+            Breakage(
+                "adapters/discord/incoming.py",
+                "def begin(self) -> None:",
+                "def begin(self) -> None:\n        return\n\n    def _begin(self) -> None:",
+                (
+                    "tests/adapters/discord/test_app.py::"
+                    "test_what_was_asked_while_nobody_listened_is_taken_once",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        2,
+        "kill -9 after the acknowledgement, before the prompt is stored",
+        "Can't be: Bolt's last middleware commits, and its answer is the acknowledgement.",
+        (
+            Breakage(
+                "adapters/slack/app.py",
+                'return BoltResponse(status=500, body="")',
+                'return BoltResponse(status=200, body="")',
+                (
+                    "tests/adapters/slack/test_app.py::"
+                    "test_what_was_not_committed_is_delivered_again",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        3,
+        "kill -9 after the commit, before the acknowledgement",
+        "The event comes again and is known: one turn.",
+        (
+            Breakage(
+                "core/store/inbox.py",
+                '"its_identity": prompt.identity,',
+                '"its_identity": f"{prompt.identity} {__import__(\'uuid\').uuid4()}",',
+                (
+                    "tests/core/store/test_inbox.py::"
+                    "test_a_known_identity_is_refused_before_and_after_its_answer",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        4,
+        "Kill after a post landed, before its id is stored",
+        "The post was announced: the next process finds it by its key (Discord: posts the same "
+        "nonce, which gives the same message) and goes on in it.",
+        (
+            Breakage(
+                "core/delivery/writer.py",
+                "await self._journal.announce(delivery.index)",
+                "await asyncio.sleep(0)",
+                ("tests/core/delivery/test_writer.py::test_every_part_is_announced_then_kept",),
+            ),
+            Breakage(
+                "core/delivery/writer.py",
+                "if not isinstance(self._thread, FindsPost):\n            self._reply.found",
+                "if True:\n            self._reply.found",
+                ("tests/core/delivery/test_writer.py::test_an_ambiguous_post_is_not_doubled",),
+            ),
+            Breakage(
+                "adapters/discord/thread.py",
+                '"nonce": nonce(self._identity, key), "enforce_nonce": True}\n        if self._at',
+                '"nonce": nonce(self._identity, key)}\n        if self._at',
+                ("tests/contract/threads/test_texts.py::test_the_same_key_is_the_same_message",),
+            ),
+        ),
+    ),
+    Fault(
+        5,
+        "Kill in the middle of a stream",
+        "The next process asks again, three attempts at most, and goes on in the same message.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "self._reply = Reply(thread.limits, turn.parts)",
+                "self._reply = Reply(thread.limits, ())",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_a_process_that_dies_is_continued_in_the_same_message",
+                ),
+            ),
+            Breakage(
+                "core/turns/asking.py",
+                "if number > retrying.MOST_ATTEMPTS:",
+                "if number > 99:",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_three_attempts_are_the_most_across_graceful_restarts",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        6,
+        "Kill after the outcome was committed, before the final edit",
+        "The final text is shown from the database; the API isn't asked again.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "if outcome is not None:  # committed",
+                "if outcome is None:  # committed",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_an_answer_that_was_committed_is_never_asked_for_again",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        7,
+        "Kill after the final edit, before the turn is settled",
+        "The same text is written into the same messages once more: nothing visible changes.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "self._reply.finish(outcome.notice)\n",
+                "self._reply.finish(outcome.notice + '.')\n",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_an_answer_that_was_committed_is_never_asked_for_again",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        8,
+        "An edit that was cut off lands after the final one",
+        "Settling: after 25 seconds everything is made sure of once more, then the turn ends.",
+        (
+            Breakage(
+                "core/delivery/writer.py",
+                "self._doubt = self._now()\n",
+                "self._doubt = None\n",
+                (
+                    "tests/core/delivery/test_settling.py::"
+                    "test_an_edit_that_lands_after_the_final_text_is_put_right",
+                ),
+            ),
+            Breakage(
+                "core/delivery/writer.py",
+                "await self._remove_twins()\n            self._reply.recheck()",
+                "self._reply.recheck()",
+                (
+                    "tests/core/delivery/test_settling.py::"
+                    "test_a_post_that_lands_after_its_repetition_is_removed",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        9,
+        "An event comes twice, late, or in two envelopes",
+        "The message's identity is the key, not the event's: one turn, for as long as it is kept.",
+        (
+            Breakage(
+                "core/store/inbox.py",
+                '"its_identity": prompt.identity,',
+                '"its_identity": f"{prompt.identity} {__import__(\'uuid\').uuid4()}",',
+                (
+                    "tests/core/store/test_inbox.py::test_mention_and_message_event_of_one_message",
+                    "tests/core/store/test_inbox.py::test_twenty_deliveries_at_once_are_one_turn",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        10,
+        "Events out of order",
+        "A conversation is answered and remembered in the platform's order.",
+        (
+            Breakage(
+                "core/store/inbox.py",
+                ".order_by(turn.c.sequence, turn.c.id)\n        .limit(1)\n    )\n\n\ndef claim(",
+                ".order_by(turn.c.id)\n        .limit(1)\n    )\n\n\ndef claim(",
+                ("tests/core/store/test_inbox.py::test_the_platform_orders_a_conversation",),
+            ),
+        ),
+    ),
+    Fault(
+        11,
+        "The socket is lost in the middle of a turn",
+        "A turn belongs to the engine, not to a socket: the socket is resumed or opened anew, and "
+        "what was missed is read back.",
+        (
+            Breakage(
+                "adapters/discord/gateway.py",
+                "last = self.ws if self.ws is not None and self.ws.session_id else None",
+                "last = None",
+                (
+                    "tests/adapters/discord/test_gateway.py::"
+                    "test_a_socket_that_ends_is_resumed_and_nothing_is_asked_twice",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/socket_mode.py",
+                "                client.wss_uri = None\n",
+                "                pass\n",
+                (
+                    "tests/adapters/slack/test_socket_mode.py::"
+                    "test_a_dead_address_is_not_dialled_for_ever",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/socket_mode.py",
+                "self._linked(False)  # nobody",
+                "pass  # nobody",
+                (
+                    "tests/adapters/slack/test_missed_when.py::"
+                    "test_after_the_socket_was_down_longer_than_the_deliveries",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        12,
+        "The API goes silent, or its connection is half open",
+        "Two clocks: 60 seconds for any byte, and one for progress; the answer so far stays, with "
+        "a sentence.",
+        (
+            Breakage(
+                "core/deepseek/client.py",
+                "sock_read=limits.idle_timeout if self._stream else None",
+                "sock_read=None",
+                ("tests/contract/deepseek/test_clocks.py",),
+            ),
+            Breakage(
+                "core/deepseek/client.py",
+                "return self._limit() - self._waited",
+                "return math.inf",
+                ("tests/contract/deepseek/test_clocks.py",),
+            ),
+        ),
+    ),
+    Fault(
+        13,
+        "The API says 400 or 401",
+        "One calm sentence with the trace id, no second attempt, the fix in the log.",
+        (
+            Breakage(
+                "core/turns/retrying.py",
+                "    Failure.EMPTY: Change.SAME,",
+                "    Failure.EMPTY: Change.SAME,\n    Failure.CREDENTIALS: Change.NONE,",
+                (
+                    "tests/core/turns/test_retrying.py::test_what_is_never_tried_again",
+                    "tests/e2e/test_trouble.py::"
+                    "test_a_wrong_key_is_one_calm_sentence_and_a_fix_for_the_operator",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        14,
+        "The API says 429 or 500 before the first word",
+        "Three attempts with jitter, Retry-After honoured up to 30 seconds.",
+        (
+            Breakage(
+                "core/turns/retrying.py",
+                "    Failure.SERVER: Change.NONE,\n",
+                "",
+                (
+                    "tests/core/turns/test_retrying.py::test_what_is_tried_again",
+                    "tests/e2e/test_trouble.py::test_the_api_down_is_retried_and_then_said",
+                ),
+            ),
+            Breakage(
+                "core/turns/retrying.py",
+                "if error.retry_after is not None:",
+                "if error.retry_after is None and False:",
+                (
+                    "tests/core/turns/test_retrying.py::test_retry_after_is_honoured_up_to_thirty_seconds",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        15,
+        "A stream ends without [DONE], or by its length",
+        "The text stays with a visible sentence; the verdict is stored.",
+        (
+            Breakage(
+                "core/deepseek/reading.py",
+                "        if self.settled:\n            self._close(chunks)",
+                "        if True:\n            self._close(chunks)",
+                ("tests/contract/deepseek/test_streams.py",),
+            ),
+            Breakage(
+                "core/turns/notices.py",
+                "            return _LENGTH\n",
+                '            return ""\n',
+                ("tests/e2e/test_content.py::test_the_end_of_an_answer_is_explained_under_it",),
+            ),
+        ),
+    ),
+    Fault(
+        16,
+        "429 on an interim edit",
+        "It is dropped for newer text; the pace falls to what the platform takes.",
+        (
+            Breakage(
+                "core/delivery/writer.py",
+                "await self._budget.refused(allowance, error.retry_after)",
+                "pass",
+                ("tests/core/delivery/test_writer.py::test_a_stingier_platform_is_learned",),
+            ),
+            Breakage(
+                "adapters/discord/calls.py",
+                "raise RateLimited(wait)\n        if together:",
+                "await asyncio.sleep(wait)\n        if together:",
+                ("tests/adapters/discord/test_calls.py::test_429_in_any_dress",),
+            ),
+        ),
+    ),
+    Fault(
+        17,
+        "429, 5xx or ok:false on the final edit",
+        "Tried until it is shown, for 15 minutes, with a reserve of the budget.",
+        (
+            Breakage(
+                "core/delivery/writer.py",
+                "self._reply.failed(delivery, self._now())\n        if isinstance(error, Held)",
+                "self._reply.delivered(delivery, delivery.part or PartId(''), self._now())\n"
+                "        if isinstance(error, Held)",
+                ("tests/core/delivery/test_writer.py::test_a_refused_final_edit_is_tried_again",),
+            ),
+            Breakage(
+                "core/delivery/pacing.py",
+                "reserve = min(RESERVE, self.burst / 2) * (Kind.FINAL - kind) / Kind.FINAL",
+                "reserve = 0.0",
+                ("tests/core/delivery/test_pacing.py::test_what_matters_more_finds_tokens",),
+            ),
+        ),
+    ),
+    Fault(
+        18,
+        "Somebody deletes our message while it is written",
+        "A wish to stop: the stream is closed, nothing is posted again.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "except* PartGone:",
+                "except* ZeroDivisionError:",
+                ("tests/core/turns/test_engine.py::test_our_message_deleted_is_a_wish_to_stop",),
+            ),
+            Breakage(
+                "adapters/slack/refusals.py",
+                '_GONE = frozenset({"message_not_found"})',
+                "_GONE: frozenset[str] = frozenset()",
+                ("tests/adapters/slack/test_thread.py::test_what_was_deleted_is_gone",),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,385 @@
+"""Rows 19 to 36 of the fault table: people, platforms, the database, replicas."""
+
+from tests.faults.breaking import Breakage, Fault
+
+FAULTS = (
+    Fault(
+        19,
+        "Somebody deletes their question",
+        "The stream is closed, what is visible of the answer goes, the text leaves the store.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "        self._writer.withdraw()\n\n    async def run",
+                "        pass\n\n    async def run",
+                ("tests/core/turns/test_edits.py::test_deleted_while_it_is_answered",),
+            ),
+            Breakage(
+                "core/store/edits.py",
+                'erased: dict[str, Any] = {"text": MARK, ',
+                "erased: dict[str, Any] = {",
+                (
+                    "tests/core/store/test_edits.py::test_deleted_when_settled_only_the_question_goes",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        20,
+        "The thread is archived or locked",
+        "An archived one is opened again; in a locked one the turn ends, once, with its reason.",
+        (
+            Breakage(
+                "adapters/discord/thread.py",
+                "if refused.code != refusals.ARCHIVED or not self._at.member:",
+                "if True:",
+                (
+                    "tests/adapters/discord/test_thread.py::"
+                    "test_an_archived_thread_is_opened_for_both_tokens_and_a_locked_one_is_not",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/refusals.py",
+                "in TOKEN_CODES else Refused(method, code)\n",
+                'in TOKEN_CODES else Unreachable(f"{method} {code}")\n',
+                (
+                    "tests/contract/threads/test_troubles.py::test_nothing_can_be_edited_after_the_end",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        21,
+        "The bot is removed from the channel",
+        "The stream is closed, no further call is made for that turn, the conversation is free.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "except* Undeliverable as group:\n            reason",
+                "except* ZeroDivisionError as group:\n            reason",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_undeliverable_stops_the_stream_and_frees_the_thread",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/refusals.py",
+                "in TOKEN_CODES else Refused(method, code)\n",
+                'in TOKEN_CODES else Unreachable(f"{method} {code}")\n',
+                (
+                    "tests/e2e/test_trouble.py::"
+                    "test_removed_from_the_channel_while_answering_stops_the_answer",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        22,
+        "Our token is revoked",
+        "The platform's turns wait and nothing more is asked of it but once a minute; others go "
+        "on, /readyz says what to do, a restart with a good token answers them.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                'await self._means.turns.release(self._turn)\n        log.warning("turn.waits',
+                "await self._means.turns.finish(self._turn, State.ABANDONED, '')\n"
+                '        log.warning("turn.waits',
+                (
+                    "tests/core/turns/test_locked_out.py::"
+                    "test_locked_out_in_the_middle_of_an_answer_and_after_it",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        23,
+        "The database is locked",
+        "At the door 1.5 seconds of patience, then the event is refused and comes again; workers "
+        "wait 30 seconds and try again.",
+        (
+            Breakage(
+                "core/store/sql.py",
+                "INGRESS_PATIENCE = 1.5",
+                "INGRESS_PATIENCE = 30.0",
+                (
+                    "tests/core/store/test_database.py::"
+                    "test_the_door_waits_no_longer_than_a_platform_does",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        24,
+        "The disk is full",
+        "Events are refused, so that they come again; a running answer is shown all the same, "
+        "and stored when there is room.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "self._reply.finish(asked.outcome.notice)\n                self._writer.wake()",
+                "pass",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_a_full_disk_at_the_end_delays_the_commit_and_not_the_answer",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        25,
+        "The clock is stepped",
+        "Deadlines are monotonic, leases by a clock that goes on steadily; on PostgreSQL by the "
+        "server's.",
+        (
+            Breakage(
+                "core/store/clock.py",
+                "return lambda: monotonic() + offset",
+                "return wall",
+                ("tests/core/store/test_clock.py::test_a_step_of_the_wall_clock_is_not_seen",),
+            ),
+        ),
+    ),
+    Fault(
+        26,
+        "Two replicas get the same event",
+        "One turn; one of them claims it.",
+        (
+            Breakage(
+                "core/store/inbox.py",
+                ".with_for_update(of=conversation, key_share=True, skip_locked=True)",
+                ".with_for_update(of=conversation, key_share=True)",
+                (
+                    "tests/contract/store/test_sharing.py::"
+                    "test_a_conversation_that_another_is_taking_is_skipped_and_not_waited_for",
+                ),
+            ),
+            Breakage(
+                "core/store/inbox.py",
+                '"its_identity": prompt.identity,',
+                '"its_identity": f"{prompt.identity} {__import__(\'uuid\').uuid4()}",',
+                (
+                    "tests/contract/store/test_sharing.py::"
+                    "test_one_identity_delivered_to_every_replica_is_one_turn",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        27,
+        "A replica stands still past its lease, and wakes",
+        "Its fence is old: the database takes nothing from it, and it stops.",
+        (
+            Breakage(
+                "core/store/leases.py",
+                '    conversation.c.fence == bindparam("claim_fence"),\n',
+                "",
+                ("tests/core/store/test_claims.py::test_a_stale_claim_writes_nothing",),
+            ),
+            Breakage(
+                "core/turns/answering.py",
+                "            except LostClaim:\n                raise\n"
+                "            except Withdrawn:\n                self._withdraw()",
+                "            except LostClaim:\n                pass\n"
+                "            except Withdrawn:\n                self._withdraw()",
+                (
+                    "tests/core/turns/test_own_lease.py::"
+                    "test_who_stood_still_past_its_lease_stops_when_it_wakes",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        28,
+        "Somebody edits their question while it is answered",
+        "Before anything is visible the new text is answered, once; later only what is stored "
+        "follows.",
+        (
+            Breakage(
+                "core/store/edits.py",
+                "if row.state != State.CLAIMED or row.begun:",
+                "if row.state != State.CLAIMED:",
+                (
+                    "tests/core/turns/test_edits.py::"
+                    "test_edited_once_words_are_on_their_way_nobody_is_answered_twice",
+                ),
+            ),
+            Breakage(
+                "core/store/edits.py",
+                "if row.state != State.CLAIMED or row.begun:",
+                "if True:",
+                (
+                    "tests/core/turns/test_edits.py::"
+                    "test_edited_before_the_first_words_the_new_text_is_answered_once",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        29,
+        "Somebody goes on asking while they are answered",
+        "Kept in order, shown as waiting; ten at most, each one beyond is refused visibly.",
+        (
+            Breakage(
+                "core/store/inbox.py",
+                "MOST_OPEN = 10",
+                "MOST_OPEN = 1000",
+                (
+                    "tests/core/turns/test_queueing.py::"
+                    "test_thirteen_at_once_ten_are_answered_and_three_are_told_at_once",
+                ),
+            ),
+            Breakage(
+                "core/turns/queueing.py",
+                "await thread.queued(ahead)",
+                "pass",
+                (
+                    "tests/core/turns/test_queueing.py::"
+                    "test_each_is_told_how_many_are_before_it_and_when_its_turn_has_come",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        30,
+        "A deletion and the end of the answer at the same time",
+        "Whichever is committed first stands.",
+        (
+            Breakage(
+                "core/store/leases.py",
+                'NOTICED = turn.c.withdrawn == bindparam("claim_withdrawn")',
+                "NOTICED = turn.c.withdrawn.is_not(None)",
+                (
+                    "tests/core/store/test_edits.py::"
+                    "test_deleted_while_it_is_answered_only_taking_back_goes_on",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        31,
+        "SIGTERM",
+        "Answers get SHUTDOWN_GRACE seconds; what is left says that it goes on after the restart, "
+        "and does.",
+        (
+            Breakage(
+                "bots/wiring.py",
+                "await engine.stop(settings.shutdown_grace)",
+                "await engine.stop(0)",
+                ("tests/e2e/test_trouble.py::test_sigterm_lets_an_answer_finish_within_the_grace",),
+            ),
+            Breakage(
+                "core/turns/answering.py",
+                "self._reply.finish(notices.INTERRUPTED)",
+                "self._reply.finish()",
+                (
+                    "tests/core/turns/test_engine.py::"
+                    "test_a_graceful_stop_lets_answers_end_and_then_says_so",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        32,
+        "A Discord command whose process dies after the acknowledgement",
+        "The answer fills the message that waits; from minute 14 by the bot's own token; what was "
+        "never stored is told as such.",
+        (
+            Breakage(
+                "adapters/discord/thread.py",
+                "return self._token_works and left > 0",
+                "return self._token_works",
+                (
+                    "tests/adapters/discord/test_thread.py::"
+                    "test_the_bots_own_token_takes_over_at_minute_fourteen",
+                ),
+            ),
+            Breakage(
+                "adapters/discord/thread.py",
+                "self._token_works = False\n        if not",
+                "raise\n        if not",
+                (
+                    "tests/adapters/discord/test_thread.py::"
+                    "test_a_token_that_dies_is_followed_by_the_bots_own_on_the_same_message",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        33,
+        "An answer longer than a message",
+        "Part k is message k; parts that are through never change.",
+        (
+            Breakage(
+                "core/delivery/reply.py",
+                "return Delivery(index, self._ids.get(index), texts[index], Kind.FINAL)",
+                "return Delivery(index, None, texts[index], Kind.FINAL)",
+                ("tests/core/delivery/test_writer.py::test_a_hundred_thousand_characters",),
+            ),
+        ),
+    ),
+    Fault(
+        34,
+        "Slack ends a native stream early",
+        "Can't be: answers are posted and edited, no native stream is opened.",
+        (
+            Breakage(
+                "adapters/slack/calls.py",
+                'POST = Method("chat.postMessage", _CHAT)',
+                'POST = Method("chat.startStream", _CHAT)',
+                (
+                    "tests/adapters/slack/test_thread.py::"
+                    "test_an_answer_is_posted_into_the_thread_and_rewritten",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        35,
+        "A prompt that ends whatever process works on it",
+        "After three ends it isn't tried again: a visible notice, and a line in the log.",
+        (
+            Breakage(
+                "core/turns/asking.py",
+                "if self._turn.crashes >= retrying.MOST_ATTEMPTS:",
+                "if self._turn.crashes >= 99:",
+                (
+                    "tests/core/turns/test_poison.py::"
+                    "test_a_prompt_that_kills_the_process_is_given_up",
+                ),
+            ),
+            Breakage(
+                "core/turns/answering.py",
+                "broken = turn.state is State.ANSWERED and turn.crashes >= MOST_ATTEMPTS",
+                "broken = turn.state is State.ANSWERED and turn.crashes >= 99",
+                (
+                    "tests/core/turns/test_poison.py::"
+                    "test_an_answer_that_can_not_be_shown_is_replaced_and_forgotten",
+                ),
+            ),
+        ),
+    ),
+    Fault(
+        36,
+        "A backup of the database is restored",
+        "What was asked before this process and is untouched in the database is looked for first: "
+        "an answer that is there stays, and nothing is asked (Discord: by its thread; follow-ups "
+        "only if reading messages tells their nonce).",
+        (
+            Breakage(
+                "core/turns/restored.py",
+                "    if not (untouched and",
+                "    if True or not (untouched and",
+                (
+                    "tests/e2e/test_restored.py::test_slack_goes_on_with_an_older_database",
+                    "tests/core/turns/test_restored.py",
+                ),
+            ),
+            Breakage(
+                "adapters/discord/missed.py",
+                'return isinstance(thread, Mapping) and str(thread.get("owner_id"))',
+                "return False and str(thread)",
+                ("tests/e2e/test_restored.py::test_discord_goes_on_with_an_older_database",),
+            ),
+        ),
+    ),
+)
