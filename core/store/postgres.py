@@ -224,5 +224,5 @@ class _Attempt:
 
 
 def _ask(connection: Connection) -> None:
-    """Without a statement, not even the beginning of a transaction goes to the server."""
+    """The least that a server has to answer."""
     connection.exec_driver_sql("SELECT 1")

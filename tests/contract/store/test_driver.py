@@ -117,3 +117,16 @@ async def test_a_connection_outlives_an_error_but_not_a_statement_that_was_given
     with pytest.raises(StoreBusy, match="no answer in time"):
         await store.database.write(slow, patience=0.1)
     assert await store.database.write(pid) != first
+
+
+async def test_connections_that_ended_unused_cost_no_patience(store: Store, url: str) -> None:
+    """Ten of them, each found out by a try and the pause behind it, would take ten seconds."""
+    await asyncio.gather(*(store.database.write(WAIT.rows, {"seconds": 0.2}) for _ in range(10)))
+    async with connected(url) as other:
+        ended = await other.fetchval(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert ended >= 10
+    await asyncio.sleep(0.1)  # until all of them have learnt it
+    assert await store.database.write(inbox.accept, prompt(1), 0.0, patience=1.0)
