@@ -134,12 +134,12 @@ class Asking:
         Raises: StoreError, LockedOut.
         """
         prompt = self._turn.prompt
-        if self._turn.crashes >= retrying.MOST_ATTEMPTS:
-            return await self._parked()
         if prompt.late:
             return await self._said(notices.LATE)
         if self._turn.crowded:
             return await self._said(notices.CROWDED)
+        if self._turn.crashes >= retrying.MOST_ATTEMPTS:
+            return await self._parked()
         if not prompt.text.strip():
             return await self._said(notices.ONLY_FILES if prompt.files else notices.HELP)
         conversation = await self._conversation()

@@ -168,7 +168,8 @@ async def test_places_that_vanish_while_answering_end_the_answer_and_nothing_els
     assert all(discord.record.history(m)[-1].text is None for m in (messages[1], asked.message_id))
     assert [c for c in discord.record.calls[calls:] if c.names.get("channel") != deleted] == []
     assert refused(discord, 10003) == 1
-    assert refused(discord, 10008) == 2
+    # The command's thread may just be about to be opened on its answer: that is a third one.
+    assert refused(discord, 10008) in (2, 3)
     assert discord.record.invalid == 0
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from tests.contract.store.serving import Cluster, serving
 from tests.emulators.deepseek import DeepSeekServer
-from tests.emulators.discord import NONCE_LIFE, DiscordServer
+from tests.emulators.discord import NONCE_LIFE, TOKEN_LIFE, DiscordServer
 from tests.emulators.discord_limits import Limits as DiscordLimits
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
@@ -37,7 +37,7 @@ KEY = "sk-torture-canary-5d1e"
 SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.1
 """Slack brings again after 3 and 15 seconds; its rate budgets refill in 12. Discord takes a new
 session every half second, since a refused one would keep it out for five seconds of each short
-life; its rate limits and the life of its nonces are the real ones."""
+life; its rate limits and the lives of nonces and tokens are the real ones."""
 SETTLED_WITHIN = 120.0
 FROZEN, AIMING = 2.0, 4.0
 LEASE = 5
@@ -112,7 +112,7 @@ async def stage(
         ) as slack,
         DiscordServer(scale=DISCORD_SCALE, limits=DiscordLimits(), seed=storm.seed) as discord,
     ):
-        discord.context.nonce_life = NONCE_LIFE
+        discord.context.nonce_life, discord.context.token_life = NONCE_LIFE, TOKEN_LIFE
         rng = random.Random(storm.seed)
         people = People(api, slack, discord, rng, storm.rate, storm.platforms, storm.slow)
         settings = {
@@ -266,7 +266,7 @@ async def on_a_server(folder: Path, storm: Storm, cluster: Cluster) -> Report:
 def storm_of(kills: int, seed: int, *, postgres: bool) -> Storm:
     """What `make torture` and `make torture-postgres` play."""
     if not postgres:
-        return Storm(kills, seed, frozen=0.1, gentle=0.1)
+        return Storm(kills, seed, rate=0.7, frozen=0.1, gentle=0.1)
     tenth = max(1, kills // 10)
     return Storm(
         kills,

@@ -7,6 +7,7 @@ that each text that is seen anywhere tells whose it is, and which call it came f
 import asyncio
 import random
 import re
+import time
 from dataclasses import dataclass, field
 
 from tests.emulators.deepseek import Call, DeepSeekServer, Reply
@@ -30,7 +31,8 @@ class Prompt:
     """One question. canary: in its text and its answers. id: of the message that asks.
 
     place: where its answer is looked for, a thread's key. answers: the exact text that each API
-    call for it gives. command: the use of /ask that brought it, None for a message.
+    call for it gives. command: the use of /ask that brought it, None for a message. at: when it
+    was asked, monotonic seconds.
     """
 
     canary: str
@@ -38,6 +40,7 @@ class Prompt:
     place: str
     answers: tuple[str, ...]
     command: Interaction | None = None
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass

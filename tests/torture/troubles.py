@@ -27,6 +27,11 @@ class Troubles:
                 until = max(until, end + within)
         return any(since - _BEFORE <= death <= until for death in self.deaths)
 
+    def breaks(self, since: float) -> int:
+        """How often work may have broken off since then."""
+        ends = [end for _, end in self.pauses]
+        return sum(moment >= since - _BEFORE for moment in (*self.deaths, *ends))
+
     def stood_still(self, since: float, within: float) -> bool:
         """Whether anything stood still in that time."""
         return any(begin < since + within and end > since for begin, end in self.pauses)
