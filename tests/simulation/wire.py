@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from adapters.discord.refusals import ARCHIVED, Refused
 from core.errors import Undeliverable
 from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
@@ -58,9 +59,10 @@ class Line:
         _ASKED.set((self, what.name, decided))
         try:
             return await self._api.call(what, *args, **named)
-        except Undeliverable:
+        except Undeliverable as error:
             sent = Call(self._life, self.identity, what.name, "", "", {}, 0.0, 0.0)
-            if self.identity in self._site.refused and self._site.ends(sent):
+            asleep = isinstance(error, Refused) and error.code == ARCHIVED  # it is opened again
+            if self.identity in self._site.refused and self._site.ends(sent) and not asleep:
                 self.told = True
             raise
 
