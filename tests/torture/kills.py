@@ -266,7 +266,7 @@ async def on_a_server(folder: Path, storm: Storm, cluster: Cluster) -> Report:
 def storm_of(kills: int, seed: int, *, postgres: bool) -> Storm:
     """What `make torture` and `make torture-postgres` play."""
     if not postgres:
-        return Storm(kills, seed, rate=0.7, frozen=0.1, gentle=0.1)
+        return Storm(kills, seed, frozen=0.1, gentle=0.1)
     tenth = max(1, kills // 10)
     return Storm(
         kills,

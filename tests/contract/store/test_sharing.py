@@ -92,11 +92,11 @@ async def test_one_identity_delivered_to_every_replica_is_one_turn(
 async def test_prompts_of_one_conversation_do_not_undo_each_other(
     replicas: list[SqlTurns],
 ) -> None:
-    asked = [replicas[n % REPLICAS].accept(prompt(n)) for n in range(24)]
-    assert await asyncio.gather(*asked) == [True] * 24
+    asked = [replicas[n % REPLICAS].accept(prompt(n)) for n in range(40)]
+    assert await asyncio.gather(*asked) == [True] * 40
     assert await replicas[0].waiting(THREAD) == MOST_OPEN, "counted by one after the other"
     claimed = await claim_all(replicas[1], "w")
-    assert [turn.crowded for turn in claimed].count(True) == 24 - MOST_OPEN
+    assert [turn.crowded for turn in claimed].count(True) == 40 - MOST_OPEN
 
 
 async def test_a_conversation_that_another_is_taking_is_skipped_and_not_waited_for(
