@@ -27,7 +27,6 @@ For real answers, give Threadseek a key and start it again:
 
 ```sh
 echo 'DEEPSEEK_API_KEY=<your key>' >> .env
-threadseek run
 ```
 
 You asked: {last}

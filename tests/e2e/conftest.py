@@ -1,10 +1,11 @@
 """The two far ends of an end-to-end test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
 
+from tests.contract.store.serving import Cluster, serving
 from tests.emulators.deepseek import DeepSeekServer
 from tests.emulators.discord import DiscordServer
 from tests.emulators.slack import SlackServer
@@ -12,6 +13,7 @@ from tests.emulators.slack_app import App
 
 MANIFEST = Path(__file__).parents[2] / "adapters" / "slack" / "manifest.json"
 KEY = "sk-e2e-canary-7f3a9c"
+PASSWORD = "s3cret-p4ss"
 
 
 @pytest.fixture
@@ -61,3 +63,20 @@ def discord_settings(api: DeepSeekServer, discord: DiscordServer) -> dict[str, s
         "DISCORD_GATEWAY_URL": discord.gateway_url,
         "LOG_LEVEL": "debug",
     }
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[Cluster, None, None]:
+    """A server."""
+    with serving() as running_server:
+        yield running_server
+
+
+@pytest.fixture
+async def shared(
+    cluster: Cluster, settings: dict[str, str]
+) -> AsyncGenerator[dict[str, str], None]:
+    """The variables of every replica; the database is empty."""
+    async with cluster.fresh() as url:
+        with_password = url.replace("postgres@", f"postgres:{PASSWORD}@")
+        yield {**settings, "DATABASE_URL": with_password, "LOG_LEVEL": "debug"}

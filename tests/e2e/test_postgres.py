@@ -2,34 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
-import pytest
-
-from tests.contract.store.serving import Cluster, connected, serving
+from tests.contract.store.serving import connected
+from tests.e2e.conftest import PASSWORD
 from tests.e2e.seen import answers
 from tests.e2e.service import command, running
 from tests.emulators.slack import SlackServer
-
-PASSWORD = "s3cret-p4ss"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Generator[Cluster, None, None]:
-    """A server."""
-    with serving() as running_server:
-        yield running_server
-
-
-@pytest.fixture
-async def shared(
-    cluster: Cluster, settings: dict[str, str]
-) -> AsyncGenerator[dict[str, str], None]:
-    """The variables of every replica; the database is empty."""
-    async with cluster.fresh() as url:
-        with_password = url.replace("postgres@", f"postgres:{PASSWORD}@")
-        yield {**settings, "DATABASE_URL": with_password, "LOG_LEVEL": "debug"}
 
 
 def left_in(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.contract.store.serving import Cluster, connected, serving, until
+from tests.contract.store.serving import Cluster, connected, until
 from tests.e2e import seen, seen_discord
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.service import Service, running
@@ -24,13 +24,6 @@ from tests.emulators.slack_app import App
 
 TAKEN_OVER = 30.0
 """Seconds in which the shard of who died is another's: the lease, a look and a new session."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Generator[Cluster, None, None]:
-    """A server."""
-    with serving() as running_server:
-        yield running_server
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """Two replicas write long answers into one Slack workspace, and stay within its budget together."""
 
-from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
-import pytest
-
-from tests.contract.store.serving import Cluster, serving
 from tests.e2e.seen import answers, calm
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
@@ -14,22 +10,6 @@ from tests.emulators.slack import SlackServer
 WORDS = tuple(f"word{number} " for number in range(150))
 LONG = Reply(pieces=WORDS, delay=0.1)
 WHOLE = "".join(WORDS).strip()
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Generator[Cluster, None, None]:
-    """A server."""
-    with serving() as running_server:
-        yield running_server
-
-
-@pytest.fixture
-async def shared(
-    cluster: Cluster, settings: dict[str, str]
-) -> AsyncGenerator[dict[str, str], None]:
-    """The variables of every replica; the database is empty."""
-    async with cluster.fresh() as url:
-        yield {**settings, "DATABASE_URL": url, "LOG_LEVEL": "debug"}
 
 
 async def test_two_replicas_ask_no_more_than_a_workspace_allows(

@@ -5,6 +5,7 @@ rules; between them and the real adapters stands the weather (`wire`).
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -78,7 +79,7 @@ class _Bucket:
 
 
 @dataclass
-class Site:
+class Site(ABC):
     """One platform. finds: posts can be found by their key at any time.
 
     limits: of the handles for each prompt. threads: the conversation of each prompt.
@@ -118,29 +119,29 @@ class Site:
             begin = rng.uniform(0.0, BAD_UNTIL / 2)
             self.locked = begin, begin + rng.choice(LOCKED_FOR)
 
+    @abstractmethod
     def render(self, text: str) -> str:
         """What people see of a text of ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Door:
         """A process's way to open conversations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, call: Call) -> Said:
         """A request takes effect."""
-        raise NotImplementedError
 
+    @abstractmethod
     def too_many(self, call: Call, wait: float) -> Said:
         """The answer 429."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ends(self, call: Call) -> bool:
         """Whether a refusal for good of this call is one of the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuses_token(self, said: Said) -> bool:
         """Whether this answer says that the bot token is refused."""
-        raise NotImplementedError
 
     def arrives(self, call: Call, *, asks: bool) -> None:
         """I11: with a refused token a process only asks, each minute, whether it is taken again.
