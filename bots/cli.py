@@ -16,7 +16,7 @@ from bots.settings import SECRETS, Loaded, load
 from core.errors import ConfigurationError, ThreadseekError
 
 app = typer.Typer(
-    help="DeepSeek in Slack, in the browser and in the terminal.",
+    help="DeepSeek in Slack, in Discord, in the browser and in the terminal.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
