@@ -180,7 +180,8 @@ class Turn:
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
     crashes: so many claims of it ended without its being given back, one after another.
-    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more.
+    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more;
+    infinite when that can't be told, so that the wait begins anew.
     """
 
     id: int

@@ -54,7 +54,8 @@ class Writer:
     key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
     now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
     settles_in: a former process had shown everything and made no call since but such as carry the
-    final text; what was cut off before can't land any more after so many seconds.
+    final text; what was cut off before can't land any more after so many seconds (more than
+    SETTLING: nobody knows, so that the wait begins anew).
     settling: everything is shown; only what was cut off on the way is being waited out.
     """
 
@@ -94,7 +95,8 @@ class Writer:
         self._kept: float | None = None  # the doubt whose end is stored
         self._resumes = settles_in is not None
         if settles_in is not None:
-            self._doubt = self._kept = now() + min(settles_in, SETTLING) - SETTLING
+            self._doubt = now() + min(settles_in, SETTLING) - SETTLING
+            self._kept = self._doubt if settles_in <= SETTLING else None
         self._removed: set[PartId] = set()
         self._leaving = False
         self.settling = False

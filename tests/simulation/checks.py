@@ -117,11 +117,7 @@ def _not_to_be_found(
         for part, message in site.messages.items()
         if message.identity == row["identity"]
         and not message.gone
-        and (
-            message.key in keys
-            or part in site.outlived
-            or (message.key == FOLLOW_UP and part not in known)
-        )
+        and (message.key in keys or (message.key == FOLLOW_UP and part not in known))
     ]
     world.hits["left over, not to be found"] += len(found)
     return found
