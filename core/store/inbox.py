@@ -281,6 +281,12 @@ def ahead(conn: Connection, identity: str) -> int:
     return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
 
 
+def strangers(conn: Connection, parts: Sequence[PartId]) -> list[PartId]:
+    """Those of these messages that are no part of any turn. Reads every part there is."""
+    known = set(conn.execute(select(part.c.part_id).where(part.c.part_id.in_(parts))).scalars())
+    return [one for one in parts if one not in known]
+
+
 def waiting(conn: Connection, thread: ThreadKey) -> int:
     """How many turns of the conversation are open."""
     return int(_WAITING.rows(conn, {"thread": thread})[0][0])

@@ -32,7 +32,7 @@ _WRITES = (
     *("accept", "adopt", "amend", "announce", "answer", "attempt", "claim", "deliver", "finish"),
     *("park", "posted", "release", "renew", "take_over", "withdraw"),
 )
-_READS = ("ahead", "load", "recent")
+_READS = ("ahead", "load", "recent", "strangers")
 _SLACK = [
     *(slack.POST, slack.EPHEMERAL, slack.UPDATE, slack.DELETE, slack.REPLIES, slack.STATUS),
     slack.AUTH,
