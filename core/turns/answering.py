@@ -94,6 +94,7 @@ class Answering:
         self._committing = False
         self._interrupted = False
         self._amended = False
+        self._quiet = False
         self.locked_out = ""
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
@@ -224,8 +225,9 @@ class Answering:
         log.warning("turn.waits_for_token", turn=self._turn.id)
 
     async def _no_status(self) -> None:
-        """Take away the line that says that the prompt is being worked on."""
-        if isinstance(self._thread, ShowsStatus):
+        """Take away the line that says that the prompt is being worked on; asked once for."""
+        if isinstance(self._thread, ShowsStatus) and not self._quiet:
+            self._quiet = True
             await self._thread.status("")
 
     async def _work(self) -> None:
