@@ -94,6 +94,18 @@ class FindsPost(Protocol):
 
 
 @runtime_checkable
+class HasNameless(Protocol):
+    """Has posts that can't be found by their key after some time, nor posted again once only."""
+
+    async def nameless(self, key: str) -> Sequence[PartId]:
+        """Messages of ours behind the question that this may be true of, oldest first; those
+        posted with other keys, also for other prompts, among them.
+
+        Raises: DeliveryError.
+        """
+
+
+@runtime_checkable
 class RemovesPart(Protocol):
     """Can delete one of our own messages."""
 
@@ -180,7 +192,8 @@ class Turn:
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
     crashes: so many claims of it ended without its being given back, one after another.
-    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more.
+    settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more;
+    infinite when that can't be told, so that the wait begins anew.
     """
 
     id: int
@@ -247,6 +260,9 @@ class Turns(Protocol):
 
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Keep the id of the posted part `index`."""
+
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """Those of these messages that were kept for no turn, in their order."""
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory

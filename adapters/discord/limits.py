@@ -89,7 +89,11 @@ class Buckets:
         elif of_everything(headers, body):
             self._blocked_until = max(self._blocked_until, now + wait)
         else:
-            self._keep(self._key(route, major, headers), _Bucket(0, now + wait))
+            key = self._key(route, major, headers)
+            known = self._buckets.get(key)
+            if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
+                wait = max(wait, known.reset - now)
+            self._keep(key, _Bucket(0, now + wait))
         return wait
 
     def _key(

@@ -22,6 +22,7 @@ from adapters.discord.ids import (
     split_part_id,
     time_of,
 )
+from adapters.discord.lost import Behind, behind
 from adapters.discord.markup import measure, render
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
@@ -43,8 +44,6 @@ SLOWER = 0.95
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
 
-PAGE = 100  # messages in one call
-
 TYPING = 9.0
 """Seconds between two signs of typing; Discord shows one for ten."""
 TYPING_MOST = 65.0
@@ -64,7 +63,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 class DiscordThread:
     """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
-    FindsPost, RemovesPart, Retracts and Concludes of `core.ports`; raises what they say.
+    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works. spawn: runs what goes on beside the calls, until the platform closes.
@@ -188,22 +187,33 @@ class DiscordThread:
 
         Where it doesn't, the same key posted again gives the same message for some minutes.
         """
-        if not self._at.member or (self._at.token and key.endswith(_FIRST)):
+        if not self._has_nonce(key):
             return ()
-        wanted, query = nonce(self._identity, key), {"after": self._at.before, "limit": str(PAGE)}
-        if told := self._posts.of(wanted):
-            return told
+        wanted = nonce(self._identity, key)
+        return self._posts.of(wanted) or (await self._behind()).named(wanted)
+
+    async def nameless(self, key: str) -> Sequence[PartId]:
+        """Our posts behind the question that are too old for their nonce to be known again."""
+        if not self._has_nonce(key):
+            return ()
+        found = await self._behind()
+        replies = self._at.opens and found.channel == self._at.channel
+        return found.nameless(self._bot.user, self._at.message if replies else "")
+
+    def _has_nonce(self, key: str) -> bool:
+        """Whether the post of this key is one by the bot's own token."""
+        return self._at.member and not (self._at.token and key.endswith(_FIRST))
+
+    async def _behind(self) -> Behind:
+        """What was said since the question, where it is answered."""
         channel = self._place_expected() if await self._is_open() else self._at.channel
         try:
-            page = (await self._api.call(calls.READ, {"channel": channel}, None, query)).body
+            return await behind(self._api, channel, self._at.before)
         except Refused as refused:
             if refused.code != refusals.UNKNOWN_CHANNEL or channel == self._at.channel:
                 raise
-            channel = self._at.channel  # no thread was opened, or none could be
-            page = (await self._api.call(calls.READ, self._here(), None, query)).body
-        messages = page if isinstance(page, list) else []
-        found = [m for m in messages if isinstance(m, Mapping) and m.get("nonce") == wanted]
-        return tuple(part_id(channel, str(message["id"])) for message in reversed(found))
+        # No thread was opened, or none could be.
+        return await behind(self._api, self._at.channel, self._at.before)
 
     async def _is_open(self) -> bool:
         """Whether there may be a thread to look in, as far as the question tells."""
@@ -220,7 +230,7 @@ class DiscordThread:
         """Remove a post that reading doesn't find: for some minutes, the same nonce posted again
         gives the message that is there already. Where there is none, "…" shows for a moment.
         """
-        if not self._at.member or (self._at.token and key.endswith(_FIRST)):
+        if not self._has_nonce(key):
             return
         channel = self._place_expected()
         form = _form("…") | {"nonce": nonce(self._identity, key), "enforce_nonce": True}
@@ -235,9 +245,6 @@ class DiscordThread:
         """The answer is shown; it gets its thread now if it has none yet."""
         self._stop_typing()
         await self._open_on_answer()
-
-    def _here(self) -> Mapping[str, str]:
-        return {"channel": self._at.channel}
 
     def _by_interaction(self) -> bool:
         """Whether the interaction's token still reaches its answer."""

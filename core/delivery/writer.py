@@ -1,14 +1,14 @@
 """Writes a reply into a thread: asks for leave, makes the calls, survives their failures."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
 
 from core.delivery.reply import Delivery, Reply
 from core.errors import Held, RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
-from core.ports import Budget, FindsPost, RemovesPart, Retracts, Thread
+from core.ports import Budget, FindsPost, HasNameless, RemovesPart, Retracts, Thread
 from core.types import Allowance, PartId
 
 log = structlog.get_logger()
@@ -44,6 +44,9 @@ class Journal(Protocol):
     async def posted(self, index: int, part: PartId) -> None:
         """The part `index` was posted as `part`."""
 
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """Those of these messages that are parts of nothing, as far as anybody knows."""
+
     async def delivered(self, seconds: float) -> None:
         """All is shown, and nothing that was cut off before can land after so many seconds."""
 
@@ -54,7 +57,8 @@ class Writer:
     key: prefix of the posts' keys, unique for ever (part 2 of the reply is `{key}:2`).
     now: a monotonic clock, in seconds, that runs with the event loop's. random: uniform in [0, 1).
     settles_in: a former process had shown everything and made no call since but such as carry the
-    final text; what was cut off before can't land any more after so many seconds.
+    final text; what was cut off before can't land any more after so many seconds (more than
+    SETTLING: nobody knows, so that the wait begins anew).
     settling: everything is shown; only what was cut off on the way is being waited out.
     """
 
@@ -94,7 +98,8 @@ class Writer:
         self._kept: float | None = None  # the doubt whose end is stored
         self._resumes = settles_in is not None
         if settles_in is not None:
-            self._doubt = self._kept = now() + min(settles_in, SETTLING) - SETTLING
+            self._doubt = now() + min(settles_in, SETTLING) - SETTLING
+            self._kept = self._doubt if settles_in <= SETTLING else None
         self._removed: set[PartId] = set()
         self._leaving = False
         self.settling = False
@@ -277,13 +282,24 @@ class Writer:
         quiet = self._lost_at + self._quiescence - self._now()
         if quiet > 0:
             await asyncio.sleep(quiet)
-        tried, found = await self._attempt(self._thread.find(self._post_key(index)))
+        tried, found = await self._attempt(self._look_for(self._thread, self._post_key(index)))
         if not tried:
             return
         part = found[0] if found else None
         if part is not None:
             await self._journal.posted(index, part)
         self._reply.found(index, part)
+
+    async def _look_for(self, thread: FindsPost, key: str) -> Sequence[PartId]:
+        """The messages posted with this key. A single one that nobody knows, and that no key would
+        find, is taken for it: whoever else posted it would not find it either, and post again.
+        """
+        found = await thread.find(key)
+        if found or not isinstance(thread, HasNameless):
+            return found
+        nameless = await thread.nameless(key)
+        left = await self._journal.strangers(nameless) if nameless else ()
+        return left if len(left) == 1 else ()
 
     async def _clear_away(self) -> None:
         """Remove what was posted beyond the final parts, where that can be done.

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
 from core.store import edits, history
-from core.store.clock import Now, by_server, given, time_in
+from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.leases import HOLDS, NOTICED, by, free, lost
 from core.store.outcomes import OUTCOME, columns_of
 from core.store.schema import conversation, part, turn
@@ -115,10 +115,10 @@ def park(conn: Connection, claimed: Turn, outcome: Outcome) -> None:
     history.forget_answer(conn, claimed.id)
 
 
-def deliver(conn: Connection, claimed: Turn, seconds: float, now: Now) -> None:
+def deliver(conn: Connection, claimed: Turn, seconds: float, uptime: Uptime) -> None:
     """Say that all is shown, and for how long something older may land: answered -> delivered."""
-    parameters = by(claimed) | given(now) | {"seconds": seconds}
-    if _delivering(by_server(now)).count(conn, parameters) == 0:
+    parameters = by(claimed) | given(uptime.at) | {"seconds": seconds, "since": uptime.since}
+    if _delivering(by_server(uptime.at)).count(conn, parameters) == 0:
         raise lost(conn, claimed)
 
 
@@ -159,7 +159,7 @@ def _delivering(server: bool) -> Statement:
     return Statement(
         update(turn)
         .where(_stands(*_before(State.DELIVERED)), NOTICED)
-        .values(state=State.DELIVERED, settle_at=settles)
+        .values(state=State.DELIVERED, settle_at=settles, settle_since=bindparam("since"))
     )
 
 

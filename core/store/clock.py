@@ -5,7 +5,11 @@ PostgreSQL disagree about the time, so there it is the server's: an expression t
 statement evaluates which compares or stores it, and no question asked before.
 """
 
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Double, bindparam, cast, extract, func
@@ -15,7 +19,42 @@ Now: TypeAlias = float | ColumnElement[float]
 
 Clock: TypeAlias = Callable[[], Now]
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 _SERVER_TIME: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Double)
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """A reading, in seconds, of a clock that goes on from one process to the next.
+
+    since: what it counts from; readings with another one can't be compared.
+    """
+
+    at: Now
+    since: str
+
+
+def machine_uptime(monotonic: Callable[[], float]) -> Callable[[], Uptime]:
+    """The time since this machine was started, whatever its wall clock is set to meanwhile."""
+    return lambda: Uptime(monotonic(), boot(_BOOT))
+
+
+def server_uptime() -> Uptime:
+    """What the server's clock says: it has none that can't be set."""
+    return Uptime(_SERVER_TIME, "the server")
+
+
+@cache
+def boot(path: Path) -> str:
+    """What tells this boot of the machine from others: Linux names each
+    (man7.org/linux/man-pages/man4/random.4.html), and `time.monotonic` is one clock for all
+    processes of one. Elsewhere every process counts for itself.
+    """
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid.uuid4().hex
 
 
 def steady(wall: Callable[[], float], monotonic: Callable[[], float]) -> Callable[[], float]:

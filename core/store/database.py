@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event
 
 from core.errors import StoreError, StoreUnusable
 from core.store.batches import Batches
-from core.store.clock import Clock, steady
+from core.store.clock import Clock, machine_uptime, steady
 from core.store.failures import explained
 from core.store.files import database_file, sole_use
 from core.store.migrate import migrate_file
@@ -50,6 +50,7 @@ class Database:
         self.path = path
         self.place = str(path)
         self.clock: Clock = steady(time.time, time.monotonic)
+        self.uptime = machine_uptime(time.monotonic)
         self.exclusive = exclusive
         writing = partial(configure, begin="BEGIN IMMEDIATE")
         reading = partial(configure, begin="BEGIN")

@@ -31,7 +31,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
-from core.store.clock import Now, by_server, given, time_in
+from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement
@@ -217,7 +217,12 @@ def head_turn(conversation_id: int | BindParameter[int]) -> Select[tuple[int]]:
 
 
 def claim(
-    conn: Connection, owner: str, platforms: Sequence[str], lease: float, now: Now
+    conn: Connection,
+    owner: str,
+    platforms: Sequence[str],
+    lease: float,
+    now: Now,
+    uptime: Uptime,
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
@@ -226,10 +231,11 @@ def claim(
     values = given(now) | {"who": owner, "lease": lease}
     take = _taking(tuple(platforms), by_server(now))
     while taken := take.first(conn, values):
-        row = _claiming_head(by_server(now)).first(conn, given(now) | {"of": taken.id})
+        values_of_head = given(uptime.at) | {"of": taken.id}
+        row = _claiming_head(by_server(uptime.at)).first(conn, values_of_head)
         if row is not None:
             waited = _waited(conn, row)
-            return turn_of(row, taken, _parts(conn, row.id), waited=waited)
+            return turn_of(row, taken, _parts(conn, row.id), waited=waited, since=uptime.since)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
     return None
@@ -273,6 +279,12 @@ def _waited(conn: Connection, row: Any) -> bool:
 def ahead(conn: Connection, identity: str) -> int:
     """How many open turns of its conversation come before the turn of this prompt."""
     return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
+
+
+def strangers(conn: Connection, parts: Sequence[PartId]) -> list[PartId]:
+    """Those of these messages that are no part of any turn. Reads every part there is."""
+    known = set(conn.execute(select(part.c.part_id).where(part.c.part_id.in_(parts))).scalars())
+    return [one for one in parts if one not in known]
 
 
 def waiting(conn: Connection, thread: ThreadKey) -> int:

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 from sqlalchemy import Connection
 
-from core.store.clock import Clock
+from core.store.clock import Clock, Uptime
 from core.store.database import PATIENCE, Database
 from core.store.files import is_postgres
 
@@ -19,11 +19,13 @@ class Transactions(Protocol):
 
     exclusive: no other process can have it open so, hence whoever held a lease is no more.
     place: where it is, for a person to read, without a password. clock: what "now" is in it.
+    uptime: for waits that outlive a process.
     """
 
     exclusive: bool
     place: str
     clock: Clock
+    uptime: Callable[[], Uptime]
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""

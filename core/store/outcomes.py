@@ -1,5 +1,6 @@
 """A turn from its columns, and its outcome to and from them."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -62,8 +63,9 @@ def outcome_of(row: Any) -> Outcome | None:
     )
 
 
-def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool) -> Turn:
-    """A stored turn as the engine sees it."""
+def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool, since: str) -> Turn:
+    """A stored turn as the engine sees it. since: of the clock that says how long it settles."""
+    settles_in = row.settles_in if row.settle_since == since else math.inf
     prompt = Prompt(
         platform=taken.platform,
         thread=ThreadKey(taken.thread),
@@ -89,5 +91,5 @@ def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool) ->
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
         crashes=row.crashes,
-        settles_in=row.settles_in if row.state == State.DELIVERED else None,
+        settles_in=settles_in if row.state == State.DELIVERED else None,
     )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from core.errors import StoreError, StoreUnusable
 from core.store import postgres_failures as failures
-from core.store.clock import Clock, server_clock
+from core.store.clock import Clock, server_clock, server_uptime
 from core.store.database import PATIENCE
 from core.store.files import InUse
 from core.store.notices import Notices
@@ -44,6 +44,7 @@ class PostgresDatabase:
         self._server = server
         self.place = server.place
         self.clock: Clock = server_clock
+        self.uptime = server_uptime
         self._connections = Connections(server)
         self._most = connections
         self._unused = asyncio.Semaphore(connections)

@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0007"
+REVISION = "0008"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -104,7 +104,8 @@ conversation = Table(
 )
 
 # The prompt, then what became of it (core.types.Outcome; `answer` is its text).
-# settle_at: when what was cut off before a delivered turn was shown can't land any more.
+# settle_at: when what was cut off before a delivered turn was shown can't land any more, by the
+# clock that counts from settle_since (core.store.clock.Uptime).
 # crashes: how often whoever worked on it stopped without giving it back.
 turn = Table(
     "turn",
@@ -138,6 +139,7 @@ turn = Table(
     Column("answered_at", Double),
     Column("settled_at", Double),
     Column("settle_at", Double),
+    Column("settle_since", Text),
     Column("crashes", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("identity"),

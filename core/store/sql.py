@@ -1,11 +1,11 @@
 """The ports `Turns`, `History`, `Seats`, on a `Database`. Method by method as `core.ports` says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.lifecycle import State
 from core.ports import Amended, Recent, Seat, Seating, Turn
 from core.store import claims, edits, history, inbox, leases, seats
-from core.store.clock import Clock
+from core.store.clock import Clock, Uptime
 from core.store.opening import Transactions
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
@@ -17,11 +17,17 @@ SEAT_PATIENCE = 3.0
 
 
 class SqlTurns:
-    """The durable inbox. clock: what "now" is for it; the database's own, if none is given."""
+    """The durable inbox. clock, uptime: its times; the database's own, if none are given."""
 
-    def __init__(self, database: Transactions, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        database: Transactions,
+        clock: Clock | None = None,
+        uptime: Callable[[], Uptime] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock or database.clock
+        self._uptime = uptime or database.uptime
 
     async def accept(self, prompt: Prompt) -> bool:
         """Store prompt and turn; False when it is known already or a follow-up to nothing."""
@@ -33,7 +39,8 @@ class SqlTurns:
 
     async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
-        return await self._database.write(inbox.claim, owner, platforms, lease, self._clock())
+        now, uptime = self._clock(), self._uptime()
+        return await self._database.write(inbox.claim, owner, platforms, lease, now, uptime)
 
     async def renew(self, turn: Turn, lease: float) -> None:
         """Hold the conversation for `lease` seconds from now."""
@@ -51,6 +58,10 @@ class SqlTurns:
         """Keep the id of the posted part `index`."""
         await self._database.write(claims.posted, turn, index, part)
 
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """Those of these messages that were kept for no turn, in their order."""
+        return await self._database.read(inbox.strangers, parts)
+
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory
     ) -> None:
@@ -64,7 +75,7 @@ class SqlTurns:
 
     async def deliver(self, turn: Turn, seconds: float) -> None:
         """All is shown, but for so many seconds something older may land: answered -> delivered."""
-        await self._database.write(claims.deliver, turn, seconds, self._clock())
+        await self._database.write(claims.deliver, turn, seconds, self._uptime())
 
     async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
         """Step to settled, abandoned or cancelled, and free the conversation."""

@@ -24,7 +24,7 @@ from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy, parked
 from core.turns.journal import AGAIN, Journal
 from core.turns.restored import answered_before
-from core.turns.retrying import MOST_ATTEMPTS
+from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
 from core.types import Outcome, Verdict
 
@@ -94,6 +94,7 @@ class Answering:
         self._committing = False
         self._interrupted = False
         self._amended = False
+        self._quiet = False
         self.locked_out = ""
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
@@ -224,12 +225,14 @@ class Answering:
         log.warning("turn.waits_for_token", turn=self._turn.id)
 
     async def _no_status(self) -> None:
-        """Take away the line that says that the prompt is being worked on."""
-        if isinstance(self._thread, ShowsStatus):
+        """Take away the line that says that the prompt is being worked on; asked once for."""
+        if isinstance(self._thread, ShowsStatus) and not self._quiet:
+            self._quiet = True
             await self._thread.status("")
 
     async def _work(self) -> None:
-        """Until all is shown and sure. No mistake of ours may hold a conversation for ever.
+        """Until all is shown and sure. No mistake of ours may hold a conversation for ever: in the
+        place of an answer that it kept from being shown too often the next claim finds a notice.
 
         Raises: Undeliverable, when a notice failed to be shown too often, and what failed else.
         """
@@ -243,13 +246,14 @@ class Answering:
         if mistake is None:
             return
         turn = self._turn
-        notice = turn.outcome is not None and not turn.outcome.text.strip()
         if turn.state is State.DELIVERED:
             log.error("turn.not_made_sure_of", turn=turn.id, exc_info=mistake)
-        elif notice and turn.crashes >= MOST_ATTEMPTS - 1:
-            raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
-        else:
-            raise mistake
+            return
+        if turn.outcome is not None and turn.crashes >= MOST_ATTEMPTS - 1:
+            if not turn.outcome.text.strip():
+                raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
+            await self._means.turns.park(turn, parked(turn))
+        raise mistake
 
     async def _side_by_side(self) -> None:
         """Reading, writing, the line of status and the lease."""
@@ -294,7 +298,7 @@ class Answering:
         Raises: StoreError.
         """
         turn = self._turn
-        broken = turn.state is State.ANSWERED and turn.crashes >= MOST_ATTEMPTS
+        broken = turn.state is State.ANSWERED and turn.crashes >= MOST_SHOWINGS
         if not (broken and outcome.text.strip()):
             return outcome
         notice = parked(turn)

@@ -1,7 +1,7 @@
 """What the writer has to remember of a reply, in the store, and what becomes of it in bad times."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -27,6 +27,7 @@ class Journal:
         self._turns = turns
         self._turn = turn
         self._complete = True
+        self._posted: set[PartId] = set()
         self.outcome_stored = asyncio.Event()
 
     async def announce(self, index: int) -> None:
@@ -35,8 +36,18 @@ class Journal:
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""
+        self._posted.add(part)
         done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
         self._complete = self._complete and done
+
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """Those of these messages that are parts of nothing; none while that can't be told."""
+        try:
+            found = await self._turns.strangers(parts)
+        except StoreError as error:
+            log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
+            return ()
+        return [part for part in found if part not in self._posted]
 
     async def delivered(self, seconds: float) -> None:
         """All is shown. Waits for the outcome to be stored, which may be late.

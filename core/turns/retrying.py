@@ -10,7 +10,11 @@ from enum import StrEnum
 from core.errors import CompletionError, Failure
 
 MOST_ATTEMPTS = 3
-"""Attempts for a prompt, and claims of it that may break off, before it is given up."""
+"""Attempts for a prompt, and claims of it that may break off, before it is given up. Also how often
+showing a committed answer may fail by a mistake of ours."""
+MOST_SHOWINGS = 10
+"""Claims that may break off while a committed answer is shown, before a notice takes its place:
+more, since the answer is there, and nothing says that its text is what the processes died of."""
 LONGEST_RETRY_AFTER = 30.0
 """Seconds: a longer wait is told to the person instead of sat out."""
 

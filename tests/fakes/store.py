@@ -8,8 +8,10 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
 from core.errors import StoreError
+from core.store.clock import Uptime
 from core.store.database import PATIENCE, Database, configure
 from core.store.schema import metadata
+from tests.fakes.clock import now
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -19,6 +21,7 @@ class InlineDatabase(Database):
     """Runs each transaction at once, on the caller's own thread, in memory.
 
     broken: an error that writes raise from now on, None for none. writes: how many there were.
+    boot: of the machine.
     """
 
     def __init__(self) -> None:
@@ -26,6 +29,8 @@ class InlineDatabase(Database):
         self.exclusive = True
         self.broken: StoreError | None = None
         self.writes = 0
+        self.boot = "this boot"
+        self.uptime = lambda: Uptime(now(), self.boot)
         self._engine = create_engine(
             "sqlite://", poolclass=StaticPool, connect_args={"isolation_level": None}
         )

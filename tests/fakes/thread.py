@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import DeliveryError, PartGone, RateLimited, TooLarge
-from core.ports import FindsPost, RemovesPart, Thread
+from core.ports import FindsPost, HasNameless, RemovesPart, Thread
 from core.types import Allowance, Limits, PartId
 from tests.fakes.clock import now
 
@@ -166,6 +166,23 @@ class AbleThread(FakeThread):
         self.gone.add(part)
 
 
-def _typed(thread: FakeThread, able: AbleThread) -> tuple[Thread, FindsPost, RemovesPart]:
+class ForgetfulThread(AbleThread):
+    """One whose posts lose their key after a time, as in Discord. forgotten: those that did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: set[PartId] = set()
+
+    async def find(self, key: str) -> Sequence[PartId]:
+        return [part for part in await super().find(key) if part not in self.forgotten]
+
+    async def nameless(self, key: str) -> Sequence[PartId]:
+        await asyncio.sleep(self._latency())
+        return [part for part in self.states if part in self.forgotten - self.gone]
+
+
+def _typed(
+    thread: FakeThread, able: ForgetfulThread
+) -> tuple[Thread, FindsPost, HasNameless, RemovesPart]:
     """The fakes satisfy the ports: checked by the type checker."""
-    return thread, able, able
+    return thread, able, able, able

@@ -143,7 +143,9 @@ def definitions(path: Path) -> dict[str, set[str]]:
     return {
         name: {
             line.strip(" ,\t")
-            for line in re.split(r"\n|, (?=\w+ [A-Z]+ DEFAULT)", sql.replace(f'"{name}"', name))
+            for line in re.split(
+                r"\n|, (?=\w+ [A-Z]+(?: DEFAULT|, \n))", sql.replace(f'"{name}"', name)
+            )
         }
         for name, sql in rows
     }

@@ -94,9 +94,8 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
 def _not_to_be_found(
     row: Row, sites: Sequence[Site], expected: list[str], world: World
 ) -> list[Shown]:
-    """Parts beyond the answer's that a dead process posted, where posts can't be found by key,
-    further messages by an interaction's token whose ids were lost, and parts that were posted again
-    when their nonce was known no more.
+    """Parts beyond the answer's that a dead process posted, where posts can't be found by key, and
+    further messages by an interaction's token whose ids were lost.
 
     Nobody knows their ids: this is not promised.
     """
@@ -117,11 +116,7 @@ def _not_to_be_found(
         for part, message in site.messages.items()
         if message.identity == row["identity"]
         and not message.gone
-        and (
-            message.key in keys
-            or part in site.outlived
-            or (message.key == FOLLOW_UP and part not in known)
-        )
+        and (message.key in keys or (message.key == FOLLOW_UP and part not in known))
     ]
     world.hits["left over, not to be found"] += len(found)
     return found

@@ -60,12 +60,14 @@ class DiscordSite(Site):
     """Posts are told of when they are made, mostly; later the same nonce gives them again.
 
     met: address of each prompt. made: messages by nonce. opened: threads opened on messages.
-    no_threads: none may be opened. room: calls that fit into a bucket.
+    replies: what a message replies to. no_threads: none may be opened. room: calls that fit into a
+    bucket.
     """
 
     met: dict[str, Address] = field(default_factory=dict)
     made: dict[str, tuple[PartId, float]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
+    replies: dict[PartId, object] = field(default_factory=dict)
     no_threads: bool = field(init=False)
     room: int = field(init=False)
     _ends: list[tuple[Life, Posts]] = field(default_factory=list)
@@ -239,11 +241,11 @@ class DiscordSite(Site):
             self.spare(call, self.limits[call.identity].edit)  # it is brought up to date
             return 200, self._json(part)
         if part:
-            self.outlived.add(part)
+            self.world.hits["nonce known no more"] += 1
         self.archived.discard(self.threads[call.identity])
         keys = (f"{call.identity}:{index}" for index in range(9))
         key = next((key for key in keys if nonce(call.identity, key) == name), name)
-        message = self._new(call, channel, key, text)
+        message = self._new(call, channel, key, text, call.args.get("message_reference"))
         self.made[name] = part_id(channel, message["id"]), now()
         for life, posts in self._ends:
             if life.alive and not self.world.out(self.name) and not self.world.happens("untold"):
@@ -252,10 +254,14 @@ class DiscordSite(Site):
                 asyncio.get_running_loop().call_later(delay, posts.heard, told)
         return 200, message
 
-    def _new(self, call: Call, channel: str, key: str, text: str) -> dict[str, Any]:
-        """A message is made."""
+    def _new(
+        self, call: Call, channel: str, key: str, text: str, reference: object = None
+    ) -> dict[str, Any]:
+        """A message is made. reference: which it replies to."""
         self._ids += 1
         part = part_id(channel, snowflake(now(), 500 + self._ids))
+        if reference:
+            self.replies[part] = reference
         self.create(call, part, key, text)
         return self._json(part)
 
@@ -340,7 +346,10 @@ class DiscordSite(Site):
         channel, _, id_ = part.partition(":")
         text = self.messages[part].texts[-1]
         author = {"id": _BOT.user}
-        return {"id": id_, "channel_id": channel, "type": 0, "content": text, "author": author}
+        body = {"id": id_, "channel_id": channel, "type": 0, "content": text, "author": author}
+        if reference := self.replies.get(part):
+            body |= {"type": 19, "message_reference": reference}
+        return body
 
 
 def _major(call: Call) -> str:

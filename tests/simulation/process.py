@@ -142,7 +142,7 @@ class Process:
         self._protocol = protocol
         self._exclusive = exclusive
         database = LifeDatabase(world, self.life, exclusive=exclusive)
-        self.turns = protocol.turns(database, steady(world.wall, now))
+        self.turns = protocol.turns(database, steady(world.wall, now), world.uptime)
         means = Means(
             turns=self.turns,
             history=protocol.history(database),

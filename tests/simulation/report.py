@@ -18,6 +18,7 @@ from tests.simulation.schedule import play
 from tests.simulation.world import POINTS
 
 _AT_A_TIME = 50
+_TELLS = 1_000  # schedules
 _OFTEN = 10
 """Crashes at a point from which on it counts as looked at."""
 
@@ -48,11 +49,15 @@ class Report:
         self.regimes += other.regimes
         self.bad |= other.bad
 
-    def lines(self) -> Iterable[str]:
-        """For people."""
+    def violations(self) -> Iterable[str]:
+        """One line each, with what replays it."""
         for seed, problems in sorted(self.bad.items()):
             for problem in problems:
                 yield f"make simulate N=1 FIRST={seed}: {problem}"
+
+    def lines(self) -> Iterable[str]:
+        """For people."""
+        yield from self.violations()
         hours = self.seconds / 3600
         yield f"{self.schedules} schedules, {self.prompts} prompts, {hours:,.0f} virtual hours"
         yield f"{len(self.bad)} with violations"
@@ -102,6 +107,15 @@ def pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), mp_context=fresh, initializer=quietly)
 
 
+def tell(part: Report, total: Report, count: int) -> None:
+    """What is wrong, at once, and how far it is: a long run takes hours."""
+    lines = list(part.violations())
+    if total.schedules % _TELLS == 0:
+        lines.append(f"{total.schedules} of {count} schedules, {len(total.bad)} with violations")
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def main() -> int:
     """The report. Returns the exit code."""
     count = int(sys.argv[1])
@@ -116,6 +130,7 @@ def main() -> int:
         with pool() as workers:
             for part in workers.map(played, starts, sizes):
                 total.add(part)
+                tell(part, total, count)
     print(*total.lines(), sep="\n")  # noqa: T201
     return 1 if total.bad else 0
 

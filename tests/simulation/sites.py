@@ -85,7 +85,6 @@ class Site(ABC):
     limits: of the handles for each prompt. threads: the conversation of each prompt.
     archived: conversations that sleep. closed: those that take nothing any more: since when and
     why. refused: prompts that were told so. locked: the bot token is refused, from and until.
-    outlived: messages that were posted again because their names are known no more.
     most: size of a text that is taken.
     """
 
@@ -98,7 +97,6 @@ class Site(ABC):
     threads: dict[str, str] = field(default_factory=dict)
     limits: dict[str, Limits] = field(default_factory=dict)
     locked: tuple[float, float] = (0.0, 0.0)
-    outlived: set[PartId] = field(default_factory=set)
     most: int = field(init=False)
     _buckets: dict[tuple[int, str], _Bucket] = field(default_factory=dict)
     # By process: when it heard that its token is refused, and when it last asked or heard.

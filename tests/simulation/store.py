@@ -130,7 +130,7 @@ class LifeDatabase(Database):
     ) -> T:
         """Run a transaction and commit it."""
         world, name = self._world, fn.__name__
-        if name == "claim" and self._finds_none(args[1], args[-1]):  # type: ignore[misc]
+        if name == "claim" and self._finds_none(args[1], args[3]):  # type: ignore[misc]
             await world.passes("before claim", self._life, 0.05)
             return None  # type: ignore[return-value]
         world.works_on(name, args, self._life)

@@ -139,7 +139,7 @@ class _Exchange:
         if world.happens("refused"):
             return Response(*site.too_many(call, world.rng.choice((0.5, 1.0, 5.0))))
         if world.happens("lost_before"):
-            world.later(self._call.decided, self._land, self._call.life)
+            world.later(self._call.decided, self._land)
             return self._lost()
         said = self._land()
         await world.passes(f"behind {call.name}", call.life)
@@ -164,9 +164,9 @@ class _Exchange:
         except (Dead, asyncio.CancelledError, aiohttp.ClientError):
             gone = now() - self._call.sent
             if self._takes > PATIENCE and gone >= PATIENCE - 1e-6:
-                world.lands(self._takes - gone, self._land, life)
+                world.lands(self._takes - gone, self._land)
             else:
-                world.later(self._call.decided, self._land, self._call.life)
+                world.later(self._call.decided, self._land)
             raise
 
     def _land(self) -> Said:

@@ -268,16 +268,7 @@ def storm_of(kills: int, seed: int, *, postgres: bool) -> Storm:
     if not postgres:
         return Storm(kills, seed, frozen=0.1, gentle=0.1)
     tenth = max(1, kills // 10)
-    return Storm(
-        kills,
-        seed,
-        gentle=0.1,
-        replicas=2,
-        stops=tenth,
-        restarts=tenth,
-        slow=0.1,
-        platforms=("slack",),
-    )
+    return Storm(kills, seed, gentle=0.1, replicas=2, stops=tenth, restarts=tenth, slow=0.1)
 
 
 def main() -> int:

@@ -145,6 +145,15 @@ def test_the_guard_stops_everything(headers: dict[str, str], body: object, expec
         assert buckets.take(POST, "99", 100.0 + expected, counted=counted) == 0.0
 
 
+def test_a_refusal_does_not_end_the_wait_for_an_empty_bucket() -> None:
+    """It may be about something that is shared with others (X-RateLimit-Scope)."""
+    buckets = Buckets()
+    buckets.heard(EDIT, "20", said(0, 5.0), 100.0)
+    headers = VIA | {"X-RateLimit-Scope": "shared", "Retry-After": "1"}
+    assert buckets.refused(headers, {"retry_after": 0.5}, EDIT, "20", 101.0) == 4.0
+    assert wait(buckets, 102.0) == 3.0
+
+
 def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     for headers, body in (({}, {}), (VIA, {"global": True})):
         buckets = Buckets()

@@ -118,4 +118,4 @@ async def opened_there(url: str, clock: Clock | None = None) -> AsyncGenerator[S
     """A store on a server, with a clock moved by hand like that of a file's."""
     clock = clock or Clock()
     async with PostgresDatabase.open(url) as database:
-        yield Store(database, SqlTurns(database, clock), SqlHistory(database), clock)
+        yield Store(database, SqlTurns(database, clock, clock.uptime), SqlHistory(database), clock)

@@ -16,6 +16,7 @@ from tests.core.store import (
     test_inbox,
     test_recent,
     test_seats,
+    test_strangers,
 )
 
 _ABOUT_THE_FILE = {
@@ -42,6 +43,7 @@ for _module in (
     test_inbox,
     test_recent,
     test_seats,
+    test_strangers,
 ):
     _new = _tests_of(_module)
     assert not _new.keys() & globals().keys(), "two tests of one name: one would hide the other"

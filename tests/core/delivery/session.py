@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
@@ -14,17 +14,22 @@ from tests.fakes.thread import FakeThread
 
 
 class Record:
-    """A journal that remembers what it was told, in order."""
+    """A journal that remembers what it was told, in order. known: parts of other prompts too."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, str | None]] = []
         self.waits: list[float] = []
+        self.known: set[PartId] = set()
 
     async def announce(self, index: int) -> None:
         self.entries.append((index, None))
 
     async def posted(self, index: int, part: PartId) -> None:
+        self.known.add(part)
         self.entries.append((index, part))
+
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        return [part for part in parts if part not in self.known]
 
     async def delivered(self, seconds: float) -> None:
         self.waits.append(seconds)

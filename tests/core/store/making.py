@@ -14,6 +14,7 @@ from sqlalchemy.util import await_
 from core.lifecycle import State
 from core.ports import History, Turn, Turns
 from core.store import leases
+from core.store.clock import Uptime
 from core.store.database import Database
 from core.store.opening import Transactions
 from core.store.schema import conversation, turn
@@ -61,12 +62,20 @@ def prompt(number: int, thread: str = THREAD, **changes: object) -> Prompt:
 
 @dataclass
 class Clock:
-    """Seconds since the epoch, moved by hand."""
+    """Seconds since the epoch, moved by hand.
+
+    step: by how much somebody set the wall clock wrong. boot: what `uptime` counts from.
+    """
 
     now: float = 1_700_000_000.0
+    step: float = 0.0
+    boot: str = "this boot"
 
     def __call__(self) -> float:
-        return self.now
+        return self.now + self.step
+
+    def uptime(self) -> Uptime:
+        return Uptime(self.now, self.boot)
 
 
 @dataclass
@@ -105,7 +114,9 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncGenerator[Store
     """A store on a file."""
     clock = clock or Clock()
     async with Database.open(url_of(path)) as database:
-        store = Store(database, SqlTurns(database, clock), SqlHistory(database), clock)
+        store = Store(
+            database, SqlTurns(database, clock, clock.uptime), SqlHistory(database), clock
+        )
         _turns: Turns = store.turns
         _history: History = store.history
         yield store

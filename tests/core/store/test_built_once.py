@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Executable, event
 
 from core.lifecycle import State
 from core.store import claims, history, inbox, leases
+from core.store.clock import Uptime
 from core.types import Memory, PartId
 from tests.core.store.making import COMPLETE, HERE, SPOKEN, THREAD, Store, prompt, traced
 
@@ -14,10 +15,10 @@ from tests.core.store.making import COMPLETE, HERE, SPOKEN, THREAD, Store, promp
 def life(conn: Connection, number: int) -> None:
     """All that is done for one turn."""
     assert inbox.accept(conn, prompt(number), 1.0 + number)
-    given_back = inbox.claim(conn, "worker", HERE, 30.0, 100.0)
+    given_back = inbox.claim(conn, "worker", HERE, 30.0, 100.0, Uptime(100.0, ""))
     assert given_back
     claims.release(conn, given_back)
-    claimed = inbox.claim(conn, "worker", HERE, 30.0, 100.0)
+    claimed = inbox.claim(conn, "worker", HERE, 30.0, 100.0, Uptime(100.0, ""))
     assert claimed
     leases.renew(conn, claimed, 30.0, 100.0)
     assert claims.attempt(conn, claimed) == 1

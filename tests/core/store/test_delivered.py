@@ -1,5 +1,7 @@
 """The wait of a turn that is shown but not settled: stored once, and what is left of it told."""
 
+import math
+
 import pytest
 from sqlalchemy import Connection, select
 
@@ -39,6 +41,25 @@ async def test_the_next_claim_is_told_what_is_left(store: Store) -> None:
     assert last.settles_in == pytest.approx(15.0 - LEASE - 1, abs=0.01)
     await store.turns.finish(last, State.SETTLED)
     assert await store.turns.waiting(THREAD) == 0
+
+
+async def test_a_step_of_the_wall_clock_does_not_shorten_the_wait(store: Store) -> None:
+    await delivered(store)
+    await store.void()
+    store.clock.now, store.clock.step = store.clock.now + 10.0, 3_600.0
+    assert (await store.claim()).settles_in == pytest.approx(15.0, abs=0.01)
+
+
+async def test_after_a_boot_of_the_machine_nobody_knows_what_is_left(store: Store) -> None:
+    await delivered(store)
+    await store.void()
+    store.clock.now, store.clock.boot = 100.0, "the next boot"
+    again = await store.claim()
+    assert again.settles_in == math.inf
+    await store.turns.deliver(again, 25.0)
+    await store.void()
+    store.clock.now += 10.0
+    assert (await store.claim()).settles_in == pytest.approx(15.0, abs=0.01)
 
 
 async def test_delivered_again_the_wait_begins_anew(store: Store) -> None:

@@ -16,6 +16,7 @@ from core.errors import LostClaim
 from core.lifecycle import OPEN, State
 from core.ports import Turn
 from core.store import claims, history, inbox, leases
+from core.store.clock import Uptime
 from core.store.database import configure
 from core.store.schema import metadata
 from core.types import Memory, Outcome, Remembered, Role, ThreadKey, Verdict
@@ -105,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
             for thread, talk in self.talks.items()
             if talk.head() and (talk.held_until is None or talk.held_until < self.now)
         }
-        claimed = self.run(inbox.claim, "worker", HERE, LEASE, self.now)
+        claimed = self.run(inbox.claim, "worker", HERE, LEASE, self.now, Uptime(self.now, ""))
         assert (claimed is None) == (not free)
         if claimed is None:
             return
@@ -160,7 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(self.claims))
         _, known, holds = self.model_of(claim)
         allowed = holds and known.state in (State.ANSWERED, State.DELIVERED)
-        self.expect(allowed, claims.deliver, claim, float(seconds), self.now)
+        self.expect(allowed, claims.deliver, claim, float(seconds), Uptime(self.now, ""))
         if allowed:
             known.state, known.settle_at = State.DELIVERED, self.now + seconds
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from core.delivery.writer import SETTLING
-from core.errors import Unreachable
+from core.errors import Undeliverable, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
 from core.store.schema import message, turn
@@ -14,7 +14,7 @@ from core.turns.engine import Engine
 from core.types import PartId
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import Bench, prompt
+from tests.fakes.platform import Bench, Screen, prompt
 from tests.fakes.thread import Fault
 
 ASKED = prompt("what is it?")
@@ -52,6 +52,35 @@ def test_deleted_while_it_is_answered(after: float) -> None:
         assert "what is it?" not in await bench.database.read(_history)
 
     run(scenario())
+
+
+def test_deleted_in_the_moment_in_which_the_platform_refuses_its_thread() -> None:
+    """A refusal for good is not asked for twice: one line of status is taken away, by one call."""
+
+    async def scenario() -> None:
+        bench = Bench(LONG)
+        screen = bench.platform.screens[ASKED.thread] = _Deleting(bench)
+        screen.faults.append(Fault(Undeliverable("not in the channel")))
+        async with bench.process() as engine:
+            await engine.accept(ASKED)
+            await asyncio.sleep(3.0)
+        assert [text for _, text in screen.statuses if not text] == [""]
+        assert await bench.database.read(_states) == [(MARK, State.CANCELLED)]
+
+    run(scenario())
+
+
+class _Deleting(Screen):
+    """While the line of status is taken away, another replica hears that the prompt was deleted."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    async def status(self, text: str) -> None:
+        await super().status(text)
+        if not text:
+            await self._bench.turns.withdraw(ME)
 
 
 def test_the_stream_is_closed_at_once() -> None:

@@ -164,6 +164,29 @@ def test_an_answer_that_can_not_be_shown_is_replaced_and_forgotten() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(("ends", "shown"), [(9, "an answer"), (10, STOPPED)])
+def test_a_committed_answer_outlives_many_ends_of_its_process(
+    bench: Bench, ends: int, shown: str
+) -> None:
+    """Nothing says that its text is what they died of; for ever it is not tried all the same."""
+
+    async def main() -> None:
+        screen = bench.platform.screen()
+        screen.faults.extend([Fault(Unreachable("no answer"))] * 10_000)
+        await bench.killed_after(2.0, prompt("hi"))
+        for _ in range(ends - 1):
+            await bench.turns.take_over(["fake"])
+            await bench.killed_after(2.0)
+        screen.faults.clear()
+        await bench.turns.take_over(["fake"])
+        async with bench.process():
+            pass
+        assert screen.visible == [shown]
+        assert len(bench.api.requests) == 1
+
+    run(main())
+
+
 def test_a_thread_that_can_not_be_opened_is_given_up_and_harms_no_other(bench: Bench) -> None:
     async def main() -> None:
         before = parked()

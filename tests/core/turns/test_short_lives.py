@@ -40,6 +40,24 @@ def test_ten_lives_of_three_seconds_settle_a_turn() -> None:
     run(main())
 
 
+def test_of_a_machine_that_was_begun_anew_the_wait_does_too_and_only_once() -> None:
+    async def main() -> None:
+        bench = Bench(words("a ", "b ", "c", pause=1.5), words("all ", "of ", "it"))
+        await bench.killed_after(3.0, prompt("hi"))
+        for _ in range(3):
+            await bench.turns.take_over(["fake"])
+            await bench.killed_after(3.0)
+        bench.database.boot, anew = "the next boot", now()
+        for _ in range(9):
+            await bench.turns.take_over(["fake"])
+            await bench.killed_after(3.0)
+        assert await bench.database.read(_states) == [State.SETTLED]
+        last = max(call.at for call in bench.platform.screen().calls)
+        assert last - anew >= 25.0
+
+    run(main())
+
+
 def test_what_lands_late_is_put_right_by_a_later_life() -> None:
     async def main() -> None:
         bench = Bench(words("a ", "b ", "c", pause=1.5), words("all ", "of ", "it"))

@@ -1,0 +1,88 @@
+"""Which of our messages a post may be whose id was lost and whose nonce is known no more."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from adapters.discord import lost
+from adapters.discord.calls import Api
+from adapters.discord.ids import EPOCH, Address, first_after, time_of
+from adapters.discord.lost import Behind
+from core.ports import Posted
+from tests.adapters.discord.conftest import registered
+from tests.adapters.discord.test_thread import WHOLE, WORDS, Given
+from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_rules import BOT, CREATE_THREADS
+
+NOW = EPOCH + 1_000_000.0
+ASKED = first_after(NOW - 600)
+
+
+def said(age: float, **facts: object) -> Mapping[str, Any]:
+    """A message as Discord gives it."""
+    plain = {"id": first_after(NOW - age), "type": 0, "author": {"id": "1"}, "content": "words"}
+    return plain | facts
+
+
+@pytest.mark.parametrize(
+    ("message", "question", "told"),
+    [
+        (said(120), "", True),
+        (said(lost.KNOWN_FOR - 1), "", False),  # its nonce is known, and somebody may note its id
+        (said(120, author={"id": "2"}), "", False),
+        (said(120, type=19, message_reference={"message_id": "7"}), "7", True),
+        (said(120, type=19, message_reference={"message_id": "8"}), "7", False),
+        (said(120), "7", False),
+        (said(120, message_reference={"message_id": "7"}), "", False),
+        (said(120, type=20, webhook_id="1"), "", False),  # the answer of a command
+        (said(120, webhook_id="1"), "", False),
+        (said(120, type=18), "", False),  # "started a thread"
+        (said(120, author=None), "", False),
+    ],
+)
+def test_ours_are_told_by_author_age_and_what_they_reply_to(
+    message: Mapping[str, Any], question: str, told: bool
+) -> None:
+    found = Behind("5", (message,), NOW).nameless("1", question)
+    assert found == ((f"5:{message['id']}",) if told else ())
+
+
+def test_the_age_goes_by_discords_clock() -> None:
+    message = said(120)
+    for read_at, told in ((time_of(message["id"]) + 59, 0), (time_of(message["id"]) + 61, 1)):
+        assert len(Behind("5", (message,), read_at).nameless("1", "")) == told
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server whose app has our commands."""
+    async with registered() as server:
+        yield server
+
+
+@pytest.fixture
+async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
+    made = Given(discord, api)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("threads", [True, False])
+async def test_a_post_of_a_process_that_died_long_ago_is_written_on(
+    discord: DiscordServer, given: Given, monkeypatch: pytest.MonkeyPatch, *, threads: bool
+) -> None:
+    """In a thread, and where none may be opened, beside another answer in the same channel."""
+    monkeypatch.setattr(lost, "KNOWN_FOR", -2.0)  # a Date is up to a second late
+    if not threads:
+        discord.world.deny("general", CREATE_THREADS)
+    prompt, other = given.mention(), given.mention("another")
+    await given.answer(other, ["not ", "yours"])
+    await given.answer(prompt, ["word0"])  # its process was killed before it noted the id
+    discord.context.nonces.clear()
+    await given.answer(prompt, WORDS, 0, parts=[Posted(0, None)])
+    place = (
+        Address.decode(prompt.address).message if threads else discord.world.channel("general").id
+    )
+    ours = [m for m in discord.world.history(place) if m.author == BOT and not m.system]
+    assert [m.content for m in ours] == ([WHOLE] if threads else ["not yours", WHOLE])
