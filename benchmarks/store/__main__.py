@@ -17,7 +17,7 @@ from benchmarks.store.hops import hops
 
 _TURNS = 2_000
 _SHARED_TURNS = 300
-_SIZES = (10_000, 1_000_000)
+_SIZES = (10_000, 1_000_000, 10_000_000)
 _WORKERS = (1, 2, 4)
 _PARTS = ("turns", "hops", "windows", "servers")
 

@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, text
 
 from core.errors import StoreBusy
 from core.lifecycle import State
 from core.store.opening import Transactions
-from core.store.schema import conversation, message
 from core.store.sql import SqlHistory, SqlTurns
 from core.types import Memory, Outcome, Prompt, Remembered, Role, ThreadKey, Verdict
 
@@ -22,8 +21,22 @@ CONVERSATIONS = 4 * AT_A_TIME
 WINDOW = 40
 PLATFORM = "slack"
 ANSWER = "The answer, of a usual length. " * 10
-_BATCH = 50_000
 _DELIVERIES = 5
+
+# By the database itself: ten million rows from here would take minutes.
+_CONVERSATIONS = text(
+    "WITH RECURSIVE n (n) AS"
+    " (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < :conversations)"
+    " INSERT INTO conversation (id, platform, thread, fence, start, ratio, told, speaker, several,"
+    " fresh, created_at) SELECT 1 + n, :platform, :thread || n, 0, :start, 1.0, false, '', false,"
+    " false, 1.0 FROM n"
+)
+_MESSAGES = text(
+    "WITH RECURSIVE p (p) AS (SELECT 0 UNION ALL SELECT p + 1 FROM p WHERE p + 1 < :messages)"
+    " INSERT INTO message (conversation_id, position, role, author, content, identity)"
+    " SELECT id, p, CASE p % 2 WHEN 0 THEN 'user' ELSE 'assistant' END, 'Ann', :answer, ''"
+    " FROM conversation CROSS JOIN p"
+)
 
 
 @dataclass(frozen=True)
@@ -42,33 +55,16 @@ def thread_of(number: int) -> ThreadKey:
 
 def fill(conn: Connection, conversations: int, messages: int) -> None:
     """Conversations of so many messages each, of which the last `WINDOW` are sent."""
-    known = [
-        {
-            "id": 1 + n,
-            "platform": PLATFORM,
-            "thread": thread_of(n),
-            "created_at": 1.0,
-            "start": messages - WINDOW,
-            "fresh": False,
-        }
-        for n in range(conversations)
-    ]
-    conn.execute(insert(conversation), known)
-    for first in range(1, conversations + 1, max(1, _BATCH // messages)):
-        last = min(conversations + 1, first + max(1, _BATCH // messages))
-        said = [
-            {
-                "conversation_id": number,
-                "position": position,
-                "role": (Role.USER, Role.ASSISTANT)[position % 2],
-                "author": "Ann",
-                "content": ANSWER,
-                "identity": "",
-            }
-            for number in range(first, last)
-            for position in range(messages)
-        ]
-        conn.execute(insert(message), said)
+    values = {
+        "conversations": conversations,
+        "messages": messages,
+        "platform": PLATFORM,
+        "thread": thread_of(0)[:-1],
+        "start": messages - WINDOW,
+        "answer": ANSWER,
+    }
+    conn.execute(_CONVERSATIONS, values)
+    conn.execute(_MESSAGES, values)
 
 
 def prompt(worker: str, number: int, thread: ThreadKey) -> Prompt:
