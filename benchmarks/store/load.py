@@ -82,16 +82,21 @@ def prompt(worker: str, number: int, thread: ThreadKey) -> Prompt:
 
 
 class OurTurn:
-    """A turn through the ports: accept, claim, load the window, answer, finish."""
+    """A turn through the ports: accept, claim, load the window, answer, finish.
 
-    def __init__(self, database: Transactions, worker: str = "worker") -> None:
+    first: of the `CONVERSATIONS` that are asked in; people of several workers ask in their own.
+    """
+
+    def __init__(self, database: Transactions, worker: str = "worker", first: int = 0) -> None:
         self._turns = SqlTurns(database)
         self._history = SqlHistory(database)
         self._worker = worker
+        self._first = first
 
     async def __call__(self, number: int) -> None:
         """The turn `number`; which one is claimed is the store's choice."""
-        asked = prompt(self._worker, number, thread_of(number % CONVERSATIONS))
+        thread = thread_of(self._first + number % CONVERSATIONS)
+        asked = prompt(self._worker, number, thread)
         await self._accept(asked)
         while (turn := await self._turns.claim(self._worker, (PLATFORM,), 60.0)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
