@@ -1,6 +1,7 @@
 """The load: turns side by side, each of five transactions, over conversations of 40 messages."""
 
 import asyncio
+import logging
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, text
 
 from core.errors import StoreBusy
@@ -46,6 +48,12 @@ class Run:
     turns_a_second: float
     p99: float
     cpu: float
+
+
+def silent() -> None:
+    """No log lines from this process: its output is a table, or JSON."""
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def thread_of(number: int) -> ThreadKey:

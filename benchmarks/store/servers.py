@@ -18,6 +18,7 @@ from benchmarks.store.load import (
     Run,
     fill,
     measured,
+    silent,
     spread_of,
     summed_up,
 )
@@ -53,7 +54,7 @@ def shared(repetitions: int, count: int, workers: tuple[int, ...]) -> dict[str, 
             for number in workers:
                 names = [f"{repetition}.{number}.{worker}" for worker in range(number)]
                 before = _cpu_of_server(directory)
-                with ProcessPoolExecutor(number, mp_context=fresh) as pool:
+                with ProcessPoolExecutor(number, mp_context=fresh, initializer=silent) as pool:
                     firsts = [worker * CONVERSATIONS for worker in range(number)]
                     runs = list(pool.map(_work, [url] * number, names, firsts, [count] * number))
                 turns = number * (_WARM_UP + count)
@@ -62,6 +63,7 @@ def shared(repetitions: int, count: int, workers: tuple[int, ...]) -> dict[str, 
     return {
         "turns": count,
         "repetitions": repetitions,
+        "cores": len(os.sched_getaffinity(0)),
         "workers": {
             str(number): summed_up(runs) | {"server": spread_of(spent[number])}
             for number, runs in found.items()
