@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery
-.PHONY: bench-store docs lock clean
+.PHONY: help setup run test check simulate torture torture-postgres faults bench bench-quick
+.PHONY: bench-delivery bench-store soak docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,11 +47,20 @@ faults: .venv/.dev ## take each right behaviour out once and see its tests fail 
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
 
+bench: .venv/.dev ## measure everything against its bars, in ten minutes (ARGS="--json", "store")
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: .venv/.dev ## less of each, in two minutes
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+soak: .venv/.dev ## run under steady load with faults and draw its memory, files, tasks and lag (MINUTES=20)
+	$(BIN)/python -m benchmarks.soak $(or $(MINUTES),20) $(ARGS)
+
 bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
 	@$(BIN)/python -m benchmarks.delivery $(ARGS)
 
-bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
-	@$(BIN)/python -m benchmarks.store $(JSON)
+bench-store: .venv/.dev ## measure the store (ARGS="--quick", "--large", "--json")
+	@$(BIN)/python -m benchmarks.store $(ARGS)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs

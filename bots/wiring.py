@@ -1,6 +1,7 @@
 """Settings -> a running service, as async context managers. The only place that joins parts."""
 
 import asyncio
+import gc
 import os
 import random
 import secrets
@@ -22,6 +23,7 @@ from bots.offline import MODEL as OFFLINE_MODEL
 from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
+from bots.vitals import keep_what_is_loaded, watched
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError
@@ -219,6 +221,9 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
                 await stack.enter_async_context(connected)
             else:
                 tell(off)
+        await stack.enter_async_context(watched())
+        stack.callback(gc.unfreeze)
+        keep_what_is_loaded()
         try:
             yield
         finally:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.delivery.bars import Verdict, verdicts
+from benchmarks.delivery.bars import Verdict, figure, verdicts
 from benchmarks.delivery.bench import OURS, Result, cells, quick, results
 from benchmarks.delivery.picture import svg
 
@@ -52,6 +52,11 @@ def _text(found: Sequence[Result], said: Sequence[Verdict]) -> str:
                 )
             )
         lines.append("")
+    return "\n".join([*lines, _bars(said)])
+
+
+def _bars(said: Sequence[Verdict]) -> str:
+    lines = []
     for verdict in said:
         state = f"{len(verdict.misses)} MISSED of {verdict.judged}" if verdict.misses else "kept"
         lines.append(f"{verdict.bar}: {state if verdict.judged else 'not judged'}")
@@ -61,6 +66,9 @@ def _text(found: Sequence[Result], said: Sequence[Verdict]) -> str:
 
 def _json(found: Sequence[Result], said: Sequence[Verdict]) -> str:
     content: dict[str, Any] = {
+        "part": "delivery",
+        "text": _bars(said),
+        "figures": [asdict(figure(verdict)) for verdict in said],
         "cells": [
             {
                 **asdict(each.cell),

@@ -7,6 +7,7 @@ from benchmarks.delivery.bench import Result
 from benchmarks.delivery.cells import SPREAD, Cell
 from benchmarks.delivery.limiters import Shape
 from benchmarks.delivery.sites import Method, Place, Site, Terms
+from benchmarks.reporting import Figure
 
 NEAR = 1.02
 """How much more than the first is as good as the first: 2 %."""
@@ -28,6 +29,13 @@ class Verdict:
     def kept(self) -> bool:
         """Nothing is missed, and something was judged."""
         return not self.misses and self.judged > 0
+
+
+def figure(verdict: Verdict) -> Figure:
+    """The same as `make bench` tells it: how many cells missed the bar, of those judged."""
+    kept = verdict.kept if verdict.judged else None
+    unit = f"of {verdict.judged} cells missed"
+    return Figure(verdict.bar, len(verdict.misses), unit, "none", kept)
 
 
 Miss = Callable[[Result], str | None]

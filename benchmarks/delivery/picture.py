@@ -9,6 +9,7 @@ from benchmarks.delivery.bench import OURS
 from benchmarks.delivery.bound import steps
 from benchmarks.delivery.cells import Cell, Process, answers, play
 from benchmarks.delivery.sites import Place, Terms
+from benchmarks.drawing import FONT, Panel, picture
 
 PANELS = {
     "One answer on Slack": Cell(Place.SLACK, "steady", 1, Terms()),
@@ -19,7 +20,6 @@ WIDTH, HEIGHT, LEFT, TOP, GAP, KEY = 420, 300, 46, 40, 40, 190
 _COLOURS = (
     "#8c564b", "#ff7f0e", "#2ca02c", "#17becf", "#9467bd", "#e377c2", "#bcbd22", "#7f7f7f",
 )  # fmt: skip
-_FONT = 'font-family="sans-serif" font-size="12"'
 
 Curve = Sequence[float]
 """Percent visible at 0.0, 0.1, ... seconds after an answer's first token."""
@@ -30,14 +30,11 @@ def svg() -> str:
     panels = {title: _curves(cell) for title, cell in PANELS.items()}
     names = list(next(iter(panels.values())))
     wide = LEFT + (WIDTH + GAP) * len(panels) + KEY
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {TOP + HEIGHT + 50}">',
-        f'<rect width="{wide}" height="{TOP + HEIGHT + 50}" fill="white"/>',
-    ]
+    lines: list[str] = []
     for number, (title, curves) in enumerate(panels.items()):
         lines += _panel(LEFT + number * (WIDTH + GAP), title, curves, names)
     lines += _key(LEFT + len(panels) * (WIDTH + GAP), names)
-    return "\n".join([*lines, "</svg>", ""])
+    return picture(wide, TOP + HEIGHT + 50, lines)
 
 
 def _curves(cell: Cell) -> dict[str, Curve]:
@@ -71,28 +68,23 @@ def _mean(
 
 
 def _panel(left: int, title: str, curves: Mapping[str, Curve], names: Sequence[str]) -> list[str]:
-    bottom = TOP + HEIGHT
-    lines = [
-        f'<text x="{left}" y="{TOP - 14}" {_FONT} font-weight="bold">{escape(title)}</text>',
-        f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#999"/>',
-    ]
-    for percent in (0, 25, 50, 75, 100):
-        y = bottom - HEIGHT * percent / 100
-        lines.append(
-            f'<text x="{left - 6}" y="{y + 4:.0f}" {_FONT} text-anchor="end">{percent}%</text>'
-        )
-    for second in range(0, int(SECONDS) + 1, 5):
-        x = left + WIDTH * second / SECONDS
-        lines.append(
-            f'<text x="{x:.0f}" y="{bottom + 18}" {_FONT} text-anchor="middle">{second} s</text>'
-        )
-    for name in names:
-        points = " ".join(
-            f"{left + WIDTH * index * EVERY / SECONDS:.1f},{bottom - HEIGHT * percent / 100:.1f}"
-            for index, percent in enumerate(curves[name])
-        )
-        lines.append(f'<polyline points="{points}" fill="none" {_stroke(name, names)}/>')
-    return lines
+    panel = Panel(
+        title=title,
+        left=left,
+        top=TOP,
+        width=WIDTH,
+        height=HEIGHT,
+        across=SECONDS,
+        up=100.0,
+        columns={float(second): f"{second} s" for second in range(0, int(SECONDS) + 1, 5)},
+        rows={float(percent): f"{percent}%" for percent in (0, 25, 50, 75, 100)},
+    )
+    return panel.drawn(
+        [
+            ([(index * EVERY, at) for index, at in enumerate(curves[name])], _stroke(name, names))
+            for name in names
+        ]
+    )
 
 
 def _key(left: int, names: Sequence[str]) -> list[str]:
@@ -102,7 +94,7 @@ def _key(left: int, names: Sequence[str]) -> list[str]:
         lines.append(
             f'<line x1="{left}" y1="{y}" x2="{left + 30}" y2="{y}" {_stroke(name, names)}/>'
         )
-        lines.append(f'<text x="{left + 38}" y="{y + 4}" {_FONT}>{escape(name)}</text>')
+        lines.append(f'<text x="{left + 38}" y="{y + 4}" {FONT}>{escape(name)}</text>')
     return lines
 
 

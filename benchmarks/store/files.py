@@ -20,6 +20,7 @@ from benchmarks.store.load import (
     thread_of,
 )
 from benchmarks.store.raw import RawTurn
+from bots.vitals import keep_what_is_loaded
 from core.store.database import Database
 from core.store.sql import SqlHistory
 
@@ -37,6 +38,7 @@ async def turns(repetitions: int, count: int) -> dict[str, Any]:
             async with _filled(Path(folder) / "ours.db") as database:
                 one = OurTurn(database)
                 await measured(one, _WARM_UP)
+                keep_what_is_loaded()  # as the service does
                 ours.append(await measured(one, count, _WARM_UP))
             path = Path(folder) / "raw.db"
             async with _filled(path):

@@ -1,6 +1,7 @@
 """The load: turns side by side, each of five transactions, over conversations of 40 messages."""
 
 import asyncio
+import logging
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -8,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert
+import structlog
+from sqlalchemy import Connection, text
 
 from core.errors import StoreBusy
 from core.lifecycle import State
 from core.store.opening import Transactions
-from core.store.schema import conversation, message
 from core.store.sql import SqlHistory, SqlTurns
 from core.types import Memory, Outcome, Prompt, Remembered, Role, ThreadKey, Verdict
 
@@ -22,8 +23,22 @@ CONVERSATIONS = 4 * AT_A_TIME
 WINDOW = 40
 PLATFORM = "slack"
 ANSWER = "The answer, of a usual length. " * 10
-_BATCH = 50_000
 _DELIVERIES = 5
+
+# By the database itself: ten million rows from here would take minutes.
+_CONVERSATIONS = text(
+    "WITH RECURSIVE n (n) AS"
+    " (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < :conversations)"
+    " INSERT INTO conversation (id, platform, thread, fence, start, ratio, told, speaker, several,"
+    " fresh, created_at) SELECT 1 + n, :platform, :thread || n, 0, :start, 1.0, false, '', false,"
+    " false, 1.0 FROM n"
+)
+_MESSAGES = text(
+    "WITH RECURSIVE p (p) AS (SELECT 0 UNION ALL SELECT p + 1 FROM p WHERE p + 1 < :messages)"
+    " INSERT INTO message (conversation_id, position, role, author, content, identity)"
+    " SELECT id, p, CASE p % 2 WHEN 0 THEN 'user' ELSE 'assistant' END, 'Ann', :answer, ''"
+    " FROM conversation CROSS JOIN p"
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,12 @@ class Run:
     cpu: float
 
 
+def silent() -> None:
+    """No log lines from this process: its output is a table, or JSON."""
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def thread_of(number: int) -> ThreadKey:
     """The key of a conversation."""
     return ThreadKey(f"slack:T1:C1:{number}")
@@ -42,33 +63,16 @@ def thread_of(number: int) -> ThreadKey:
 
 def fill(conn: Connection, conversations: int, messages: int) -> None:
     """Conversations of so many messages each, of which the last `WINDOW` are sent."""
-    known = [
-        {
-            "id": 1 + n,
-            "platform": PLATFORM,
-            "thread": thread_of(n),
-            "created_at": 1.0,
-            "start": messages - WINDOW,
-            "fresh": False,
-        }
-        for n in range(conversations)
-    ]
-    conn.execute(insert(conversation), known)
-    for first in range(1, conversations + 1, max(1, _BATCH // messages)):
-        last = min(conversations + 1, first + max(1, _BATCH // messages))
-        said = [
-            {
-                "conversation_id": number,
-                "position": position,
-                "role": (Role.USER, Role.ASSISTANT)[position % 2],
-                "author": "Ann",
-                "content": ANSWER,
-                "identity": "",
-            }
-            for number in range(first, last)
-            for position in range(messages)
-        ]
-        conn.execute(insert(message), said)
+    values = {
+        "conversations": conversations,
+        "messages": messages,
+        "platform": PLATFORM,
+        "thread": thread_of(0)[:-1],
+        "start": messages - WINDOW,
+        "answer": ANSWER,
+    }
+    conn.execute(_CONVERSATIONS, values)
+    conn.execute(_MESSAGES, values)
 
 
 def prompt(worker: str, number: int, thread: ThreadKey) -> Prompt:
@@ -86,16 +90,21 @@ def prompt(worker: str, number: int, thread: ThreadKey) -> Prompt:
 
 
 class OurTurn:
-    """A turn through the ports: accept, claim, load the window, answer, finish."""
+    """A turn through the ports: accept, claim, load the window, answer, finish.
 
-    def __init__(self, database: Transactions, worker: str = "worker") -> None:
+    first: of the `CONVERSATIONS` that are asked in; people of several workers ask in their own.
+    """
+
+    def __init__(self, database: Transactions, worker: str = "worker", first: int = 0) -> None:
         self._turns = SqlTurns(database)
         self._history = SqlHistory(database)
         self._worker = worker
+        self._first = first
 
     async def __call__(self, number: int) -> None:
         """The turn `number`; which one is claimed is the store's choice."""
-        asked = prompt(self._worker, number, thread_of(number % CONVERSATIONS))
+        thread = thread_of(self._first + number % CONVERSATIONS)
+        asked = prompt(self._worker, number, thread)
         await self._accept(asked)
         while (turn := await self._turns.claim(self._worker, (PLATFORM,), 60.0)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -18,6 +18,7 @@ from benchmarks.store.load import (
     Run,
     fill,
     measured,
+    silent,
     spread_of,
     summed_up,
 )
@@ -47,20 +48,22 @@ def shared(repetitions: int, count: int, workers: tuple[int, ...]) -> dict[str, 
     found: dict[int, list[Run]] = {number: [] for number in workers}
     spent: dict[int, list[float]] = {number: [] for number in workers}
     with serving() as (url, directory):
-        asyncio.run(_filled(url))
+        asyncio.run(_filled(url, max(workers)))
         fresh = multiprocessing.get_context("spawn")
         for repetition in range(repetitions):
             for number in workers:
                 names = [f"{repetition}.{number}.{worker}" for worker in range(number)]
                 before = _cpu_of_server(directory)
-                with ProcessPoolExecutor(number, mp_context=fresh) as pool:
-                    runs = list(pool.map(_work, [url] * number, names, [count] * number))
+                with ProcessPoolExecutor(number, mp_context=fresh, initializer=silent) as pool:
+                    firsts = [worker * CONVERSATIONS for worker in range(number)]
+                    runs = list(pool.map(_work, [url] * number, names, firsts, [count] * number))
                 turns = number * (_WARM_UP + count)
                 spent[number].append((_cpu_of_server(directory) - before) / turns)
                 found[number].append(_together(runs))
     return {
         "turns": count,
         "repetitions": repetitions,
+        "cores": len(os.sched_getaffinity(0)),
         "workers": {
             str(number): summed_up(runs) | {"server": spread_of(spent[number])}
             for number, runs in found.items()
@@ -94,16 +97,19 @@ def _together(runs: list[Run]) -> Run:
     )
 
 
-def _work(url: str, name: str, count: int) -> Run:
+def _work(url: str, name: str, first: int, count: int) -> Run:
     async def run() -> Run:
         async with PostgresDatabase.open(url) as database:
-            one = OurTurn(database, name)
+            one = OurTurn(database, name, first)
             await measured(one, _WARM_UP)
             return await measured(one, count, _WARM_UP)
 
     return asyncio.run(run())
 
 
-async def _filled(url: str) -> None:
+async def _filled(url: str, workers: int) -> None:
     async with PostgresDatabase.open(url) as database:
-        await database.write(fill, CONVERSATIONS, WINDOW)
+        await database.write(fill, workers * CONVERSATIONS, WINDOW)
+        # As the server does by itself within a minute or two: until then it takes a claim for
+        # cheaper that looks at every conversation.
+        await database.write(lambda conn: conn.exec_driver_sql("ANALYZE"))

@@ -56,23 +56,27 @@ _LET_GO = Statement(
     .where(conversation.c.id == bindparam("of"))
     .values(owner=None, lease_until=None)
 )
-_PARTS = Statement(
-    select(part.c.position, part.c.part_id)
-    .where(part.c.turn_id == bindparam("of"))
-    .order_by(part.c.position)
-)
-_BEFORE = Statement(
-    select(turn.c.settled_at)
-    .where(
-        turn.c.conversation_id == bindparam("of"),
-        tuple_(turn.c.sequence, turn.c.id)
-        < tuple_(
-            bindparam("sequence", type_=turn.c.sequence.type),
-            bindparam("id", type_=turn.c.id.type),
-        ),
+_earlier = turn.alias("earlier")
+# waited: whether the turn before this one was still open when this one came. Then its parts, or
+# one row without any.
+_AROUND = Statement(
+    select(
+        select(_earlier.c.settled_at >= turn.c.received_at)
+        .where(
+            _earlier.c.conversation_id == turn.c.conversation_id,
+            tuple_(_earlier.c.sequence, _earlier.c.id) < tuple_(turn.c.sequence, turn.c.id),
+        )
+        .order_by(_earlier.c.sequence.desc(), _earlier.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("waited"),
+        part.c.position,
+        part.c.part_id,
     )
-    .order_by(turn.c.sequence.desc(), turn.c.id.desc())
-    .limit(1)
+    .select_from(turn)
+    .outerjoin(part, part.c.turn_id == turn.c.id)
+    .where(turn.c.id == bindparam("of"))
+    .order_by(part.c.position)
 )
 _mine = turn.alias("mine")
 _AHEAD = Statement(
@@ -98,8 +102,8 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
             return False
         _make(conn, prompt.platform, prompt.thread, now)
         _locked(conn, prompt.thread)
-    if waiting(conn, prompt.thread) < MOST_OPEN:
-        return _store_turn(conn, prompt, prompt.thread, now, crowded=False)
+    if _store_turn(conn, prompt, prompt.thread, now, crowded=False):
+        return True
     if _KNOWN.first(conn, {"identity": prompt.identity}):
         return False
     aside = ThreadKey(f"{prompt.thread}#{prompt.identity}")
@@ -135,7 +139,7 @@ def _making(server: bool) -> Statement:
 def _store_turn(
     conn: Connection, prompt: Prompt, thread: ThreadKey, now: Now, *, crowded: bool
 ) -> bool:
-    """Insert the turn into the conversation, which exists, if its identity is new."""
+    """Insert the turn into the conversation, which exists, if it is new and there is room."""
     values = given(now) | {
         "in_thread": thread,
         "its_identity": prompt.identity,
@@ -182,7 +186,10 @@ def _storing(server: bool) -> Statement:
         *(bindparam(f"its_{column.name}", type_=column.type) for column in columns),
         *(literal(value, turn.c[name].type) for name, value in fixed.items()),
         time_in(server),
-    ).where(conversation.c.thread == bindparam("in_thread"))
+    ).where(
+        conversation.c.thread == bindparam("in_thread"),
+        open_turns(bindparam("in_thread")).scalar_subquery() < MOST_OPEN,
+    )
     names = ["conversation_id", *(column.name for column in columns), *fixed, "received_at"]
     return Statement(
         insert(turn)
@@ -234,8 +241,9 @@ def claim(
         values_of_head = given(uptime.at) | {"of": taken.id}
         row = _claiming_head(by_server(uptime.at)).first(conn, values_of_head)
         if row is not None:
-            waited = _waited(conn, row)
-            return turn_of(row, taken, _parts(conn, row.id), waited=waited, since=uptime.since)
+            around = _AROUND.rows(conn, {"of": row.id})
+            waited = bool(around[0].waited)
+            return turn_of(row, taken, _parts(around), waited=waited, since=uptime.since)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
     return None
@@ -262,18 +270,13 @@ def _taking(platforms: tuple[str, ...], server: bool) -> Statement:
     )
 
 
-def _parts(conn: Connection, turn_id: int) -> tuple[Posted, ...]:
+def _parts(around: Sequence[Any]) -> tuple[Posted, ...]:
     """What was announced or posted of a turn's reply, in order."""
-    rows = _PARTS.rows(conn, {"of": turn_id})
-    return tuple(Posted(index, id_ and PartId(id_)) for index, id_ in rows)
-
-
-def _waited(conn: Connection, row: Any) -> bool:
-    """Whether the turn before this one was still open when this one came."""
-    before = _BEFORE.first(
-        conn, {"of": row.conversation_id, "sequence": row.sequence, "id": row.id}
+    return tuple(
+        Posted(row.position, row.part_id and PartId(row.part_id))
+        for row in around
+        if row.position is not None
     )
-    return bool(before and before.settled_at is not None and before.settled_at >= row.received_at)
 
 
 def ahead(conn: Connection, identity: str) -> int:

@@ -5,7 +5,7 @@ open turns alone, so finding work stays cheap however many turns are behind us.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -43,15 +43,19 @@ def storable(text: str) -> str:
     return text if text.isascii() and "\x00" not in text else _UNSTORABLE.sub("\ufffd", text)
 
 
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
 class Words(TypeDecorator[str]):
     """Text of any origin: what can't be stored is replaced, so no message is refused for it."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """On the way in, comparisons included."""
-        return None if value is None else storable(value)
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        """On the way in, comparisons included; neither driver wants more done to a text."""
+        return _storable
 
 
 class WordList(TypeDecorator[Sequence[str]]):

@@ -34,6 +34,11 @@ class Fleet:
         for each in self._services:
             await each.printed(READY)
 
+    @property
+    def address(self) -> str:
+        """Where the first of them serves its own pages, with the slash at the end."""
+        return self._services[0].address
+
     def pick(self, rng: random.Random) -> list[int]:
         """Whom to strike: one, or now and then all."""
         if self._size > 1 and rng.random() < 0.2:

@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,9 @@ class Stage:
 
     storm: Storm
     rng: random.Random
+    api: DeepSeekServer
+    slack: SlackServer
+    discord: DiscordServer
     people: People
     books: Books
     aim: Aim
@@ -97,11 +100,38 @@ class Stage:
     cluster: Cluster | None
 
 
+def _far_ends(
+    api: DeepSeekServer, slack: SlackServer, discord: DiscordServer, storm: Storm
+) -> dict[str, str]:
+    """The variables that say where everything is."""
+    settings = {
+        "DEEPSEEK_API_KEY": KEY,
+        "DEEPSEEK_BASE_URL": api.url,
+        "SLACK_BOT_TOKEN": slack.app.bot_token,
+        "SLACK_APP_TOKEN": slack.app.app_token,
+        "SLACK_API_URL": slack.api_url,
+    }
+    if "discord" in storm.platforms:
+        settings |= {
+            "DISCORD_BOT_TOKEN": discord.app.token,
+            "DISCORD_API_URL": discord.api_url,
+            "DISCORD_GATEWAY_URL": discord.gateway_url,
+        }
+    return settings
+
+
 @asynccontextmanager
 async def stage(
-    folder: Path, storm: Storm, cluster: Cluster | None, url: str
+    folder: Path,
+    storm: Storm,
+    cluster: Cluster | None = None,
+    url: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
-    """Everything, with the service ready. url: of its database on the cluster."""
+    """Everything, with the service ready. url: of its database on the cluster.
+
+    more: variables of the service.
+    """
     async with (
         DeepSeekServer(key=KEY) as api,
         SlackServer(
@@ -115,20 +145,7 @@ async def stage(
         discord.context.nonce_life, discord.context.token_life = NONCE_LIFE, TOKEN_LIFE
         rng = random.Random(storm.seed)
         people = People(api, slack, discord, rng, storm.rate, storm.platforms, storm.slow)
-        settings = {
-            "DEEPSEEK_API_KEY": KEY,
-            "DEEPSEEK_BASE_URL": api.url,
-            "SLACK_BOT_TOKEN": slack.app.bot_token,
-            "SLACK_APP_TOKEN": slack.app.app_token,
-            "SLACK_API_URL": slack.api_url,
-            "SHUTDOWN_GRACE": "1",
-        }
-        if "discord" in storm.platforms:
-            settings |= {
-                "DISCORD_BOT_TOKEN": discord.app.token,
-                "DISCORD_API_URL": discord.api_url,
-                "DISCORD_GATEWAY_URL": discord.gateway_url,
-            }
+        settings = _far_ends(api, slack, discord, storm) | {"SHUTDOWN_GRACE": "1", **(more or {})}
         if cluster is not None:
             settings |= {"DATABASE_URL": url, "LEASE_SECONDS": str(LEASE)}
         troubles = Troubles()
@@ -138,7 +155,20 @@ async def stage(
         try:
             await fleet.start()
             moments = random.Random(storm.seed)
-            yield Stage(storm, moments, people, books, aim, ledger, fleet, troubles, cluster)
+            yield Stage(
+                storm,
+                moments,
+                api,
+                slack,
+                discord,
+                people,
+                books,
+                aim,
+                ledger,
+                fleet,
+                troubles,
+                cluster,
+            )
         finally:
             await fleet.abandon()
 

@@ -69,7 +69,8 @@ class Thread:
 class People:
     """Asks at a steady rate. rate: prompts a second on all platforms together.
 
-    slow: share of the answers that take longer than a lease of the torture.
+    slow: share of the answers that take longer than a lease of the torture. failing: the calls
+    that the API was told to fail, each of which has to be made again.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class People:
     ) -> None:
         self.threads: list[Thread] = []
         self.prompts: dict[str, Prompt] = {}
+        self.failing: list[Call] = []
         self.platforms = platforms
         self._api, self._slack, self._discord = api, slack, discord
         self._rng, self._rate, self._slow = rng, rate, slow

@@ -212,4 +212,4 @@ async def test_few_statements_a_transaction(store: Store) -> None:
 
     await store.turns.accept(prompt(1))
     statements = await store.database.write(accept)
-    assert len(statements) == 3, statements  # lock the conversation, count, insert
+    assert len(statements) == 2, statements  # lock the conversation, then count and insert
