@@ -41,6 +41,7 @@ ALONE = 3_600.0
 """Seconds that a seat is held where no other process can want it."""
 
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
+_BESIDE = 96  # turns that wait for the API, or are shown and settled, beside those that ask it
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
 _PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -72,13 +73,17 @@ class Platform(Threads, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The platform-neutral half of a service. source: what answers, for a person to read."""
+    """The platform-neutral half of a service. source: what answers, for a person to read.
+
+    concurrency: turns that are worked on at the same time.
+    """
 
     database: Transactions
     turns: SqlTurns
     means: Means
     source: str
     offline: bool
+    concurrency: int
 
 
 @asynccontextmanager
@@ -107,7 +112,8 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         budget = OwnBudget(now) if sole else SharedBudget(database, now)
         history = SqlHistory(database)
         means = _means(settings, turns, history, completions, budget, terminal=terminal)
-        yield Core(database, turns, means, source, offline)
+        concurrency = settings.deepseek_concurrency + _BESIDE
+        yield Core(database, turns, means, source, offline, concurrency)
 
 
 def _client_options(settings: Settings, base_url: str, model: str) -> Options:
@@ -168,7 +174,7 @@ def _owner() -> str:
 @asynccontextmanager
 async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[Engine]:
     """A running engine; leaving interrupts the turns that run."""
-    engine = Engine(core.means, platforms, owner=_owner())
+    engine = Engine(core.means, platforms, owner=_owner(), concurrency=core.concurrency)
     running = asyncio.create_task(engine.run(), name="engine")
     try:
         async with core.database.listening(engine.wake):
