@@ -1,4 +1,8 @@
-"""Settings -> a running service, as async context managers. The only place that joins parts."""
+"""Settings -> a running service, as async context managers. The only place that joins parts.
+
+What only some configurations need is imported where they need it: a platform's SDK costs tens of
+MiB, and a fifth of a second at the start.
+"""
 
 import asyncio
 import os
@@ -9,17 +13,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
 
-from adapters.discord.app import DiscordPlatform
-from adapters.discord.shards import LEASE as LEASE_OF_SHARD
-from adapters.slack.app import SlackPlatform
 from adapters.web.app import WebPlatform
-from bots.offline import MODEL as OFFLINE_MODEL
-from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from core.deepseek.client import DeepSeek, Options
@@ -34,6 +33,10 @@ from core.turns.asking import Policy
 from core.turns.engine import Engine
 from core.turns.window import Room
 from core.types import Prompt, ThreadKey
+
+if TYPE_CHECKING:
+    from adapters.discord.app import DiscordPlatform
+    from adapters.slack.app import SlackPlatform
 
 log = structlog.get_logger()
 
@@ -99,8 +102,10 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         offline = settings.deepseek_api_key is None
         source = f"{model} at {base_url}"
         if offline:
+            from bots.offline import MODEL, OfflineServer
+
             server = await stack.enter_async_context(OfflineServer())
-            base_url, model = server.url, OFFLINE_MODEL
+            base_url, model = server.url, MODEL
             source = (
                 f"the built-in offline server at {base_url} (set DEEPSEEK_API_KEY for DeepSeek)"
             )
@@ -249,11 +254,13 @@ async def _stopping() -> str:
 
 def _slack(
     settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
-) -> SlackPlatform | None:
+) -> "SlackPlatform | None":
     bot, app = settings.slack_bot_token, settings.slack_app_token
     secret = settings.slack_signing_secret
     if bot is None or (app is None and secret is None):
         return None
+    from adapters.slack.app import SlackPlatform
+
     return SlackPlatform(
         bot_token=bot.get_secret_value(),
         app_token=app.get_secret_value() if app else "",
@@ -294,10 +301,13 @@ class _Intake:
 
 async def _discord(
     settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
-) -> DiscordPlatform | None:
+) -> "DiscordPlatform | None":
     token = settings.discord_bot_token
     if token is None:
         return None
+    from adapters.discord.app import DiscordPlatform
+    from adapters.discord.shards import LEASE
+
     alone, seats = core.database.exclusive, SqlSeats(core.database, _owner())
     if alone:
         await seats.take_over()
@@ -310,7 +320,7 @@ async def _discord(
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
         shards=settings.discord_shards or 0,
-        lease=ALONE if alone else LEASE_OF_SHARD,
+        lease=ALONE if alone else LEASE,
         budget=None if core.database.exclusive else core.means.budget,
     )
 

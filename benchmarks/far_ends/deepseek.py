@@ -13,10 +13,11 @@ from typing import Any
 from benchmarks.far_ends.process import obey
 
 SLICES = 25
-_WORDS = (
+_TEXT = (
     "The sky is blue because air scatters short waves of light more than long ones , and so what "
     "reaches us from all over it is mostly blue ; at dusk the way is longer .\n\n Hence the red ."
-).split(" ")  # noqa: SIM905
+)
+_WORDS = _TEXT.split(" ")
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     b"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"

@@ -172,11 +172,16 @@ class Discord:
 
     def _answered(self, method: str, path: list[str], asked: dict[str, Any]) -> tuple[str, Any]:
         """What is called, and the body of the answer."""
+        if path[-1] == "@me":
+            return (
+                ("me", _user(BOT, "bench", bot=True))
+                if "users" in path
+                else (
+                    "application",
+                    _application(),
+                )
+            )
         match path:
-            case ["users", "@me"]:
-                return "me", _user(BOT, "bench", bot=True)
-            case ["applications", "@me"] | ["oauth2", "applications", "@me"]:
-                return "application", _application()
             case ["gateway", "bot"]:
                 limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
                 answer = {"url": self._gateway, "shards": 1, "session_start_limit": limit}

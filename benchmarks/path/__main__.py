@@ -37,7 +37,9 @@ class Cell:
     calls: dict[str, int] = field(default_factory=dict)
 
 
-async def measure(platform: str, live: int, windows: int, rate: float, profile: bool = False) -> Cell:
+async def measure(
+    platform: str, live: int, windows: int, rate: float, profile: bool = False
+) -> Cell:
     """One cell."""
     cell = Cell(platform, live)
     async with AsyncExitStack() as stack:
@@ -52,7 +54,7 @@ async def measure(platform: str, live: int, windows: int, rate: float, profile: 
         begin = "events" if platform == "slack" else "messages"
         await end.ask(begin, rate=RAMP, count=live)
         async with asyncio.timeout(120):
-            while (await api.ask("look"))["streams"] < live:
+            while (await api.ask("look"))["streams"] < live:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         await api.ask("flow", rate=rate)
         await asyncio.sleep(SETTLING)
