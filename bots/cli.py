@@ -1,19 +1,20 @@
-"""The `threadseek` command."""
+"""The `threadseek` command.
 
-import asyncio
+Each command imports what it needs when it runs: `--help` shall not wait for what answers prompts.
+"""
+
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from bots import logs, reference
-from bots.settings import SECRETS, Loaded, load
 from core.errors import ConfigurationError, ThreadseekError
+
+if TYPE_CHECKING:
+    from bots.settings import Loaded
 
 app = typer.Typer(
     help="DeepSeek in Slack, in Discord, in the browser and in the terminal.",
@@ -30,8 +31,14 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"threadseek {version('threadseek')}")
+        typer.echo(_named().lower())
         raise typer.Exit
+
+
+def _named() -> str:
+    from importlib.metadata import version
+
+    return f"Threadseek {version('threadseek')}"
 
 
 @app.callback()
@@ -73,6 +80,8 @@ def config(
     ] = False,
 ) -> None:
     """Show the configuration in force and where each value came from."""
+    from bots import reference
+
     if docs:
         reference.write(Path())
     else:
@@ -82,6 +91,8 @@ def config(
 @app.command()
 def health() -> None:
     """Exit 0 if the service on this machine is alive (for container health checks)."""
+    import asyncio
+
     from bots.server import fetch_health
 
     settings = _settings(quiet=True).settings
@@ -90,8 +101,11 @@ def health() -> None:
     raise typer.Exit(0 if alive else 1)
 
 
-def _settings(*, quiet: bool = False) -> Loaded:
+def _settings(*, quiet: bool = False) -> "Loaded":
     """Configuration and logging. quiet: a person's terminal, so logs come only when asked for."""
+    from bots import logs
+    from bots.settings import SECRETS, load
+
     try:
         loaded = load()
     except ConfigurationError as error:
@@ -106,6 +120,8 @@ def _settings(*, quiet: bool = False) -> Loaded:
 
 def _guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run it; whatever we expect to go wrong becomes sentences and exit code 1."""
+    import asyncio
+
     try:
         return asyncio.run(work())
     except KeyboardInterrupt:
@@ -123,7 +139,12 @@ def _refuse(title: str, error: ThreadseekError) -> NoReturn:
     raise typer.Exit(1)
 
 
-async def _serve(loaded: Loaded) -> int:
+async def _serve(loaded: "Loaded") -> int:
+    import asyncio
+    import gc
+    import signal
+
+    gc.disable()  # what is imported stays: looking for garbage in it is futile
     from bots.wiring import service
 
     say = _banner(loaded)
@@ -138,20 +159,25 @@ async def _serve(loaded: Loaded) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     async with service(loaded, say):
+        gc.collect()
+        gc.freeze()  # nor shall it be looked through later, while answers wait
+        gc.enable()
         say("Ready. Ctrl-C stops.")
         await stop.wait()
         say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
     return 0
 
 
-def _banner(loaded: Loaded) -> Callable[[str], None]:
+def _banner(loaded: "Loaded") -> Callable[[str], None]:
     """Where the first lines go: to a person as they are, to a log collector as events."""
     if loaded.settings.log_format == "json":
         import structlog
 
         log = structlog.get_logger()
         return lambda line: log.info("service", line=" ".join(line.split()))
-    typer.echo(f"Threadseek {version('threadseek')}")
+    from bots import reference
+
+    typer.echo(_named())
     typer.echo(f"Configuration  {reference.given(loaded)}")
     for warning in loaded.warnings:
         typer.echo(f"Warning        {warning}")

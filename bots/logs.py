@@ -5,7 +5,15 @@ import re
 import sys
 from collections.abc import Iterable
 
-import structlog
+# structlog would load rich, 65 modules, to draw tracebacks with; ours are plain lines.
+if "rich" in sys.modules:
+    import structlog
+else:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog
+
+    del sys.modules["rich"]  # for typer, which draws its help with it
+
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _QUIET = (

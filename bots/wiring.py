@@ -1,4 +1,8 @@
-"""Settings -> a running service, as async context managers. The only place that joins parts."""
+"""Settings -> a running service, as async context managers. The only place that joins parts.
+
+What only some configurations need is imported where they need it: a platform's SDK costs tens of
+MiB, and a fifth of a second at the start.
+"""
 
 import asyncio
 import gc
@@ -10,17 +14,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
 
-from adapters.discord.app import DiscordPlatform
-from adapters.discord.shards import LEASE as LEASE_OF_SHARD
-from adapters.slack.app import SlackPlatform
 from adapters.web.app import WebPlatform
-from bots.offline import MODEL as OFFLINE_MODEL
-from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from bots.vitals import keep_what_is_loaded, watched
@@ -37,12 +36,17 @@ from core.turns.engine import Engine
 from core.turns.window import Room
 from core.types import Prompt, ThreadKey
 
+if TYPE_CHECKING:
+    from adapters.discord.app import DiscordPlatform
+    from adapters.slack.app import SlackPlatform
+
 log = structlog.get_logger()
 
 ALONE = 3_600.0
 """Seconds that a seat is held where no other process can want it."""
 
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
+_BESIDE = 96  # turns that wait for the API, or are shown and settled, beside those that ask it
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
 _PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -74,13 +78,17 @@ class Platform(Threads, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The platform-neutral half of a service. source: what answers, for a person to read."""
+    """The platform-neutral half of a service. source: what answers, for a person to read.
+
+    concurrency: turns that are worked on at the same time.
+    """
 
     database: Transactions
     turns: SqlTurns
     means: Means
     source: str
     offline: bool
+    concurrency: int
 
 
 @asynccontextmanager
@@ -96,8 +104,10 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         offline = settings.deepseek_api_key is None
         source = f"{model} at {base_url}"
         if offline:
+            from bots.offline import MODEL, OfflineServer
+
             server = await stack.enter_async_context(OfflineServer())
-            base_url, model = server.url, OFFLINE_MODEL
+            base_url, model = server.url, MODEL
             source = (
                 f"the built-in offline server at {base_url} (set DEEPSEEK_API_KEY for DeepSeek)"
             )
@@ -109,7 +119,8 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         budget = OwnBudget(now) if sole else SharedBudget(database, now)
         history = SqlHistory(database)
         means = _means(settings, turns, history, completions, budget, terminal=terminal)
-        yield Core(database, turns, means, source, offline)
+        concurrency = settings.deepseek_concurrency + _BESIDE
+        yield Core(database, turns, means, source, offline, concurrency)
 
 
 def _client_options(settings: Settings, base_url: str, model: str) -> Options:
@@ -170,7 +181,7 @@ def _owner() -> str:
 @asynccontextmanager
 async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[Engine]:
     """A running engine; leaving interrupts the turns that run."""
-    engine = Engine(core.means, platforms, owner=_owner())
+    engine = Engine(core.means, platforms, owner=_owner(), concurrency=core.concurrency)
     running = asyncio.create_task(engine.run(), name="engine")
     try:
         async with core.database.listening(engine.wake):
@@ -248,11 +259,13 @@ async def _stopping() -> str:
 
 def _slack(
     settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
-) -> SlackPlatform | None:
+) -> "SlackPlatform | None":
     bot, app = settings.slack_bot_token, settings.slack_app_token
     secret = settings.slack_signing_secret
     if bot is None or (app is None and secret is None):
         return None
+    from adapters.slack.app import SlackPlatform
+
     return SlackPlatform(
         bot_token=bot.get_secret_value(),
         app_token=app.get_secret_value() if app else "",
@@ -293,10 +306,13 @@ class _Intake:
 
 async def _discord(
     settings: Settings, core: Core, engine: Engine, session: aiohttp.ClientSession
-) -> DiscordPlatform | None:
+) -> "DiscordPlatform | None":
     token = settings.discord_bot_token
     if token is None:
         return None
+    from adapters.discord.app import DiscordPlatform
+    from adapters.discord.shards import LEASE
+
     alone, seats = core.database.exclusive, SqlSeats(core.database, _owner())
     if alone:
         await seats.take_over()
@@ -309,7 +325,7 @@ async def _discord(
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
         shards=settings.discord_shards or 0,
-        lease=ALONE if alone else LEASE_OF_SHARD,
+        lease=ALONE if alone else LEASE,
         budget=None if core.database.exclusive else core.means.budget,
     )
 

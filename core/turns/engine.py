@@ -21,6 +21,7 @@ from core.types import Prompt
 log = structlog.get_logger()
 
 _POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
+_AT_ONCE = 16  # claims made side by side while there is much to do: they share a commit
 _READMISSION = 60.0  # seconds between two questions to a platform that refuses our token
 _LOOK = 0.5  # seconds between two looks at what still runs while stopping
 _FAREWELL = 5.0  # seconds that interrupted turns have to say so
@@ -76,14 +77,31 @@ class Engine:
 
     async def run(self) -> None:
         """Claim and answer turns until `stop` is called."""
+        wanted = 1
         while not self._stopping:
-            await self._slots.acquire()
-            turn = None if self._stopping else await self._claim()
-            if turn is None:
+            slots = await self._take_slots(wanted)
+            found = [] if self._stopping else await self._claims(slots)
+            for _ in range(slots - len(found)):
                 self._slots.release()
-                await self._idle()
-            else:
+            for turn in found:
                 await self._begin(turn)
+            wanted = min(_AT_ONCE, 2 * wanted) if len(found) == slots else 1
+            if not found:
+                await self._idle()
+
+    async def _take_slots(self, wanted: int) -> int:
+        """Wait for a free slot, and take as many as are free then; returns how many."""
+        await self._slots.acquire()
+        taken = 1
+        while taken < wanted and not self._slots.locked():
+            await self._slots.acquire()  # doesn't wait
+            taken += 1
+        return taken
+
+    async def _claims(self, most: int) -> list[Turn]:
+        """So many turns, fewer when there are no more to be had."""
+        found = await asyncio.gather(*(self._claim() for _ in range(most)))
+        return [turn for turn in found if turn is not None]
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""

@@ -1,0 +1,1 @@
+"""Thousands of live answers through everything, in one process."""
