@@ -144,7 +144,7 @@ async def _serve(loaded: "Loaded") -> int:
     import gc
     import signal
 
-    gc.disable()  # what is imported stays: looking for garbage in it is futile
+    gc.disable()  # until the service spares it what was imported (bots.vitals)
     from bots.wiring import service
 
     say = _banner(loaded)
@@ -159,8 +159,6 @@ async def _serve(loaded: "Loaded") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     async with service(loaded, say):
-        gc.collect()
-        gc.freeze()  # nor shall it be looked through later, while answers wait
         gc.enable()
         say("Ready. Ctrl-C stops.")
         await stop.wait()
