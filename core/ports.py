@@ -261,8 +261,10 @@ class Turns(Protocol):
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Keep the id of the posted part `index`."""
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
-        """Those of these messages that were kept for no turn, in their order."""
+    async def strangers(self, turn: Turn, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """Those of these messages that were kept for no turn, in their order; none while they may
+        be another turn's in the same place that misses one, too.
+        """
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory

@@ -393,7 +393,8 @@ def _shows(message: object, form: Mapping[str, Any]) -> bool:
 
 
 def _part(message: object, channel: str = "") -> PartId:
-    """The id of a message that Discord returned. channel: empty when only the token reaches it."""
+    """The id of a message that Discord returned. channel: where it was sent, though its nonce may
+    have given one elsewhere; empty when only the token reaches it."""
     if not isinstance(message, Mapping) or "id" not in message:
         raise Unreachable("Discord's answer names no message")
-    return part_id(channel, str(message["id"]))
+    return part_id(channel and str(message.get("channel_id", channel)), str(message["id"]))

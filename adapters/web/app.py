@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import hdrs, web
 
 from adapters.web.rooms import Rooms, WebThread
@@ -25,6 +26,10 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 400_000  # characters of one prompt; the window refuses what the model can't take
 _KEEP_ALIVE = 15.0  # seconds
+# What is wrong with the database is the operator's business: it names files and hosts.
+_NOT_STORED = "This can't be stored just now. Please try again in a moment."
+
+log = structlog.get_logger()
 
 
 class WebPlatform:
@@ -133,7 +138,8 @@ class WebPlatform:
             await self._rooms.load(thread)
             new = await self._accept(prompt)
         except StoreError as error:
-            return web.json_response({"error": str(error)}, status=503)
+            log.error("web.not_accepted", reason=str(error))
+            return web.json_response({"error": _NOT_STORED}, status=503)
         self._rooms.say(thread, f"you-{mark}", "user", text)
         return web.json_response({"accepted": new}, status=202)
 

@@ -15,6 +15,7 @@ from core.turns import metrics, notices, retrying
 from core.turns.answer import Answer, Frame
 from core.turns.retrying import Change
 from core.turns.status import REASONING, StatusLine
+from core.turns.unsaid import unsaid
 from core.turns.window import (
     Room,
     Window,
@@ -201,6 +202,8 @@ class Asking:
             if error is None:
                 return answer, None, attempt
             metrics.FAILURES.labels(error.failure.value).inc()
+            said = [m.content for m in attempt.messages if m.role is not Role.SYSTEM]
+            cause = unsaid(error.message, [*said, answer.text])
             again = retrying.decide(
                 error,
                 attempt=number,
@@ -210,7 +213,7 @@ class Asking:
             )
             if again is not None and self._now() + again.delay < deadline:
                 again = self._changed(attempt, again, error, conversation, entry)
-            self._report(error, number, again)
+            self._report(error, cause, number, again)
             if again is None:
                 return answer, error, attempt
             self._reply.restart()
@@ -271,7 +274,9 @@ class Asking:
                 attempt.messages = flattened(attempt.messages)
         return again
 
-    def _report(self, error: CompletionError, number: int, again: retrying.Again | None) -> None:
+    def _report(
+        self, error: CompletionError, cause: str, number: int, again: retrying.Again | None
+    ) -> None:
         """Tell the operator: what failed, whether it is tried again, what can be done."""
         facts = {
             "turn": self._turn.id,
@@ -279,7 +284,7 @@ class Asking:
             "failure": error.failure.value,
             "status": error.status,
             "code": error.code,
-            "cause": error.message,
+            "cause": cause,
             "trace": error.trace_id,
         }
         if again is not None:

@@ -43,7 +43,7 @@ class Journal:
     async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
         """Those of these messages that are parts of nothing; none while that can't be told."""
         try:
-            found = await self._turns.strangers(parts)
+            found = await self._turns.strangers(self._turn, parts)
         except StoreError as error:
             log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
             return ()

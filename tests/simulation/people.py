@@ -1,14 +1,14 @@
 """People and the platforms' ways to bring what they say: events, acknowledgements, reading back."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
 from core.errors import StoreError
 from core.types import Prompt
 from tests.simulation.loop import now
-from tests.simulation.places import asked_at
+from tests.simulation.places import EPOCH, asked_at
 from tests.simulation.process import Process
 from tests.simulation.sayings import Saying, sayings_of
 from tests.simulation.weather import BAD_UNTIL
@@ -165,20 +165,10 @@ class People:
             self._world.hits["overtook its question"] += 1
             if process.reading:
                 process.early.append(prompt)
-            if self._world.regime.replicas > 1 or self._gone(prompt):
+            if self._world.regime.replicas > 1 or gone(prompt, self._spoken):
                 self._world.unasked.add(prompt.identity)
             return
         self.acknowledge(prompt)
-
-    def _gone(self, prompt: Prompt) -> bool:
-        """What this follows up is no question, not yet or not any more."""
-        before = [
-            saying
-            for saying in self._spoken
-            if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
-        ]
-        asked = any(not saying.prompt.follow_up for saying in before)
-        return not asked or any(saying.deleted for saying in before)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""
@@ -248,3 +238,15 @@ class People:
                 thread = f"sim:discord:{self._world.rng.randint(1, 2)}"
                 process.sites["discord"].archived.add(thread)
                 self._world.hits["archived"] += 1
+
+
+def gone(prompt: Prompt, spoken: Iterable[Saying]) -> bool:
+    """What this follows up was no question when it was written, or is none any more."""
+    before = [
+        saying
+        for saying in spoken
+        if saying.prompt.thread == prompt.thread and saying.prompt.sequence < prompt.sequence
+    ]
+    written = prompt.asked_at - EPOCH + 1e-6  # an edit may have made it a question later
+    asked = any(not saying.prompt.follow_up and saying.at <= written for saying in before)
+    return not asked or any(saying.deleted for saying in before)

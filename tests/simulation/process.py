@@ -77,7 +77,7 @@ class SimCompletions:
                 await asyncio.sleep(world.rng.uniform(0.05, 2.0))
                 await world.passes("in a stream", life)
                 if world.happens("api"):
-                    raise CompletionError(world.rng.choice(_FAILURES), SECRET)
+                    raise CompletionError(world.rng.choice(_FAILURES), f"{SECRET}: {last}")
                 yield Chunk(text=f"{last} word {number} of {attempt} {_WORDS}")
             usage = Usage(sum(len(m.content) for m in request.messages) // 4 + 1, attempt)
             world.usage[last, attempt] = usage

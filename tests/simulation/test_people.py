@@ -3,11 +3,16 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from core.lifecycle import State
 from core.ports import Amended, Turn
 from core.types import Prompt, ThreadKey
 from tests.simulation.books import MOST_OPEN, Books
+from tests.simulation.people import gone
+from tests.simulation.places import EPOCH
 from tests.simulation.report import Report, played
+from tests.simulation.sayings import Saying
 from tests.simulation.schedule import play
 from tests.simulation.weather import CALM, Weather
 from tests.simulation.world import POINTS
@@ -56,6 +61,24 @@ def _prompt(number: int) -> Prompt:
         asked_at=0.0,
         address="",
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "follow_up", "deleted", "expected"),
+    [
+        (5.0, False, False, False),
+        (0.0, False, False, False),
+        (65.0, False, False, True),  # an edit made it a question later (seed 2005998)
+        (5.0, True, False, True),
+        (5.0, False, True, True),
+    ],
+)
+def test_a_remark_before_there_was_a_question_follows_nothing(
+    *, asked: float, follow_up: bool, deleted: bool, expected: bool
+) -> None:
+    first = Saying(asked, replace(_prompt(1), follow_up=follow_up), "p1", deleted=deleted)
+    remark = replace(_prompt(2), follow_up=True, asked_at=EPOCH + 5.0)
+    assert gone(remark, [first, Saying(5.0, remark, "p2")]) is expected
 
 
 def _turn(number: int, *, crowded: bool = False) -> Turn:

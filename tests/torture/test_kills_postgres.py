@@ -27,7 +27,6 @@ async def test_six_kills_a_stop_and_a_restart_under_load(cluster: Cluster, tmp_p
         stops=1,
         restarts=1,
         slow=0.1,
-        platforms=("slack",),
     )
     report = await on_a_server(tmp_path, storm, cluster)
     assert report.balanced, str(report)

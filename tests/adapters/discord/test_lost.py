@@ -68,6 +68,20 @@ async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
     await made.close()
 
 
+async def test_a_post_from_before_a_thread_could_be_opened_is_written_on_where_it_is(
+    discord: DiscordServer, given: Given
+) -> None:
+    """The same nonce gives the message of this author, in whatever channel that is."""
+    discord.world.deny("general", CREATE_THREADS)
+    prompt = given.mention()
+    await given.answer(prompt, ["word0"])  # its process was killed before it noted the id
+    discord.world.allow("general", CREATE_THREADS)
+    await given.answer(prompt, WORDS, 0, parts=[Posted(0, None)])
+    assert discord.record.visible("general")[-1] == WHOLE
+    opened = discord.world.history(Address.decode(prompt.address).message)
+    assert not [m for m in opened if m.author == BOT and not m.system]
+
+
 @pytest.mark.parametrize("threads", [True, False])
 async def test_a_post_of_a_process_that_died_long_ago_is_written_on(
     discord: DiscordServer, given: Given, monkeypatch: pytest.MonkeyPatch, *, threads: bool
