@@ -26,7 +26,7 @@ from benchmarks.soak.troubles import FIRST_TOKEN, Stirring
 from tests.torture.books import Report
 from tests.torture.kills import Stage, Storm, known, settle, stage
 
-RATE = 2.0
+RATE = 1.2
 """Prompts a second, on both platforms together."""
 _MOST_SAMPLES = 600
 _CALM = 5.0  # seconds of quiet before a look that is compared with another
