@@ -111,11 +111,23 @@ def _text(soaked: Soaked) -> str:
         f"{number(middle['files'])} files, {number(middle['tasks'])} tasks, "
         f"loop lag p99 {number(middle['lag'])} ms",
         "troubles: " + ", ".join(f"{name} {count}" for name, count in soaked.made.items()),
-        *table([("soak", each) for each in soaked.figures()]),
+        *_books(soaked.report),
         "",
-        str(soaked.report),
+        *table([("soak", each) for each in soaked.figures()]),
     ]
     return "\n".join(lines)
+
+
+def _books(report: Report) -> list[str]:
+    """What became of the prompts, and everything that is wrong."""
+    never = sum(map(len, (report.undelivered, report.unheard, report.cut_off)))
+    lines = [
+        f"prompts {report.prompts}, answered {report.answered}, notices {report.notices}, "
+        f"never taken in {never}; API calls a prompt {report.calls / max(1, report.prompts):.2f}"
+    ]
+    for name in ("lost", "doubled", "stuck", "wrong"):
+        lines += [f"  {name}: {what}" for what in getattr(report, name)]
+    return lines
 
 
 def _json(soaked: Soaked) -> dict[str, Any]:
