@@ -26,7 +26,7 @@ from benchmarks.soak.troubles import FIRST_TOKEN, Stirring
 from tests.torture.books import Report
 from tests.torture.kills import Stage, Storm, known, settle, stage
 
-RATE = 2.0
+RATE = 1.2
 """Prompts a second, on both platforms together."""
 _MOST_SAMPLES = 600
 _CALM = 5.0  # seconds of quiet before a look that is compared with another
@@ -111,11 +111,23 @@ def _text(soaked: Soaked) -> str:
         f"{number(middle['files'])} files, {number(middle['tasks'])} tasks, "
         f"loop lag p99 {number(middle['lag'])} ms",
         "troubles: " + ", ".join(f"{name} {count}" for name, count in soaked.made.items()),
-        *table([("soak", each) for each in soaked.figures()]),
+        *_books(soaked.report),
         "",
-        str(soaked.report),
+        *table([("soak", each) for each in soaked.figures()]),
     ]
     return "\n".join(lines)
+
+
+def _books(report: Report) -> list[str]:
+    """What became of the prompts, and everything that is wrong."""
+    never = sum(map(len, (report.undelivered, report.unheard, report.cut_off)))
+    lines = [
+        f"prompts {report.prompts}, answered {report.answered}, notices {report.notices}, "
+        f"never taken in {never}; API calls a prompt {report.calls / max(1, report.prompts):.2f}"
+    ]
+    for name in ("lost", "doubled", "stuck", "wrong"):
+        lines += [f"  {name}: {what}" for what in getattr(report, name)]
+    return lines
 
 
 def _json(soaked: Soaked) -> dict[str, Any]:

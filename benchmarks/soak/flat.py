@@ -34,7 +34,7 @@ class Measure:
 
 MEASURES = {
     "memory": Measure("memory", "MiB", rise=2.0, share=0.03),
-    "files": Measure("open files", "", rise=2.0, back=3.0),
+    "files": Measure("open files", "", rise=2.0, share=0.2, back=3.0),
     "tasks": Measure("tasks", "", rise=2.0, share=0.2, back=2.0),
     "lag": Measure("loop lag p99", "ms", rise=2.0),
 }

@@ -20,7 +20,7 @@ from tests.torture.load import asked
 FIRST_TOKEN = 2
 """Seconds that the service waits for the first word."""
 _API = 0.06  # share of the prompts whose first call fails
-_PAUSE = (0.5, 2.5)  # seconds from one trouble to the next
+_PAUSE = (1.5, 4.5)  # seconds from one trouble to the next
 _AWAY = 3.0  # seconds after a gateway's end in which a command may find nobody
 _SLACK_CALLS = ("chat.postMessage", "chat.update")
 _DISCORD_CALLS = (

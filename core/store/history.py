@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Connection,
+    Integer,
     and_,
     bindparam,
     delete,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    type_coerce,
     update,
 )
 
@@ -23,7 +25,7 @@ from core.ports import Turn
 from core.store.inbox import waiting
 from core.store.leases import HOLDS, by, lost
 from core.store.schema import conversation, message, turn
-from core.store.statements import Statement
+from core.store.statements import Statement, one_statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
 
 _ROLES = {role.value: role for role in Role}
@@ -35,10 +37,30 @@ _END = (
     .scalar_subquery()
     .label("end")
 )
-_CONVERSATION = Statement(select(conversation).where(_HERE))
+# Of each message of the window; one row without a message if there is none. Flags as numbers: they
+# are the same in every row, and converting them in each would cost more than the rest.
 _WINDOW = Statement(
-    select(message.c.role, message.c.content, message.c.author, message.c.identity)
-    .where(message.c.conversation_id == bindparam("of"), message.c.position >= bindparam("start"))
+    select(
+        message.c.role,
+        message.c.content,
+        message.c.author,
+        message.c.identity,
+        conversation.c.start,
+        conversation.c.ratio,
+        type_coerce(conversation.c.told, Integer).label("told"),
+        conversation.c.speaker,
+        type_coerce(conversation.c.several, Integer).label("several"),
+        type_coerce(conversation.c.fresh, Integer).label("fresh"),
+    )
+    .select_from(conversation)
+    .outerjoin(
+        message,
+        and_(
+            message.c.conversation_id == conversation.c.id,
+            message.c.position >= conversation.c.start,
+        ),
+    )
+    .where(_HERE)
     .order_by(message.c.position)
 )
 _MEMORY = {
@@ -65,26 +87,28 @@ _HOW_FAR = Statement(select(conversation.c.ratio, _END).where(_HERE))
 _RESTART = Statement(update(conversation).where(_HERE).values(fresh=false(), **_MEMORY))
 
 
+@one_statement
 def load(conn: Connection, thread: ThreadKey) -> Conversation:
     """The conversation from `memory.start` on; an empty, fresh one when there is none."""
-    row = _CONVERSATION.first(conn, {"of": thread})
-    if row is None:
+    rows = _WINDOW.rows(conn, {"of": thread})
+    if not rows:
         return Conversation(thread)
-    entries = _WINDOW.rows(conn, {"of": row.id, "start": row.start})
+    row = rows[0]
     return Conversation(
         thread=thread,
         messages=tuple(
             Remembered(_ROLES[role], content, author, identity)
-            for role, content, author, identity in entries
+            for role, content, author, identity, *_ in rows
+            if role is not None
         ),
         memory=Memory(
             start=row.start,
             ratio=row.ratio,
-            told=row.told,
+            told=bool(row.told),
             speaker=row.speaker,
-            several=row.several,
+            several=bool(row.several),
         ),
-        fresh=row.fresh,
+        fresh=bool(row.fresh),
     )
 
 

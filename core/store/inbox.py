@@ -34,7 +34,7 @@ from core.ports import Posted, Recent, Turn
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
-from core.store.statements import Statement
+from core.store.statements import Statement, one_statement
 from core.store.upsert import insert
 from core.types import PartId, Prompt, ThreadKey
 
@@ -281,6 +281,7 @@ def _parts(around: Sequence[Any]) -> tuple[Posted, ...]:
     )
 
 
+@one_statement
 def ahead(conn: Connection, identity: str) -> int:
     """How many open turns of its conversation come before the turn of this prompt."""
     return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
@@ -307,6 +308,7 @@ def strangers(conn: Connection, mine: Turn, parts: Sequence[PartId]) -> list[Par
     return [one for one in parts if one not in known]
 
 
+@one_statement
 def waiting(conn: Connection, thread: ThreadKey) -> int:
     """How many turns of the conversation are open."""
     return int(_WAITING.rows(conn, {"thread": thread})[0][0])
@@ -325,6 +327,7 @@ def open_turns(thread: ThreadKey | BindParameter[ThreadKey]) -> Select[int]:
     )
 
 
+@one_statement
 def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
     """The conversations of a platform with a turn received at `since` or later, newest first."""
     return tuple(

@@ -19,9 +19,10 @@ from core.store.clock import Clock, server_clock, server_uptime
 from core.store.database import PATIENCE
 from core.store.files import InUse
 from core.store.notices import Notices
-from core.store.postgres_connections import READER, WRITER, Connections
+from core.store.postgres_connections import READER, SINGLE, WRITER, Connections
 from core.store.postgres_migrate import migrate_server
 from core.store.server import Server, require_driver
+from core.store.statements import stands_alone
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -73,7 +74,8 @@ class PostgresDatabase:
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
-        return await self._turn(fn, args, PATIENCE, READER)
+        begin = SINGLE if stands_alone(fn) else READER
+        return await self._turn(fn, args, PATIENCE, begin)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE

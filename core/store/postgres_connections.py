@@ -14,9 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from core.store import postgres_failures as failures
 from core.store.server import Server
+from core.store.statements import ALONE
 
 T = TypeVar("T")
 
+SINGLE = ""
+"""Begins nothing: for a reader that makes one statement."""
 WRITER = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
 READER = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 
@@ -27,14 +30,26 @@ class Begun:
     def __init__(self, connection: AsyncConnection, driver: Any) -> None:
         self.connection = connection
         self.driver = driver
+        self._single = False
+
+    async def begin(self, how: str) -> None:
+        """Begin with that statement; or with none, for a single one."""
+        self._single = how == SINGLE
+        if not self._single:
+            await self.driver.execute(how)
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """What `fn` returns; it waits for the server in plain calls."""
-        return await self.connection.run_sync(fn)
+        return await self.connection.run_sync(self._told, fn)
+
+    def _told(self, conn: Connection, fn: Callable[[Connection], T]) -> T:
+        conn.info[ALONE] = self._single
+        return fn(conn)
 
     async def commit(self) -> None:
-        """Commit."""
-        await self.driver.execute("COMMIT;")
+        """Commit what was begun."""
+        if not self._single:
+            await self.driver.execute("COMMIT;")
 
 
 class Connections:
@@ -60,7 +75,7 @@ class Connections:
         transaction = await self._opened()
         reusable = False
         try:
-            await transaction.driver.execute(begin)
+            await transaction.begin(begin)
             yield transaction
             reusable = True
         except Exception:

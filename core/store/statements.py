@@ -8,7 +8,7 @@ compiled once for each engine, and the driver gets its text and values.
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
@@ -25,8 +25,29 @@ Core: TypeAlias = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | 
 
 _Processor: TypeAlias = Callable[[Any], Any]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALONE = "alone"
+"""In `Connection.info` on PostgreSQL: whether the next statement needs no transaction."""
+
+_ALONE = set[Callable[..., Any]]()
+
 _DOUBLE = 701
 """What PostgreSQL calls a number with a fraction (pg_type.oid of float8); we have no other."""
+
+
+def one_statement(fn: F) -> F:
+    """Say that a transaction which reads makes one statement and no more.
+
+    That has a snapshot of its own, so a server is spared the beginning and the end of one.
+    """
+    _ALONE.add(fn)
+    return fn
+
+
+def stands_alone(fn: Callable[..., Any]) -> bool:
+    """Whether that was said of it."""
+    return fn in _ALONE
 
 
 class Statement:
@@ -140,6 +161,6 @@ def _sqlite(conn: Connection) -> Any:
 def _postgres(conn: Connection) -> Any:
     """The driver's connection, with the transaction that `core.store.postgres` began."""
     driver: Any = conn.connection.driver_connection
-    if not driver.is_in_transaction():
+    if not driver.is_in_transaction() and not conn.info.pop(ALONE, False):
         raise RuntimeError("no transaction was begun")
     return driver

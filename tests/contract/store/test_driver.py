@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.errors import StoreBusy, StoreUnusable
-from core.store import inbox
+from core.store import history, inbox
 from core.store.schema import conversation, message
 from core.store.server import Server
-from core.store.statements import Statement
+from core.store.statements import Statement, one_statement, stands_alone
 from tests.contract.store.serving import connected
 from tests.core.store.making import THREAD, Store, prompt
 
@@ -78,6 +78,38 @@ async def test_none_runs_outside_of_a_transaction(store: Store, url: str) -> Non
     await engine.dispose()
     async with connected(url) as other:
         assert await other.fetchval("SELECT told FROM conversation") is False
+
+
+async def test_a_reader_of_one_statement_begins_nothing_and_makes_no_second(store: Store) -> None:
+    isolation = Statement(select(func.current_setting("transaction_isolation").label("level")))
+
+    def usual(conn: Connection) -> list[str]:
+        return [isolation.rows(conn, {})[0].level for _ in range(2)]
+
+    @one_statement
+    def single(conn: Connection) -> str:
+        return str(isolation.rows(conn, {})[0].level)
+
+    @one_statement
+    def twice(conn: Connection) -> list[str]:
+        return usual(conn)
+
+    first = await store.database.read(pid)
+    assert await store.database.read(single) == "read committed", "the server's own"
+    with pytest.raises(RuntimeError, match="no transaction"):
+        await store.database.read(twice)
+    assert await store.database.read(usual) == ["repeatable read"] * 2
+    with pytest.raises(RuntimeError, match="no transaction"):
+        await store.database.read(twice)
+    assert await store.database.write(single) == "read committed"
+    assert await store.database.read(pid) == first, "on one connection, all of it"
+
+
+async def test_a_window_is_read_without_a_transaction(store: Store) -> None:
+    for read in (history.load, inbox.waiting):
+        assert stands_alone(read)
+        await store.database.read(read, THREAD)  # or RuntimeError for a second statement
+    assert not stands_alone(inbox.accept)
 
 
 async def test_no_error_of_one_carries_what_people_wrote(store: Store) -> None:
