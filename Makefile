@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help setup run test check simulate torture torture-postgres faults bench bench-quick
-.PHONY: bench-delivery bench-store soak docs lock clean
+.PHONY: bench-delivery bench-store bench-path bench-calls bench-acks bench-starting soak
+.PHONY: docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +17,7 @@ setup: .venv/.runtime ## make .venv from the hash-locked requirements
 	@echo "Installing Threadseek into .venv (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q bots core adapters migrations
 	@touch $@
 
 .venv/.dev: .venv/.runtime requirements-dev.lock
@@ -61,6 +63,18 @@ bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (
 
 bench-store: .venv/.dev ## measure the store (ARGS="--quick", "--large", "--json")
 	@$(BIN)/python -m benchmarks.store $(ARGS)
+
+bench-path: .venv/.dev ## thousands of live answers through everything (ARGS="--quick", "--json")
+	@$(BIN)/python -m benchmarks.path $(ARGS)
+
+bench-calls: .venv/.dev ## what an edit costs, beside aiohttp alone and the SDKs (ARGS as above)
+	@$(BIN)/python -m benchmarks.calls $(ARGS)
+
+bench-acks: .venv/.dev ## how soon events are acknowledged, beside the SDKs alone (ARGS as above)
+	@$(BIN)/python -m benchmarks.acks $(ARGS)
+
+bench-starting: .venv/.dev ## how long the command takes to start, and its idle memory (ARGS as above)
+	@$(BIN)/python -m benchmarks.starting $(ARGS)
 
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs

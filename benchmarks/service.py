@@ -1,8 +1,10 @@
 """The shipped `threadseek run` as a process under measurement."""
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -23,29 +25,20 @@ ROOT = Path(__file__).parents[1]
 class Service:
     """A running one. port: of its HTTP server. log: where its standard error goes."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path, port: int) -> None:
         self.process = process
         self.log = log
-        self.port = 0
+        self.port = port
         self.began = time.perf_counter()
-
-    async def listening(self) -> None:
-        """Read its first lines until they name the port."""
-        assert self.process.stdout
-        while line := await self.process.stdout.readline():
-            if line.startswith(b"Playground"):
-                self.port = int(line.decode().split("//")[1].split("/")[0].rpartition(":")[2])
-                return
-        raise RuntimeError(self.log.read_text()[-2000:])
 
     async def ready(self, within: float = 30.0) -> float:
         """Wait for 200 on /readyz; seconds since the start."""
-        await self.listening()
         async with aiohttp.ClientSession() as session, asyncio.timeout(within):
             while True:
-                async with session.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
-                    if answer.status == 200:
-                        return time.perf_counter() - self.began
+                with contextlib.suppress(aiohttp.ClientConnectionError):
+                    async with session.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
+                        if answer.status == 200:
+                            return time.perf_counter() - self.began
                 await asyncio.sleep(0.005)
 
     async def probe(self, what: str) -> dict[str, Any]:
@@ -59,6 +52,11 @@ class Service:
         raise RuntimeError(self.log.read_text()[-2000:])
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 @asynccontextmanager
 async def running(
     settings: dict[str, str], program: Sequence[str] = PROBED, folder: Path | None = None
@@ -66,18 +64,18 @@ async def running(
     """Start it in a folder of its own or in the one given; killed at the end."""
     with tempfile.TemporaryDirectory(prefix="threadseek-bench-") as own:
         place = folder or Path(own)
-        log = Path(own) / "log"
+        log, port = Path(own) / "log", _free_port()
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 *program,
                 cwd=place,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HTTP_PORT": "0"}
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HTTP_PORT": str(port)}
                 | settings,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
             )
-        service = Service(process, log)
+        service = Service(process, log, port)
         try:
             yield service
         finally:

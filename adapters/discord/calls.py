@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import aiohttp
+import msgspec
 
 from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
@@ -30,6 +31,7 @@ WAITING = 0.5
 
 AGENT = "DiscordBot (https://threadseek.example, 1)"
 """Discord wants an address and a version (docs.discord.com/developers/reference#user-agent)."""
+_NOBODY = {"User-Agent": AGENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Api:
         timeout: float = TIMEOUT,
         budget: Budget | None = None,
     ) -> None:
-        self._token = token
+        self._headers = {"User-Agent": AGENT, "Authorization": f"Bot {token}"}
         self._url = url
         self._session = session
         self._timeout = timeout
@@ -168,9 +170,9 @@ class Api:
         self, route: Route, names: Mapping[str, str], body: object, query: Mapping[str, str] | None
     ) -> tuple[int, Mapping[str, str], Any]:
         """One request: status, headers, JSON (or the text that isn't)."""
-        headers = {"User-Agent": AGENT}
-        if route.bot:
-            headers["Authorization"] = f"Bot {self._token}"
+        headers = dict(self._headers if route.bot else _NOBODY)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             async with (
                 asyncio.timeout(self._timeout),
@@ -179,7 +181,7 @@ class Api:
                     self._url + route.path.format_map(names),
                     headers=headers,
                     params=query,
-                    json=body,
+                    data=None if body is None else _json(body),
                     allow_redirects=False,
                 ) as response,
             ):
@@ -202,13 +204,22 @@ async def _leave(budget: Budget) -> None:
         await asyncio.sleep(wait)
 
 
+def _json(body: object) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half of a pair of surrogates, in words of a person; json escapes
+        return json.dumps(body).encode()
+
+
 def _parsed(content: bytes) -> Any:
     if not content:
         return None
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return content.decode(errors="replace")
+    for decode in (msgspec.json.decode, json.loads):  # the second takes half a surrogate pair
+        try:
+            return decode(content)
+        except (ValueError, RecursionError):
+            pass
+    return content.decode(errors="replace")
 
 
 def _time(headers: Mapping[str, str]) -> float:

@@ -1,21 +1,24 @@
-"""The calls made to Slack's Web API: the table of them, and the one way to make them."""
+"""The calls made to Slack's Web API: the table of them, and the one way to make them.
+
+The SDK could make them too, for two thirds more of the processor's time than the request takes
+(`make bench-calls`), and it tries a post again that may have landed (slack_sdk 3.47 http_retry).
+"""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import aiohttp
-from slack_sdk.web.async_client import AsyncWebClient
+import msgspec
 
-from adapters.slack.quiet import quiet_logger
-from adapters.slack.refusals import CALL_ERRORS, TokenRefused, translate
+from adapters.slack.refusals import TokenRefused, refusal
 from core.errors import Unreachable
 
 TIMEOUT = 10.0
-"""Seconds for one call, connecting included. With a shared session the SDK's own timeout is not
-applied (slack_sdk 3.47 web/async_internal_utils.py), so every call gets it here."""
+"""Seconds for one call, connecting included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +60,89 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 
 class Api:
-    """Calls with the bot token over one shared session, without any retry by a library.
+    """Calls with the bot token over one shared session, without any retry.
 
-    timeout: seconds for one call. refused: the bot token is; no call is made with it any more,
-    but for the question whether it is taken again. off: methods that this workspace does not have;
-    kept for the life of the process.
+    url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
+    with it any more, but for the question whether it is taken again. off: methods that this
+    workspace does not have; kept for the life of the process.
     """
 
     def __init__(
         self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
     ) -> None:
+        self._url = url.rstrip("/") + "/"
+        self._session = session
         self._timeout = timeout
-        # No retry handlers: the default one sends a chat.postMessage again after a cut
-        # connection, though the first may have landed (slack_sdk 3.47 http_retry).
-        self._client = AsyncWebClient(
-            token=token, base_url=url, session=session, logger=quiet_logger(), retry_handlers=[]
-        )
+        self._headers = _headers(token)
         self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
 
-    async def call(self, method: Method, **args: Any) -> dict[str, Any]:
-        """The answer's body. A `token` among the arguments replaces the bot's.
+    async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
+        """The answer's body. token: in the place of the bot's.
 
         Raises: DeliveryError.
         """
-        ours = "token" not in args
+        ours = not token
         if ours and self.refused and method is not AUTH:
             raise self.refused.with_traceback(None)  # else it grows with every call
-        verb, body = ("GET", "params") if method.reads else ("POST", "json")
+        headers = self._headers if ours else _headers(token)
+        status, heard, body = await self._send(method, args, headers)
+        if status == 200 and isinstance(body, dict) and body.get("ok"):
+            if method is AUTH:
+                self.refused = None
+            return body
+        told = refusal(method.name, status, heard, body)
+        if ours and isinstance(told, TokenRefused):
+            self.refused = told
+        raise told
+
+    async def _send(
+        self, method: Method, args: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], object]:
+        """One request: status, headers, JSON (None for what isn't). Raises: Unreachable."""
+        given: dict[str, Any] = {"params": _query(args)} if method.reads else {"data": _json(args)}
         try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.api_call(method.name, http_verb=verb, **{body: args})
-        except CALL_ERRORS as error:
-            told = translate(method.name, error)
-            if ours and isinstance(told, TokenRefused):
-                self.refused = told
-            raise told from error
-        if not isinstance(response.data, dict):
-            raise Unreachable(f"Slack's answer to {method.name} is not JSON")
-        if method is AUTH:
-            self.refused = None
-        return response.data
+            async with (
+                asyncio.timeout(self._timeout),
+                self._session.request(
+                    "GET" if method.reads else "POST",
+                    self._url + method.name,
+                    headers=headers,
+                    allow_redirects=False,
+                    **given,
+                ) as response,
+            ):
+                return response.status, response.headers, _parsed(await response.read())
+        except TimeoutError as error:
+            raise Unreachable(f"Slack didn't answer {method.name} in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            # The error itself may hold the request, and with it the token.
+            kind = type(error).__name__
+            raise Unreachable(f"Slack can't be reached for {method.name} ({kind})") from None
+
+
+def _headers(token: str) -> Mapping[str, str]:
+    return MappingProxyType(
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=utf-8"}
+    )
+
+
+def _query(args: Mapping[str, Any]) -> dict[str, str]:
+    """Arguments for a query; a truth is 1 there."""
+    return {name: str(int(v) if isinstance(v, bool) else v) for name, v in args.items()}
+
+
+def _json(args: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(args)
+    except UnicodeEncodeError:  # half of a pair of surrogates; json escapes it
+        return json.dumps(args).encode()
+
+
+def _parsed(content: bytes) -> object:
+    for decode in (msgspec.json.decode, json.loads):  # the second takes half a surrogate pair
+        try:
+            return decode(content)
+        except (ValueError, RecursionError):
+            pass
+    return None  # a page of somebody in between

@@ -4,12 +4,7 @@ Error names: the "Errors" tables of docs.slack.dev/reference/methods (chat.postM
 chat.update, chat.delete, conversations.replies, assistant.threads.setStatus, auth.test).
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any
-
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
 
 from core.errors import (
     DeliveryError,
@@ -84,38 +79,15 @@ class Refused(Undeliverable):
         self.code = code
 
 
-def translate(method: str, error: Exception) -> DeliveryError:
-    """The core error for what a call of the SDK raised. Never contains a token or a text.
+def refusal(method: str, status: int, headers: Mapping[str, str], body: object) -> DeliveryError:
+    """The core error for an answer that is no success. Never contains a token or a text.
 
-    A refusal by name is definite. Everything else may or may not have landed.
+    body: its JSON, None for anything else. A refusal by name is definite. Everything else may or
+    may not have landed.
     """
-    if isinstance(error, SlackApiError):
-        return _refusal(method, error.response)
-    if isinstance(error, TimeoutError):
-        return Unreachable(f"Slack didn't answer {method} in time")
-    return Unreachable(f"Slack can't be reached for {method} ({type(error).__name__})")
-
-
-CALL_ERRORS = (
-    SlackClientError,
-    aiohttp.ClientError,
-    TimeoutError,
-    OSError,
-    json.JSONDecodeError,
-    UnicodeDecodeError,
-    # The SDK asks an answer that is text or a list for its "ok" (web/async_slack_response.py).
-    AttributeError,
-)
-"""All that a call of the SDK raises when the answer is missing, late or not what Slack sends."""
-
-
-def _refusal(method: str, response: Any) -> DeliveryError:
-    """`response` is the SDK's, or aiohttp's own when the body was no JSON; its data may be text."""
-    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-    data = getattr(response, "data", None)
-    code = str(data.get("error", "")) if isinstance(data, Mapping) else ""
+    code = str(body.get("error", "")) if isinstance(body, Mapping) else ""
     if status == 429 or code in ("ratelimited", "rate_limited"):
-        return RateLimited(_wait(response.headers))
+        return RateLimited(_wait(headers))
     if not code or status >= 500 or code in _AGAIN:
         return Unreachable(f"Slack failed at {method} (HTTP {status} {code})".replace(" )", ")"))
     if code in _GONE:

@@ -89,7 +89,8 @@ class Wire:
         """As aiohttp's: to be entered."""
         line, name, decided = _ASKED.get()
         line.sends(name)
-        args, path = given.get("json") or given.get("params") or {}, urlsplit(url).path
+        sent = json.loads(given["data"]) if given.get("data") else None
+        args, path = sent or given.get("params") or {}, urlsplit(url).path
         call = Call(self._life, line.identity, name, method, path, args, now(), decided)
         return _Exchange(self._site, call)
 

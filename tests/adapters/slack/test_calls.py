@@ -1,5 +1,6 @@
 """Answers that are not what Slack sends, over a raw server: each is a core error, none escapes."""
 
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -18,11 +19,13 @@ class Odd:
         self.status, self.body, self.type = 200, "{}", "application/json"
         self.headers: dict[str, str] = {}
         self.calls = 0
+        self.sent, self.query = "", {"": ""}
         self.connections: set[object] = set()
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.calls += 1
+        self.sent, self.query = await request.text(), dict(request.query)
         self.connections.add(request.transport)
         return web.Response(
             status=self.status, text=self.body, content_type=self.type, headers=self.headers
@@ -100,3 +103,25 @@ async def test_calls_share_a_connection(odd: Odd, session: aiohttp.ClientSession
     for _ in range(20):
         await api.call(calls.UPDATE, ts="1.2")
     assert (odd.calls, len(odd.connections)) == (20, 1)
+
+
+async def test_half_a_surrogate_pair_comes_and_goes(
+    odd: Odd, session: aiohttp.ClientSession
+) -> None:
+    odd.body = '{"ok": true, "text": "\\ud83d"}'
+    answer = await Api("xoxb-secret", odd.url, session).call(calls.POST, text="\udc4d")
+    assert (answer["text"], json.loads(odd.sent)) == ("\ud83d", {"text": "\udc4d"})
+
+
+async def test_a_truth_in_a_query_is_a_number(odd: Odd, session: aiohttp.ClientSession) -> None:
+    odd.body = '{"ok": true}'
+    api = Api("xoxb-secret", odd.url, session)
+    await api.call(calls.REPLIES, include_all_metadata=True, limit=200, ts="1.2")
+    assert odd.query == {"include_all_metadata": "1", "limit": "200", "ts": "1.2"}
+
+
+async def test_redirects_are_not_followed(odd: Odd, session: aiohttp.ClientSession) -> None:
+    odd.status, odd.headers = 307, {"Location": "/elsewhere"}
+    with pytest.raises(Unreachable):
+        await Api("xoxb-secret", odd.url, session).call(calls.POST)
+    assert odd.calls == 1
