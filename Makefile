@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: docs lock clean
 
 help: ## print what each target does
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
 
 setup: .venv/.runtime ## make .venv from the hash-locked requirements
 

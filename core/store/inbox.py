@@ -41,7 +41,7 @@ from core.types import PartId, Prompt, ThreadKey
 MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
 
-_ASIDE = "#"  # between a conversation and who was refused in it
+ASIDE = "#"  # between a conversation and who was refused in it
 
 _open = turn.c.settled_at.is_(None)
 # In these states a claim finds what was not given back; of a delivered turn all is shown.
@@ -108,7 +108,7 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
         return True
     if _KNOWN.first(conn, {"identity": prompt.identity}):
         return False
-    aside = ThreadKey(f"{prompt.thread}{_ASIDE}{prompt.identity}")
+    aside = ThreadKey(f"{prompt.thread}{ASIDE}{prompt.identity}")
     _make(conn, prompt.platform, aside, now)
     return _store_turn(conn, prompt, aside, now, crowded=True)
 
@@ -285,27 +285,6 @@ def _parts(around: Sequence[Any]) -> tuple[Posted, ...]:
 def ahead(conn: Connection, identity: str) -> int:
     """How many open turns of its conversation come before the turn of this prompt."""
     return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
-
-
-def strangers(conn: Connection, mine: Turn, parts: Sequence[PartId]) -> list[PartId]:
-    """Those of these messages that are no part of any turn. Reads every part there is.
-
-    None, while another open turn that is answered in the same place misses one as well.
-    """
-    place = mine.prompt.thread.partition(_ASIDE)[0]
-    here = conversation.c.thread
-    missing = (
-        select(turn.c.id)
-        .join(part)
-        .join(conversation)
-        .where(_open, turn.c.id != mine.id, part.c.part_id.is_(None))
-        .where(or_(here == place, here.startswith(place + _ASIDE, autoescape=True)))
-        .limit(1)
-    )
-    if conn.execute(missing).first() is not None:
-        return []
-    known = set(conn.execute(select(part.c.part_id).where(part.c.part_id.in_(parts))).scalars())
-    return [one for one in parts if one not in known]
 
 
 @one_statement

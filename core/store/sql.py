@@ -7,6 +7,7 @@ from core.ports import Amended, Recent, Seat, Seating, Turn
 from core.store import claims, edits, history, inbox, leases, seats
 from core.store.clock import Clock, Uptime
 from core.store.opening import Transactions
+from core.store.strangers import strangers
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
 INGRESS_PATIENCE = 1.5
@@ -60,7 +61,7 @@ class SqlTurns:
 
     async def strangers(self, turn: Turn, parts: Sequence[PartId]) -> Sequence[PartId]:
         """Those of these messages that were kept for no turn, in their order."""
-        return await self._database.read(inbox.strangers, turn, parts)
+        return await self._database.read(strangers, turn, parts)
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory
