@@ -1,0 +1,31 @@
+"""Which messages of ours nobody knows: what a lost post is told by, where it has no name."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, or_, select
+
+from core.ports import Turn
+from core.store.inbox import ASIDE
+from core.store.schema import conversation, part, turn
+from core.types import PartId
+
+
+def strangers(conn: Connection, mine: Turn, parts: Sequence[PartId]) -> list[PartId]:
+    """Those of these messages that are no part of any turn. Reads every part there is.
+
+    None, while another open turn that is answered in the same place misses one as well.
+    """
+    place = mine.prompt.thread.partition(ASIDE)[0]
+    here = conversation.c.thread
+    missing = (
+        select(turn.c.id)
+        .join(part)
+        .join(conversation)
+        .where(turn.c.settled_at.is_(None), turn.c.id != mine.id, part.c.part_id.is_(None))
+        .where(or_(here == place, here.startswith(place + ASIDE, autoescape=True)))
+        .limit(1)
+    )
+    if conn.execute(missing).first() is not None:
+        return []
+    known = set(conn.execute(select(part.c.part_id).where(part.c.part_id.in_(parts))).scalars())
+    return [one for one in parts if one not in known]
