@@ -257,7 +257,7 @@ class Splitter:
             for place in pattern.finditer(self._open, room, self._mark):
                 at = place.end() + offset
                 inside = emphasis.around(at) is not None
-                line = self._open.rfind("\n", 0, place.end()) + 1
+                line = self._open.rfind("\n", 0, place.end() - 1) + 1
                 row = line > self._size // 2 and self._open.startswith("|", line)
                 beside = body[at : at + 1] + body[max(0, at - 32) : at].rstrip()[-1:]
                 if row or torn.around(at) is not None or (inside and _SIGNS.intersection(beside)):
