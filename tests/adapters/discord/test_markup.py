@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.discord.markup import LINE, NOTHING, measure, render
-from core.delivery.markup import Splitter, decided, completed
+from core.delivery.markup import Splitter, completed, decided
 from tests.core.delivery.markdown import PIECES
 
 ZERO = "\u200b"
