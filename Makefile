@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery
+.PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery bench-delivery-live
 .PHONY: bench-store docs lock clean
 
 help: ## print what each target does
@@ -49,6 +49,9 @@ torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL
 
 bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
 	@$(BIN)/python -m benchmarks.delivery $(ARGS)
+
+bench-delivery-live: .venv/.dev ## the same by the shipped command in real time (ARGS="--json")
+	@$(BIN)/python -m benchmarks.delivery_live $(ARGS)
 
 bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
 	@$(BIN)/python -m benchmarks.store $(JSON)
