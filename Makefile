@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help setup run test check simulate torture torture-postgres faults bench bench-quick
-.PHONY: bench-delivery bench-store bench-path bench-calls bench-acks bench-starting soak
-.PHONY: docs lock clean
+.PHONY: bench-delivery bench-delivery-live bench-store bench-path bench-calls bench-acks
+.PHONY: bench-starting soak docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -60,6 +60,9 @@ soak: .venv/.dev ## run under steady load with faults and draw its memory, files
 
 bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (ARGS="--quick", "--json")
 	@$(BIN)/python -m benchmarks.delivery $(ARGS)
+
+bench-delivery-live: .venv/.dev ## the same by the shipped command in real time (ARGS="--json")
+	@$(BIN)/python -m benchmarks.delivery_live $(ARGS)
 
 bench-store: .venv/.dev ## measure the store (ARGS="--quick", "--large", "--json")
 	@$(BIN)/python -m benchmarks.store $(ARGS)

@@ -1,8 +1,9 @@
-"""Markdown while it grows: parts of bounded size, and intermediate states without a broken fence.
+"""Markdown while it grows: parts of bounded size, and intermediate states that are valid.
 
-A part ends where the text reads best (paragraph, line, sentence, space, in this order) within the
-last sixth of the room it has. An open code fence is closed at its end and opened again, with its
-language, in the next part; a table repeats its header there. Pure, linear time.
+A part ends where the text reads best (paragraph, line, sentence, space, in this order; not within
+emphasis, inline code or a link if it can be helped) in the last sixth of the room it has. An open
+code fence is closed at its end and opened again, with its language, in the next part; so is
+emphasis; a table repeats its header there. Pure, linear time.
 
 Where the parts end depends on the text alone, never on how it arrived: sizes are taken at marks
 that follow from the text, and nothing behind the last mark that fits has a say. While the last
@@ -11,14 +12,17 @@ sixth fills, only what will stay in the part is shown: nothing shown moves to th
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.delivery.sanitise import REACH, Fence, blocks, undecided
+from core.delivery import inline
+from core.delivery.lines import last_block, lines, prose_lines, row_begun
+from core.delivery.sanitise import REACH, Fence, blocks, opaque, undecided
 
 _SENTENCE = re.compile(r"[.!?…][\"')\]]*+\s++|[。！？]")
 _SPACE = re.compile(r"\s++")
-_SEPARATOR = re.compile(r"[ \t]*+\|?(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))++[ \t]*+$")
+_SIGNS = frozenset("*_~\\")
 _ZWJ = "\u200d"
 _ATTACHED = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 
@@ -28,7 +32,8 @@ class Part:
     """One sealed part of a text.
 
     text: what is shown; empty when there is nothing to see in it. source: the slice of the text
-    it stands for. carry: what was put before it, a reopened fence or a table's header.
+    it stands for. carry: what was put before it, a reopened fence, a table's header or marks of
+    emphasis; of the marks only those are shown that the part closes.
     """
 
     text: str
@@ -36,38 +41,36 @@ class Part:
     carry: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A complete line up to `end`, and what is still open behind it: a fence or a table's header.
-
-    rank: how well a part ends behind it (3 paragraph, 2 line, 1 inside code or table, 0 never).
-    """
-
-    end: int
-    rank: int
-    fence: Fence | None = None
-    header: str = ""
-
-
 def decided(text: str) -> int:
     """Up to where a growing text can be shown: `undecided`, and no incomplete table row.
 
-    A table's header waits for its separator. Nothing is held back for more than `REACH` characters.
+    A table's header waits for its separator, signs of emphasis for what follows them (see
+    `inline.settled`). Nothing is held back for more than `REACH` characters.
     """
-    return min(undecided(text), _row_begun(text))
+    end = min(undecided(text), row_begun(text))
+    return inline.settled(text, end) if last_block(text[:end]).fence is None else end
 
 
-def with_fence_closed(text: str) -> str:
-    """The text, with a closing line when it ends inside a code fence."""
-    fence = _open_fence(text)
-    if fence is None:
-        return text
-    return f"{text}{fence.closing}" if text.endswith("\n") else f"{text}\n{fence.closing}"
+def completed(text: str) -> str:
+    """The text, with a closing line when it ends inside a code fence; open emphasis closed."""
+    last = last_block(text)
+    if last.closed:
+        shown = text.rstrip() if last.fence is None else text
+        open_marks = inline.marks(shown, last.start) if last.fence is None else ()
+        return shown + inline.closing(open_marks) if open_marks else text
+    return _with_fence_closed(text, last.fence)
 
 
 def closed(text: str) -> str:
-    """The longest beginning of a growing text that can be shown, an open code fence closed."""
-    return with_fence_closed(text[: decided(text)])
+    """The longest beginning of a growing text that can be shown, what is open in it closed."""
+    return completed(text[: decided(text)])
+
+
+def _with_fence_closed(text: str, fence: Fence | None) -> str:
+    """The text and the line that closes the fence."""
+    if fence is None:
+        return text
+    return f"{text}{fence.closing}" if text.endswith("\n") else f"{text}\n{fence.closing}"
 
 
 class Splitter:
@@ -95,13 +98,30 @@ class Splitter:
         self._advance(final=False)
         body = self._body(self._visible())
         shown = body[: decided(body)]
-        return with_fence_closed(shown) if shown[len(self._carry) :].strip() else ""
+        return completed(shown) if shown[len(self._carry) :].strip() else ""
+
+    def growing(self) -> str:
+        """What can be shown of the open part where only new text can be added to what is shown.
+
+        Each result begins with the one before; so does the part's final text. No emphasis, inline
+        code or link is open at its end, unless for `REACH` characters; a code fence may be.
+        """
+        self._advance(final=False)
+        if not self._headed:
+            return ""
+        body = self._body(self._visible())
+        shown = body[: decided(body)]
+        last = last_block(shown)
+        if last.fence is None:
+            end = inline.first_open(shown, last.start)
+            shown = body[: inline.settled(body, end)]
+        return shown.rstrip() if shown[len(self._carry) :].strip() else ""
 
     def finish(self) -> None:
         """The text is complete: seal what is left of it."""
         self._advance(final=True)
         if self._open:
-            self._seal(len(self._open))
+            self._seal(len(self._open), final=True)
 
     @property
     def rest(self) -> tuple[str, str]:
@@ -111,7 +131,7 @@ class Splitter:
 
     def _begin(self, carry: str) -> None:
         """Start a part at the beginning of what is open."""
-        if carry and self._measure(with_fence_closed(carry)) > self._size // 2:
+        if carry and self._measure(completed(carry)) > self._size // 2:
             carry = ""
         self._carry = self._given = carry
         self._skip = 0
@@ -128,7 +148,13 @@ class Splitter:
             self._fresh.clear()
 
     def _head(self, final: bool) -> None:
-        """Settle what the part begins with: a fence that its first line ends isn't reopened."""
+        """Settle what the part begins with: a fence that its first line ends isn't reopened.
+
+        Neither is emphasis that isn't closed soon: its marks were text.
+        """
+        if self._carry and not self._carry.endswith("\n"):
+            self._head_marks(final)
+            return
         line = self._open[: self._open.find("\n") + 1] or self._open
         if self._headed or not line.strip():
             return
@@ -140,19 +166,36 @@ class Splitter:
             if first.closed and first.fence is not None:
                 self._skip, self._carry = len(line), ""
 
+    def _head_marks(self, final: bool) -> None:
+        """Settle which marks of emphasis the part begins with, before anything is measured."""
+        if self._headed:
+            return
+        window = min(REACH, self._size // 2)
+        begun = self._open[:window]
+        text = begun.lstrip()
+        blank = len(begun) - len(text)
+        end = 0 if begun.count("\n", 0, blank) > 1 else inline.leaf_end(text)
+        carry = inline.kept(self._carry, text[:end])
+        self._skip = blank if end else 0
+        over = final or end < len(text) or len(begun) == window
+        if over or (carry == self._carry and text and text[-1] not in "*_~"):
+            self._headed, self._carry = True, carry
+
     def _body(self, end: int) -> str:
         """The part's text if it ended at `end`, an open fence still open."""
         return self._carry + self._open[self._skip : end]
 
     def _size_at(self, end: int) -> int:
         """The size of the part if it ended at `end`."""
-        return self._measure(with_fence_closed(self._body(end)))
+        return self._measure(completed(self._body(end)))
 
     def _advance(self, final: bool) -> None:
         """Go from mark to mark, and seal a part wherever one doesn't fit any more."""
         self._take()
         while True:
             self._head(final)
+            if not self._headed and not self._carry.endswith("\n"):
+                return
             mark = self._mark + max(1, self._size // 40, (self._size - self._measured) // 6)
             if mark > len(self._open):
                 if not final or self._size_at(len(self._open)) <= self._size:
@@ -171,7 +214,7 @@ class Splitter:
         """How much of what is open surely stays in this part."""
         if self._room is not None:
             # The character behind the mark may still join the one before it.
-            whole = _between_characters(self._open, self._mark - 1)
+            whole = self._whole(self._mark - 1)
             return self._best(self._room) or max(whole, self._seen)
         end = len(self._open)
         if self._size_at(end) <= self._size - self._size // 6:
@@ -182,7 +225,7 @@ class Splitter:
         """Where to end a part that doesn't fit beyond the last mark. At least one character."""
         room = max(0, self._mark - self._size // 6) if self._room is None else self._room
         mark = self._mark or min(len(self._open), max(1, self._size // 6))
-        cut = self._best(room) or _between_characters(self._open, mark)
+        cut = self._best(room) or self._whole(mark)
         cut = max(cut, self._skip + 1, 1)
         while cut > self._skip + 1 and self._size_at(cut) > self._size:
             cut = max(self._skip + 1, _between_characters(self._open, cut * 3 // 4))
@@ -195,116 +238,120 @@ class Splitter:
         """
         offset = len(self._carry) - self._skip
         best = rank = 0
-        for line in _lines(self._body(self._mark)):
+        for line in lines(self._body(self._mark)):
             if line.end > room + offset and line.rank and line.rank >= rank:
                 best, rank = line.end - offset, line.rank
-        if best:
-            return best
+        return best or self._within_line(room, offset)
+
+    def _within_line(self, room: int, offset: int) -> int:
+        """`_best` where no line ends: behind a sentence or a space, outside of emphasis and code.
+
+        Whether a place is outside follows from what stands before it.
+        """
+        found: dict[tuple[bool, re.Pattern[str]], int] = {}
+        body = self._body(self._mark)
+        last = last_block(body)
+        emphasis = _Spans([] if last.fence else inline.spans(body, last.start))
+        torn = _Spans([] if last.fence else opaque(body, last.start))
         for pattern in (_SENTENCE, _SPACE):
             for place in pattern.finditer(self._open, room, self._mark):
-                best = place.end()
-            if best:
-                return best
+                at = place.end() + offset
+                inside = emphasis.around(at) is not None
+                line = self._open.rfind("\n", 0, place.end() - 1) + 1
+                row = line > self._size // 2 and self._open.startswith("|", line)
+                beside = body[at : at + 1] + body[max(0, at - 32) : at].rstrip()[-1:]
+                if row or torn.around(at) is not None or (inside and _SIGNS.intersection(beside)):
+                    continue
+                found[inside, pattern] = place.end()
+        for inside in (False, True):
+            for pattern in (_SENTENCE, _SPACE):
+                if best := found.get((inside, pattern)):
+                    return best
         return 0
 
-    def _seal(self, end: int) -> None:
-        """End the part at `end` and begin the next one."""
+    def _whole(self, place: int) -> int:
+        """The last place up to `place` that tears no character, mark, code or link in two."""
+        offset = len(self._carry) - self._skip
+        body = self._body(max(place, self._mark))
+        last = last_block(body)
+        torn = _Spans([] if last.fence else opaque(body, last.start))
+        emphasis = _Spans([] if last.fence else inline.spans(body, last.start))
+        begin = torn.around(place + offset)
+        if begin is not None and begin - offset > self._size // 2:
+            place = begin - offset
+        for at in range(place, max(place - 32, 0), -1):
+            around = body[at + offset - 1 : at + offset + 1]
+            if torn.around(at + offset) is not None or _tears(self._open, at):
+                continue
+            if around[0] in _SIGNS and (around[0] == "\\" or around[1:] in (around[0], "")):
+                continue
+            if emphasis.around(at + offset) is None or not _SIGNS.intersection(around):
+                return self._sensible(at)
+        return self._sensible(_between_characters(self._open, place))
+
+    def _sensible(self, place: int) -> int:
+        """`place`, or before it where a table row or a line begins that would show only signs."""
+        offset = len(self._carry) - self._skip
+        row = row_begun(self._body(place)) - offset
+        if self._size // 2 < row < place:
+            place = row
+        line = self._open.rfind("\n", 0, place) + 1
+        bare = line > self._size // 2 and inline.bare(self._open, line, place)
+        return line if bare else place
+
+    def _seal(self, end: int, final: bool = False) -> None:
+        """End the part at `end` and begin the next one. final: there is none, the text is over."""
         body = self._body(end)
         seen = self._open[self._skip : end].strip()
-        text = with_fence_closed(body) if seen else ""
+        text = ""
+        if seen:
+            last = last_block(body)
+            fence = None if last.closed else last.fence
+            text = _with_fence_closed(body, fence) if final else completed(body)
         self.sealed.append(Part(text, self._open[:end], self._given))
         self._open = self._open[end:]
-        self._begin(_carry(body))
-
-
-def _open_fence(text: str) -> Fence | None:
-    """The code fence that is open at the end of the text."""
-    last = None
-    for block in blocks(text):
-        last = block
-    return None if last is None or last.closed else last.fence
+        self._begin("" if final else _carry(body))
 
 
 def _carry(body: str) -> str:
     """What the part after `body` has to begin with."""
-    if not body.endswith("\n"):
-        fence = _open_fence(body)
-        return fence.opening if fence and "\n" in body[-REACH:] + "\n" else ""
-    last = None
-    for line in _lines(body):
-        last = line
-    if last is None:
-        return ""
-    return last.fence.opening if last.fence else last.header
+    last = last_block(body)
+    if last.fence is not None:
+        return "" if last.closed else last.fence.opening
+    header = ""
+    if body.endswith("\n"):
+        for line in prose_lines(body, last.start, last.end):
+            header = line.header
+    return header or "".join(inline.marks(body.rstrip(), last.start))
 
 
-def _lines(text: str) -> Iterator[_Line]:
-    """The complete lines of a text."""
-    for block in blocks(text):
-        if block.fence is None:
-            yield from _prose_lines(text, block.start, block.end)
-            continue
-        at = block.start
-        while end := text.find("\n", at, block.end) + 1:
-            if block.closed and end == block.end:
-                yield _Line(end, 3)
-            else:
-                yield _Line(end, int(at > block.start), block.fence)
-            at = end
+class _Spans:
+    """Stretches of a text, in order, none within another."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._spans = list(spans)
+        self._begins = [begin for begin, _ in self._spans]
+
+    def around(self, place: int) -> int | None:
+        """Where the stretch begins that `place` would cut in two."""
+        before = bisect_left(self._begins, place)
+        if before and place < self._spans[before - 1][1]:
+            return self._begins[before - 1]
+        return None
 
 
-def _prose_lines(text: str, at: int, stop: int) -> Iterator[_Line]:
-    """The complete lines of prose from `at` to `stop`; no part ends behind a heading."""
-    above = header = ""
-    heading = False
-    while end := text.find("\n", at, stop) + 1:
-        line = text[at : end - 1]
-        rank = 2
-        if header and "|" in line:
-            rank = 1
-        elif "|" in above and "|" in line and _SEPARATOR.match(line):
-            header, rank = f"{above}\n{line}\n", 0
-        else:
-            header = ""
-            if line.strip():
-                heading = line.startswith("#")
-                rank = 0 if heading or line.startswith("|") else 2
-            else:
-                rank = 0 if heading else 3
-        yield _Line(end, rank, None, header)
-        above, at = line, end
-
-
-def _row_begun(text: str) -> int:
-    """Where an incomplete table begins at the end of the text, else len(text).
-
-    Rows are lines that begin with a pipe: a header without a complete line beneath it, or a row.
-    """
-    line = text.rfind("\n") + 1
-    rows = [line] if text.startswith("|", line) else []
-    if line < len(text) and not rows:
-        return len(text)
-    complete = 0
-    above = line
-    while above and complete < 2:
-        above = text.rfind("\n", 0, above - 1) + 1
-        if not text.startswith("|", above):
-            break
-        complete += 1
-        rows.append(above)
-    for row in [line] if complete == 2 else reversed(rows):
-        if len(text) - row < REACH:
-            return row
-    return len(text)
+def _tears(text: str, place: int) -> bool:
+    """Whether a cut at `place` would tear what people see as one character."""
+    if place >= len(text):
+        return False
+    sign = text[place]
+    joined = text[place - 1] == _ZWJ or _ATTACHED.match(sign) or unicodedata.combining(sign)
+    return bool(joined)
 
 
 def _between_characters(text: str, cut: int) -> int:
     """The last place up to `cut` that doesn't tear what people see as one character."""
     for place in range(cut, max(cut - 32, 0), -1):
-        if place >= len(text):
+        if not _tears(text, place):
             return place
-        sign = text[place]
-        if text[place - 1] == _ZWJ or _ATTACHED.match(sign) or unicodedata.combining(sign):
-            continue
-        return place
     return cut

@@ -158,6 +158,16 @@ def segments(text: str) -> list[tuple[bool, str]]:
     return found
 
 
+def opaque(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Inline code and links in the growing prose from `start` on, in order.
+
+    What isn't decided is one that ends beyond the text.
+    """
+    for kind, begin, end in _tokens(text, start, len(text), growing=True):
+        if kind is not _Kind.TEXT:
+            yield begin, end + (kind is _Kind.UNDECIDED)
+
+
 def undecided(text: str) -> int:
     """The position up to which a growing text looks the same, whatever comes next.
 

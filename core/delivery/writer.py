@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from core.delivery.freshness import Freshness
 from core.delivery.reply import Delivery, Reply
 from core.errors import Held, RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
 from core.ports import Budget, FindsPost, HasNameless, RemovesPart, Retracts, Thread
@@ -85,6 +86,7 @@ class Writer:
         self._random = random
         self._quiescence = quiescence
         self._patience = patience
+        self.freshness = Freshness()
         self._woken = asyncio.Event()
         self._idle = False
         self._granted_until = float("-inf")  # for a call that was not made yet
@@ -238,6 +240,7 @@ class Writer:
             raise
         else:
             self._reply.delivered(delivery, part, self._now())
+            self.freshness.shown(delivery, self._now())
             await self._budget.succeeded(allowance)
             self._failures = 0
 
@@ -247,6 +250,7 @@ class Writer:
         if isinstance(error, Held):  # nobody was refused: the pace is right
             await self._sleep(error.retry_after)
             return
+        self.freshness.refused(delivery)
         log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
         await self._budget.refused(allowance, error.retry_after)
 

@@ -368,5 +368,9 @@ class Answering:
     def _log_end(self, event: str, **facts: str) -> None:
         seconds = self._means.now() - self._started
         metrics.TURN_SECONDS.observe(seconds)
+        figures = self._writer.freshness.figures(
+            whole=self._reply.done and not self._reply.withdrawn
+        )
+        metrics.delivered(self._turn.prompt.platform, figures)
         metrics.TURNS.labels(self._turn.prompt.platform, self._outcome.verdict.value).inc()
         log.info(event, turn=self._turn.id, seconds=round(seconds, 2), **facts)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from core.delivery.freshness import Freshness
 from core.delivery.reply import Reply
 from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
@@ -51,7 +52,9 @@ _FORGOTTEN = (
 
 
 class Wakes(Protocol):
-    """The writer, as the reader sees it."""
+    """The writer, as the reader sees it. freshness: is told what arrives."""
+
+    freshness: Freshness
 
     def wake(self) -> None:
         """There is something new to show."""
@@ -217,6 +220,7 @@ class Asking:
             if again is None:
                 return answer, error, attempt
             self._reply.restart()
+            self._writer.freshness.restarted()
             await asyncio.sleep(again.delay)
 
     async def _attempt(self, answer: Answer, attempt: _Try) -> CompletionError | None:
@@ -246,6 +250,7 @@ class Asking:
     def _show(self, text: str) -> None:
         if text:
             self._reply.add(text)
+            self._writer.freshness.arrived(len(text), self._now())
             self._writer.wake()
 
     def _changed(

@@ -2,6 +2,10 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from core.delivery.freshness import Figures
+
+_FRESH = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.5, 2, 3, 5, 8, 15, 30, 60)
+_CALLS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 
 ACCEPTED = Counter("threadseek_prompts_accepted", "Prompts committed.", ["platform"])
@@ -18,3 +22,42 @@ FIRST_CHUNK = Histogram(
 TURN_SECONDS = Histogram(
     "threadseek_turn_seconds", "Claim to whole answer visible.", buckets=_SECONDS
 )
+
+_HOW = ["platform", "lane"]  # lane: stream, edit, post (see core.delivery.freshness.Figures)
+STALENESS = Histogram(
+    "threadseek_staleness_seconds",
+    "Mean over an answer's characters of visible minus arrived.",
+    _HOW,
+    buckets=_FRESH,
+)
+FIRST_PAINT = Histogram(
+    "threadseek_first_paint_seconds", "First text from the API to visible.", _HOW, buckets=_FRESH
+)
+FINAL_LAG = Histogram(
+    "threadseek_final_lag_seconds", "Last text from the API to all visible.", _HOW, buckets=_FRESH
+)
+CALLS = Histogram(
+    "threadseek_delivery_calls",
+    "Calls that show an answer, refused ones too.",
+    _HOW,
+    buckets=_CALLS,
+)
+REFUSED = Counter(
+    "threadseek_delivery_refused", "Calls refused as too early (429).", ["platform", "method"]
+)
+
+
+def delivered(platform: str, figures: Figures) -> None:
+    """Count what the delivery of one answer came to."""
+    for method, times in figures.refused.items():
+        REFUSED.labels(platform, method).inc(times)
+    if figures.lane is None:
+        return
+    CALLS.labels(platform, figures.lane).observe(figures.calls)
+    for histogram, seconds in (
+        (STALENESS, figures.staleness),
+        (FIRST_PAINT, figures.first_paint),
+        (FINAL_LAG, figures.final_lag),
+    ):
+        if seconds is not None:
+            histogram.labels(platform, figures.lane).observe(seconds)

@@ -226,7 +226,11 @@ async def _paced(call: Call, reply: Reply) -> AsyncIterator[bytes]:
         await asyncio.sleep(reply.delay)
     count = call.body.get("n") or 1
     columns = [_pieces(call, reply, index) for index in range(count)]
+    began = time.monotonic()
     for step in range(max(len(column) for column in columns)):
+        if reply.times:
+            await asyncio.sleep(max(0.0, began + reply.times[step] - time.monotonic()))
+        call.sent_at.append(time.time())
         for index, column in enumerate(columns):
             if step < len(column):
                 delta = {"content": column[step], "role": "assistant"}

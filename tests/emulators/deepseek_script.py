@@ -11,7 +11,8 @@ class Reply:
     """One scripted answer. Times are seconds.
 
     pieces: the text of each chunk; None is the default answer. reasoning: the same, before.
-    delay: after each chunk. first_delay: before the headers. last_delay: before the body's end.
+    delay: after each chunk. times: of each piece, after the headers, instead.
+    first_delay: before the headers. last_delay: before the body's end.
     usage: {} sends none, None counts. packet: bytes a write; 1 cuts every character.
     ending: what follows the pieces: "done" (finish and [DONE]), "finish" (no [DONE]), "end" (the
     body ends without a finish), "cut" (the connection breaks), "stall" (nothing more, or a comment
@@ -25,6 +26,7 @@ class Reply:
     finish: str | None = "stop"
     usage: dict[str, Any] | None = None
     delay: float = 0.0
+    times: tuple[float, ...] = ()
     first_delay: float = 0.0
     last_delay: float = 0.0
     packet: int | None = None
@@ -42,6 +44,7 @@ class Call:
     """One request. at: by the monotonic clock. sent: writes of its body. peer: the client's end.
 
     hung_up: the client went before the answer was over. finished: the answer was sent.
+    sent_at: when each piece of the text was, seconds since the epoch.
     """
 
     at: float
@@ -53,6 +56,7 @@ class Call:
     sent: int = 0
     finished: bool = False
     hung_up: bool = False
+    sent_at: list[float] = field(default_factory=list)
 
     @property
     def last(self) -> str:

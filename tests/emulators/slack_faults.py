@@ -43,10 +43,14 @@ class Tail:
 
 
 class Faults:
-    """The trouble in force. latency: seconds that every call takes, by method or "*"."""
+    """The trouble in force. latency: seconds that every call takes, by method or "*".
+
+    spread: sigma of a log-normal around it, 0 for always the same.
+    """
 
     def __init__(self, seed: int) -> None:
         self.latency: dict[str, float] = {}
+        self.spread = 0.0
         self.tails: list[Tail] = []
         self._planned: list[Fault] = []
         self._random = random.Random(seed)
@@ -59,6 +63,7 @@ class Faults:
     def clear(self) -> None:
         """No trouble any more."""
         self.latency.clear()
+        self.spread = 0.0
         self.tails.clear()
         self._planned.clear()
 
@@ -74,7 +79,8 @@ class Faults:
 
     async def delay(self, method: str, fault: Fault) -> None:
         """Wait as long as this call is on its way to its effect."""
-        seconds = self.latency.get(method, self.latency.get("*", 0.0)) + fault.delay
+        seconds = self.latency.get(method, self.latency.get("*", 0.0))
+        seconds = seconds * self._random.lognormvariate(0.0, self.spread) + fault.delay
         for tail in self.tails:
             if tail.method in (method, "*") and self._random.random() < tail.share:
                 seconds += self._random.uniform(tail.low, tail.high)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.discord.markup import LINE, NOTHING, measure, render
-from core.delivery.markup import Splitter, decided, with_fence_closed
+from core.delivery.markup import Splitter, completed, decided
 from tests.core.delivery.markdown import PIECES
 
 ZERO = "\u200b"
@@ -256,7 +256,7 @@ def test_what_is_shown_only_grows(text: str) -> None:
     for end in range(1, len(text) + 1):
         safe = decided(text[:end]) if end < len(text) else end
         if safe > shown:
-            now = seen(render(with_fence_closed(text[:safe])))
+            now = seen(render(completed(text[:safe])))
             assert now.startswith(before)
             before, shown = now, safe
 
