@@ -83,6 +83,33 @@ class ReadsEarlier(Protocol):
 
 
 @runtime_checkable
+class Streams(Protocol):
+    """Can write a message by a native stream: only what is new is sent, out of own budgets.
+
+    `Thread.limits.stream` says whether streams are to be had now. Texts are whole texts of the
+    part, each one the one before and more, an open code fence not closed. `Thread.edit` works on a
+    message whose stream is open, too: it stops the stream first.
+    """
+
+    async def start(self, text: str, key: str) -> PartId:
+        """Post a new message that begins with this text. key: as for `Thread.post`.
+
+        Raises: StreamOver when no stream is to be had here: post instead; else as `Thread.post`.
+        """
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """Make the message say `text`, which says `shown` now.
+
+        Raises: StreamOver when the stream is over, or when the text as it is sent doesn't continue
+        what was sent: edit instead; else as `Thread.edit`. After Unreachable nobody knows what
+        landed: edit instead, too.
+        """
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """The same with the last text of the message. Raises: as `append`."""
+
+
+@runtime_checkable
 class FindsPost(Protocol):
     """Can find a post whose reply was lost."""
 

@@ -197,11 +197,27 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """What a platform allows messages that are written by a native stream.
+
+    gap: least seconds between two calls on one. life: seconds after its start within which a stream
+    has to be stopped; the platform ends it some time after that by itself.
+    """
+
+    start: Allowance
+    append: Allowance
+    stop: Allowance
+    gap: float
+    life: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a platform allows one thread.
 
     size: most units one part may have. measure: units of a part, of the text as it is sent.
-    gap: least seconds between two calls on one message.
+    gap: least seconds between two calls on one message. stream: None where there are no native
+    streams, or none any more.
     """
 
     size: int
@@ -209,3 +225,4 @@ class Limits:
     gap: float
     post: Allowance
     edit: Allowance
+    stream: StreamLimits | None = None
