@@ -4,7 +4,7 @@
 method (`ShowsStatus`, ...): a thread that has the method has the ability.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -113,9 +113,12 @@ class Streams(Protocol):
 class FindsPost(Protocol):
     """Can find a post whose reply was lost."""
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The messages posted with this key, oldest first: one, when all went well.
 
+        known: the messages of this reply that are known. When they are given, and the platform
+        has no names for streams, this also finds those that `Streams.start` began and that were
+        not stopped yet: of the other ones, it can only be told which they are not.
         Raises: DeliveryError.
         """
 

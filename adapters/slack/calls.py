@@ -10,8 +10,7 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.quiet import quiet_logger
-from adapters.slack.refusals import CALL_ERRORS, TokenRefused, translate
-from core.errors import Unreachable
+from adapters.slack.refusals import CALL_ERRORS, Garbled, TokenRefused, translate
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included. With a shared session the SDK's own timeout is not
@@ -39,6 +38,9 @@ POST = Method("chat.postMessage", _CHAT)
 EPHEMERAL = Method("chat.postEphemeral", _CHAT)
 UPDATE = Method("chat.update", _CHAT)
 DELETE = Method("chat.delete", _CHAT)
+START = Method("chat.startStream", _CHAT)
+APPEND = Method("chat.appendStream", _CHAT)
+STOP = Method("chat.stopStream", _CHAT)
 REPLIES = Method("conversations.replies", _HISTORY, reads=True)
 HISTORY = Method("conversations.history", _HISTORY, reads=True)
 STATUS = Method("assistant.threads.setStatus", _CHAT)
@@ -48,7 +50,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         method.name: method
         for method in (
-            *(AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE),
+            *(AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE, START, APPEND, STOP),
             *(REPLIES, HISTORY, STATUS, PROMPTS),
         )
     }
@@ -60,8 +62,9 @@ class Api:
     """Calls with the bot token over one shared session, without any retry by a library.
 
     timeout: seconds for one call. refused: the bot token is; no call is made with it any more,
-    but for the question whether it is taken again. off: methods that this workspace does not have;
-    kept for the life of the process.
+    but for the question whether it is taken again. off: methods that this workspace does not have.
+    streamless: channels in which Slack refuses native streams. Both are kept for the life of the
+    process.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Api:
         )
         self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
+        self.streamless: set[str] = set()
 
     async def call(self, method: Method, **args: Any) -> dict[str, Any]:
         """The answer's body. A `token` among the arguments replaces the bot's.
@@ -94,7 +98,7 @@ class Api:
                 self.refused = told
             raise told from error
         if not isinstance(response.data, dict):
-            raise Unreachable(f"Slack's answer to {method.name} is not JSON")
+            raise Garbled(f"Slack's answer to {method.name} is not JSON")
         if method is AUTH:
             self.refused = None
         return response.data

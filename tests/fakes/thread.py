@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import DeliveryError, PartGone, RateLimited, TooLarge
@@ -157,7 +157,7 @@ class AbleThread(FakeThread):
 
     lag = 2.0
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
         return [part for part, made in self.made.items() if made == key and part not in self.gone]
 
