@@ -24,7 +24,7 @@ def held(process: Process) -> list[str]:
     if engine._slots._value != _SLOTS:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
-    kept = len(budget._pacers._pacers) if isinstance(budget, OwnBudget) else 0
+    kept = len(budget._desks._desks) if isinstance(budget, OwnBudget) else 0
     if kept > _PACERS * sum(len(site.limits) for site in process.sites.values()):
         found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):
