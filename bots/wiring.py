@@ -22,10 +22,11 @@ from bots.offline import MODEL as OFFLINE_MODEL
 from bots.offline import OfflineServer
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
+from core.budget import Budget
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError
-from core.ports import Budget, Completions, Recent, Threads
+from core.ports import Completions, Recent, Threads
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns

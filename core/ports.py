@@ -10,11 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from core.lifecycle import State
 from core.types import (
-    Allowance,
     Chunk,
     CompletionRequest,
     Conversation,
-    Kind,
     Limits,
     Memory,
     Outcome,
@@ -163,24 +161,6 @@ class Readmits(Protocol):
 
     async def readmitted(self) -> bool:
         """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
-
-
-class Budget(Protocol):
-    """Whether a call to a platform may be made now. None of it raises."""
-
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
-        """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
-        though something more important may be asked before.
-
-        age: seconds for which what the call would show has waited. Of the interim edits that
-        wait in this process, the oldest comes first.
-        """
-
-    async def refused(self, allowance: Allowance, retry_after: float) -> None:
-        """The platform said 429 to a granted call, and to wait `retry_after` seconds."""
-
-    async def succeeded(self, allowance: Allowance) -> None:
-        """A granted call went through."""
 
 
 class Completions(Protocol):

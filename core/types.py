@@ -188,12 +188,28 @@ class Allowance:
 
     burst: calls that may be made at once. rate: calls a second, for ever.
     shared: several conversations spend it, so that processes that share the work share it too.
+    within: a wider one that the same calls are counted under, too.
     """
 
     key: str
     burst: float
     rate: float
     shared: bool = False
+    within: "Allowance | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What a call would show that nobody sees yet.
+
+    characters: how many. area: the seconds that each of them has waited, summed.
+    """
+
+    characters: int = 0
+    area: float = 0.0
+
+
+NOTHING = Unseen()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from adapters.slack import calls, streams
+from adapters.slack import budgets, calls, streams
 from adapters.slack.calls import Api, Method
 from adapters.slack.events import remembered
 from adapters.slack.ids import (
@@ -22,16 +22,13 @@ from adapters.slack.ids import (
 from adapters.slack.markup import growing, measure, render
 from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, Refused, Stopped
 from core.errors import DeliveryError, PartGone, StreamOver, Unreachable
-from core.types import Allowance, Limits, PartId, Prompt, Remembered
+from core.types import Limits, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
 
 SIZE = 11_000
 """UTF-8 bytes of a message. Slack takes 12,000 characters of `markdown_text`
 (docs.slack.dev/reference/methods/chat.update); bytes are never fewer than characters."""
-
-GAP = 1.0
-"""Seconds between two calls on one message."""
 
 EARLIER = 200
 """How many messages before the prompt are read at most: the newest ones."""
@@ -69,20 +66,15 @@ class SlackThread:
 
     @property
     def limits(self) -> Limits:
-        """Sizes in UTF-8 bytes of the rendered text.
-
-        Documented: one post a second and channel with short bursts; chat.update is Tier 3, 50 a
-        minute for the workspace (docs.slack.dev/apis/web-api/rate-limits). How large a burst may
-        be is not; ours stay under the documented rate.
-        """
+        """Sizes in UTF-8 bytes of the rendered text. See `budgets` for the rest."""
         team, channel = self._at.team, self._at.channel
         return Limits(
             size=SIZE,
             measure=measure,
-            gap=GAP,
-            post=Allowance(f"slack:{team}:{channel}:{calls.POST.name}", 3, 1.0, shared=True),
-            edit=Allowance(f"slack:{team}:{calls.UPDATE.name}", 5, 45 / 60, shared=True),
-            stream=streams.limits(team) if self._may_stream() else None,
+            gap=budgets.GAP,
+            post=budgets.posts(team, channel),
+            edit=budgets.edits(team),
+            stream=budgets.streams(team) if self._may_stream() else None,
         )
 
     def _may_stream(self) -> bool:

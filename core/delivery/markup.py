@@ -92,10 +92,14 @@ class Splitter:
 
     def interim(self) -> str:
         """What can be shown of the part that is still open; empty when there is nothing to see."""
+        return with_fence_closed(self.growing())
+
+    def growing(self) -> str:
+        """The same without closing an open code fence, for a message that is only appended to."""
         self._advance(final=False)
         body = self._body(self._visible())
         shown = body[: decided(body)]
-        return with_fence_closed(shown) if shown[len(self._carry) :].strip() else ""
+        return shown if shown[len(self._carry) :].strip() else ""
 
     def finish(self) -> None:
         """The text is complete: seal what is left of it."""

@@ -156,7 +156,7 @@ FAULTS = (
             ),
             Breakage(
                 "core/delivery/writer.py",
-                "await self._remove_twins()\n            self._reply.recheck()",
+                "await self._clearing.twins(self._ambiguous)\n            self._reply.recheck()",
                 "self._reply.recheck()",
                 (
                     "tests/core/delivery/test_settling.py::"
@@ -316,7 +316,7 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "await self._budget.refused(allowance, error.retry_after)",
+                "await self._lanes.refused(delivery, error.retry_after)",
                 "pass",
                 ("tests/core/delivery/test_writer.py::test_a_stingier_platform_is_learned",),
             ),
@@ -335,15 +335,15 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "self._reply.failed(delivery, self._now())\n        if isinstance(error, Held)",
+                "self._reply.refused(delivery, self._now())\n        if isinstance(error, Held)",
                 "self._reply.delivered(delivery, delivery.part or PartId(''), self._now())\n"
                 "        if isinstance(error, Held)",
                 ("tests/core/delivery/test_writer.py::test_a_refused_final_edit_is_tried_again",),
             ),
             Breakage(
                 "core/delivery/pacing.py",
-                "reserve = min(RESERVE, self.burst / 2) * (Kind.FINAL - kind) / Kind.FINAL",
-                "reserve = 0.0",
+                "if kind is Kind.FINAL:\n            return 0.0",
+                "if kind in Kind:\n            return 0.0",
                 ("tests/core/delivery/test_pacing.py::test_what_matters_more_finds_tokens",),
             ),
         ),

@@ -311,8 +311,8 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/reply.py",
-                "return Delivery(index, self._ids.get(index), texts[index], Kind.FINAL)",
-                "return Delivery(index, None, texts[index], Kind.FINAL)",
+                "return Delivery(index, self._ids.get(index), text, Kind.FINAL)",
+                "return Delivery(index, None, text, Kind.FINAL)",
                 ("tests/core/delivery/test_writer.py::test_a_hundred_thousand_characters",),
             ),
         ),

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, cast
 import aiohttp
 
 from adapters.slack import calls
+from adapters.slack.budgets import streams as stream_limits
 from adapters.slack.calls import Api
 from adapters.slack.ids import Address, Bot, part_id, post_id
 from adapters.slack.markup import measure, render
-from adapters.slack.streams import limits as stream_limits
 from adapters.slack.thread import SlackThread
 from core.types import Limits, PartId, Prompt
 from tests.simulation.logs import SECRET

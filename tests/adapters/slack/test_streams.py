@@ -93,7 +93,7 @@ async def test_it_streams(thread: SlackThread) -> None:
         assert allowance.shared
         assert TEAM in allowance.key
         assert "C0" not in allowance.key, "the budget is the workspace's"
-        assert allowance.burst + 60 * allowance.rate == pytest.approx(0.95 * tier)
+        assert allowance.burst + 60 * allowance.rate <= tier
     assert len({limits.start.key, limits.append.key, limits.stop.key}) == 3
 
 
