@@ -46,7 +46,9 @@ class Weather:
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))
-STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, lost_before=0.1, late=0.9)
+_CUT = {"lost_before": 0.1, "lost_after": 0.1, "late": 0.9}
+_STREAMS = {"streamless": 0.05, "sealed": 0.4}
+STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, **_CUT, **_STREAMS)
 """For protocols that are broken on purpose."""
 
 
