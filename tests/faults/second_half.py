@@ -320,15 +320,36 @@ FAULTS = (
     Fault(
         34,
         "Slack ends a native stream early",
-        "Can't be: answers are posted and edited, no native stream is opened.",
+        "The rest follows by edits of the same message, which ends the stream if it is still open.",
         (
             Breakage(
-                "adapters/slack/calls.py",
-                'POST = Method("chat.postMessage", _CHAT)',
-                'POST = Method("chat.startStream", _CHAT)',
+                "adapters/slack/thread.py",
+                "            await self._name_stopped(part, growing(shown))\n"
+                "            raise\n"
+                "        except Refused as refused:\n"
+                "            if refused.code in ENDED:\n",
+                "            await self._name_stopped(part, growing(shown))\n"
+                "            raise\n"
+                "        except Refused as refused:\n"
+                "            if refused.code:\n",
                 (
-                    "tests/adapters/slack/test_thread.py::"
-                    "test_an_answer_is_posted_into_the_thread_and_rewritten",
+                    "tests/adapters/slack/test_streams.py::"
+                    "test_a_stream_that_slack_sealed_is_edited",
+                    "tests/e2e/test_slack_streams.py::"
+                    "test_a_stream_that_slack_ends_early_goes_on_by_edits",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/thread.py",
+                "            if refused.code != CONFLICT:\n"
+                "                raise\n"
+                "            await self._end_stream(part)\n"
+                "            await self._update_ended(part, render(text))\n",
+                "            raise\n",
+                (
+                    "tests/adapters/slack/test_streams.py::"
+                    "test_an_edit_ends_a_stream_that_a_dead_process_left_open",
+                    "tests/e2e/test_slack_streams.py::test_a_process_killed_in_a_stream",
                 ),
             ),
         ),
