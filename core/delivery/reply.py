@@ -66,14 +66,12 @@ class Reply:
     instead of new ones being posted, but only to their final text: nobody who has read the
     beginning of an answer sees it begin again.
 
-    A part begun as a native stream is appended to while each text continues the one before. As
-    soon as one doesn't, or something about a stream went wrong, the message is edited instead,
-    and no more streams are begun.
+    A part begun as a native stream is appended to while each text continues the one before. When
+    one doesn't, or a stream went wrong, the message is edited, and no more streams are begun.
 
     begun: some text of this attempt was handed out. finished: no more text will come.
     native: the next part that begins before it is complete begins as a native stream.
-    plain: no streams any more.
-    withdrawn: nothing of it is to be seen.
+    plain: no streams any more. withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
     """

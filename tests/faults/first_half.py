@@ -1,4 +1,4 @@
-"""Rows 1 to 18 of the fault table: the process dies, the network and the API fail."""
+"""Rows 1 to 19 of the fault table: the process dies, the network the API and people."""
 
 from tests.faults.breaking import Breakage, Fault
 
@@ -364,6 +364,27 @@ FAULTS = (
                 '_GONE = frozenset({"message_not_found"})',
                 "_GONE: frozenset[str] = frozenset()",
                 ("tests/adapters/slack/test_thread.py::test_what_was_deleted_is_gone",),
+            ),
+        ),
+    ),
+    Fault(
+        19,
+        "Somebody deletes their question",
+        "The stream is closed, what is visible of the answer goes, the text leaves the store.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "        self._writer.withdraw()\n\n    async def run",
+                "        pass\n\n    async def run",
+                ("tests/core/turns/test_edits.py::test_deleted_while_it_is_answered",),
+            ),
+            Breakage(
+                "core/store/edits.py",
+                'erased: dict[str, Any] = {"text": MARK, ',
+                "erased: dict[str, Any] = {",
+                (
+                    "tests/core/store/test_edits.py::test_deleted_when_settled_only_the_question_goes",
+                ),
             ),
         ),
     ),

@@ -1,29 +1,8 @@
-"""Rows 19 to 36 of the fault table: people, platforms, the database, replicas."""
+"""Rows 20 to 36 of the fault table: platforms, the database, replicas."""
 
 from tests.faults.breaking import Breakage, Fault
 
 FAULTS = (
-    Fault(
-        19,
-        "Somebody deletes their question",
-        "The stream is closed, what is visible of the answer goes, the text leaves the store.",
-        (
-            Breakage(
-                "core/turns/answering.py",
-                "        self._writer.withdraw()\n\n    async def run",
-                "        pass\n\n    async def run",
-                ("tests/core/turns/test_edits.py::test_deleted_while_it_is_answered",),
-            ),
-            Breakage(
-                "core/store/edits.py",
-                'erased: dict[str, Any] = {"text": MARK, ',
-                "erased: dict[str, Any] = {",
-                (
-                    "tests/core/store/test_edits.py::test_deleted_when_settled_only_the_question_goes",
-                ),
-            ),
-        ),
-    ),
     Fault(
         20,
         "The thread is archived or locked",
