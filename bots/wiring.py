@@ -23,10 +23,11 @@ from adapters.web.app import WebPlatform
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from bots.vitals import keep_what_is_loaded, watched
+from core.budget import Budget
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
 from core.errors import ConfigurationError, DeliveryError
-from core.ports import Budget, Completions, Recent, Threads
+from core.ports import Completions, Recent, Threads
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns

@@ -7,6 +7,7 @@ ThreadseekError
 │   │   └── Held         the same, by what the platform said before: the call wasn't made
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
 │   ├── PartGone         the message was deleted by somebody
+│   ├── StreamOver       the message takes nothing more by its stream; nothing landed, edit it
 │   ├── TooLarge         the platform refused the size
 │   ├── LockedOut        the platform refuses our token: its turns wait for another one
 │   └── Undeliverable    for ever: removed from the channel, thread locked
@@ -103,6 +104,10 @@ class Unreachable(DeliveryError):
 
 class PartGone(DeliveryError):
     """The message that should be edited was deleted: taken as a wish to stop."""
+
+
+class StreamOver(DeliveryError):
+    """There is no native stream (any more) for this message, and nothing landed: go on without."""
 
 
 class TooLarge(DeliveryError):

@@ -4,17 +4,15 @@
 method (`ShowsStatus`, ...): a thread that has the method has the ability.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from core.lifecycle import State
 from core.types import (
-    Allowance,
     Chunk,
     CompletionRequest,
     Conversation,
-    Kind,
     Limits,
     Memory,
     Outcome,
@@ -83,12 +81,42 @@ class ReadsEarlier(Protocol):
 
 
 @runtime_checkable
+class Streams(Protocol):
+    """Can write a message by a native stream: only what is new is sent, out of own budgets.
+
+    `Thread.limits.stream` says whether streams are to be had now. Texts are whole texts of the
+    part, each one the one before and more, an open code fence not closed. `Thread.edit` works on a
+    message whose stream is open, too: it stops the stream first.
+    """
+
+    async def start(self, text: str, key: str) -> PartId:
+        """Post a new message that begins with this text. key: as for `Thread.post`.
+
+        Raises: StreamOver when no stream is to be had here: post instead; else as `Thread.post`.
+        """
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """Make the message say `text`, which says `shown` now.
+
+        Raises: StreamOver when the stream is over, or when the text as it is sent doesn't continue
+        what was sent: edit instead; else as `Thread.edit`. After Unreachable nobody knows what
+        landed: edit instead, too.
+        """
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """The same with the last text of the message. Raises: as `append`."""
+
+
+@runtime_checkable
 class FindsPost(Protocol):
     """Can find a post whose reply was lost."""
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The messages posted with this key, oldest first: one, when all went well.
 
+        known: the messages of this reply that are known. When they are given, and the platform
+        has no names for streams, this also finds those that `Streams.start` began and that were
+        not stopped yet: of the other ones, it can only be told which they are not.
         Raises: DeliveryError.
         """
 
@@ -145,24 +173,6 @@ class Readmits(Protocol):
 
     async def readmitted(self) -> bool:
         """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
-
-
-class Budget(Protocol):
-    """Whether a call to a platform may be made now. None of it raises."""
-
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
-        """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
-        though something more important may be asked before.
-
-        age: seconds for which what the call would show has waited. Of the interim edits that
-        wait in this process, the oldest comes first.
-        """
-
-    async def refused(self, allowance: Allowance, retry_after: float) -> None:
-        """The platform said 429 to a granted call, and to wait `retry_after` seconds."""
-
-    async def succeeded(self, allowance: Allowance) -> None:
-        """A granted call went through."""
 
 
 class Completions(Protocol):

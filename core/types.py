@@ -188,12 +188,43 @@ class Allowance:
 
     burst: calls that may be made at once. rate: calls a second, for ever.
     shared: several conversations spend it, so that processes that share the work share it too.
+    within: a wider one that the same calls are counted under, too.
     """
 
     key: str
     burst: float
     rate: float
     shared: bool = False
+    within: "Allowance | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What a call would show that nobody sees yet.
+
+    characters: how many. area: the seconds that each of them has waited, summed.
+    """
+
+    characters: int = 0
+    area: float = 0.0
+
+
+NOTHING = Unseen()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """What a platform allows messages that are written by a native stream.
+
+    gap: least seconds between two calls on one. life: seconds after its start within which a stream
+    has to be stopped; the platform ends it some time after that by itself.
+    """
+
+    start: Allowance
+    append: Allowance
+    stop: Allowance
+    gap: float
+    life: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +232,8 @@ class Limits:
     """What a platform allows one thread.
 
     size: most units one part may have. measure: units of a part, of the text as it is sent.
-    gap: least seconds between two calls on one message.
+    gap: least seconds between two calls on one message. stream: None where there are no native
+    streams, or none any more.
     """
 
     size: int
@@ -209,3 +241,4 @@ class Limits:
     gap: float
     post: Allowance
     edit: Allowance
+    stream: StreamLimits | None = None

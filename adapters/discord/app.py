@@ -23,8 +23,9 @@ from adapters.discord.session import Account
 from adapters.discord.shards import LEASE, Shards
 from adapters.discord.starts import Starts
 from adapters.discord.thread import DiscordThread
+from core.budget import Budget
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
-from core.ports import Budget, Edits, Seat, Seats
+from core.ports import Edits, Seat, Seats
 from core.types import Prompt
 
 log = structlog.get_logger()

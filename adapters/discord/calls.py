@@ -19,8 +19,8 @@ import msgspec
 
 from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
+from core.budget import Budget
 from core.errors import DeliveryError, Held, RateLimited, Unreachable
-from core.ports import Budget
 from core.types import Kind
 
 TIMEOUT = 10.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -182,7 +182,7 @@ class DiscordThread:
         """What was said in the thread before the prompt, or along the replies that led to it."""
         return await said_before(self._api, self._bot, self._at)
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The messages posted with this key, where Discord told it or still does.
 
         Where it doesn't, the same key posted again gives the same message for some minutes.

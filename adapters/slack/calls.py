@@ -42,6 +42,9 @@ POST = Method("chat.postMessage", _CHAT)
 EPHEMERAL = Method("chat.postEphemeral", _CHAT)
 UPDATE = Method("chat.update", _CHAT)
 DELETE = Method("chat.delete", _CHAT)
+START = Method("chat.startStream", _CHAT)
+APPEND = Method("chat.appendStream", _CHAT)
+STOP = Method("chat.stopStream", _CHAT)
 REPLIES = Method("conversations.replies", _HISTORY, reads=True)
 HISTORY = Method("conversations.history", _HISTORY, reads=True)
 STATUS = Method("assistant.threads.setStatus", _CHAT)
@@ -51,7 +54,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         method.name: method
         for method in (
-            *(AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE),
+            *(AUTH, CONNECT, POST, EPHEMERAL, UPDATE, DELETE, START, APPEND, STOP),
             *(REPLIES, HISTORY, STATUS, PROMPTS),
         )
     }
@@ -64,7 +67,8 @@ class Api:
 
     url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
     with it any more, but for the question whether it is taken again. off: methods that this
-    workspace does not have; kept for the life of the process.
+    workspace does not have. streamless: channels in which Slack refuses native streams. Both are
+    kept for the life of the process.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Api:
         self._headers = _headers(token)
         self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
+        self.streamless: set[str] = set()
 
     async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
         """The answer's body. token: in the place of the bot's.

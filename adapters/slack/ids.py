@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeGuard
 from uuid import UUID, uuid5
 
-from core.types import PartId, ThreadKey
+from core.types import PartId, Prompt, ThreadKey
 
 PLATFORM = "slack"
 """The name of this platform in `Prompt.platform`."""
@@ -83,6 +83,12 @@ def sequence(ts: str) -> str:
     """The ts padded so that the order of the text is the order of time."""
     seconds, _, micros = ts.partition(".")
     return f"{seconds:0>12}.{micros:0<6}"
+
+
+def is_aside(prompt: Prompt) -> bool:
+    """Whether the prompt has a conversation of its own, beside the one of its thread: it came when
+    too many waited there (`core.store.inbox`)."""
+    return prompt.thread.endswith(f"#{prompt.identity}")
 
 
 def post_id(identity: str, key: str) -> str:

@@ -19,17 +19,46 @@ _TOKEN = re.compile(
     r"|(?:[a-z][a-z0-9+.-]{0,30}://|mailto:|tel:))",  # a link, maybe with another label
     re.IGNORECASE,
 )
+_TOKEN_BEGUN = re.compile(
+    r"<(?:!(?:[a-z]{0,9})|[@#]|[a-z][a-z0-9+.-]{0,30}(?::/?)?)?\Z",
+    re.IGNORECASE,
+)
+_LONGEST_BEGUN = 40
+_ADDRESS = re.compile(r"https?://|\bwww\.", re.IGNORECASE)
 _IN_TEXT = "&lt;"
 _IN_CODE = "<\u200b"
 
 
 def render(markdown: str) -> str:
     """The text to send, never blank: no mention, group or masked link in either reading."""
-    text = "".join(
+    text = _rendered(markdown)
+    return text if text.strip() else NOTHING
+
+
+def growing(markdown: str) -> str:
+    """The beginning of the rendered text that stays as it is, whatever comes next; may be empty.
+
+    The text must end where it is decided (core.delivery.markup). Blanks at the end wait for what
+    follows them, so that no piece of a stream is blank.
+    """
+    text = _rendered(markdown)
+    begun = _TOKEN_BEGUN.search(text, max(0, len(text) - _LONGEST_BEGUN))
+    return text[: begun.start() if begun else None].rstrip()
+
+
+def links(markdown: str) -> bool:
+    """Whether there is an address outside code, of which Slack might fetch a preview."""
+    return any(
+        not is_code and _ADDRESS.search(piece) for is_code, piece in segments(sanitise(markdown))
+    )
+
+
+def _rendered(markdown: str) -> str:
+    """The text to send, maybe blank."""
+    return "".join(
         _TOKEN.sub(_IN_CODE if is_code else _IN_TEXT, piece)
         for is_code, piece in segments(sanitise(markdown))
     )
-    return text if text.strip() else NOTHING
 
 
 def measure(markdown: str) -> int:

@@ -1,7 +1,8 @@
 """Slack's answers that mean no -> core errors, each saying what to do.
 
 Error names: the "Errors" tables of docs.slack.dev/reference/methods (chat.postMessage,
-chat.update, chat.delete, conversations.replies, assistant.threads.setStatus, auth.test).
+chat.update, chat.delete, chat.*Stream, conversations.replies, assistant.threads.setStatus,
+auth.test).
 """
 
 from collections.abc import Mapping
@@ -33,10 +34,53 @@ TOKEN_CODES = frozenset(
 )
 """The token is wrong: no call with it will ever work."""
 
+NEVER = frozenset(
+    {
+        "unknown_method",
+        "method_deprecated",
+        "method_not_supported_for_channel_type",
+        "feature_not_enabled",
+        "missing_scope",
+        "no_permission",
+        "not_allowed",
+        "not_allowed_token_type",
+    }
+)
+"""Refusals that no later call of the same method would escape."""
+
+SPARE = frozenset(
+    {
+        "assistant.threads.setStatus",
+        "chat.appendStream",
+        "chat.postEphemeral",
+        "chat.startStream",
+        "chat.stopStream",
+    }
+)
+"""Methods that answers do without: what Slack refuses them says nothing of the others."""
+
+ENDED = frozenset(
+    {
+        "not_in_channel",
+        "channel_not_found",
+        "is_archived",
+        "is_inactive",
+        "thread_not_found",
+        "invalid_thread_ts",
+        "cannot_reply_to_message",
+        "ekm_access_denied",
+    }
+)
+"""Refusals that every method would give that writes into the same thread."""
+
+CONFLICT = "streaming_state_conflict"
+"""Slack's answer to `chat.update` of a message whose native stream is open."""
+
 _AGAIN = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 )
 _GONE = frozenset({"message_not_found"})
+_NOT_SERVED = frozenset({*range(200, 429), *range(430, 500), 501})
 _TOO_LARGE = frozenset({"msg_too_long", "msg_blocks_too_long", "markdown_text_too_long"})
 _WHAT_TO_DO = {
     "not_in_channel": "invite the bot to the channel (/invite)",
@@ -56,6 +100,14 @@ _WHAT_TO_DO = {
 _WRONG_TOKEN = "put a fresh bot token (xoxb-...) into SLACK_BOT_TOKEN and restart"  # noqa: S105
 _RESTRICTED = "a workspace setting forbids the bot to post here; ask an administrator"
 _UNKNOWN = "see the method's page on docs.slack.dev"
+
+
+class Garbled(Unreachable):
+    """An answer that Slack doesn't give: somebody between gave it, so the method isn't served."""
+
+
+class Stopped(PartGone):
+    """A person ended the stream by Slack's own button."""
 
 
 class TokenRefused(LockedOut):
@@ -89,11 +141,16 @@ def refusal(method: str, status: int, headers: Mapping[str, str], body: object) 
     if status == 429 or code in ("ratelimited", "rate_limited"):
         return RateLimited(_wait(headers))
     if not code or status >= 500 or code in _AGAIN:
-        return Unreachable(f"Slack failed at {method} (HTTP {status} {code})".replace(" )", ")"))
+        kind = Garbled if not code and status in _NOT_SERVED else Unreachable
+        return kind(f"Slack failed at {method} (HTTP {status} {code})".replace(" )", ")"))
+    if code == "stopped_by_user":
+        return Stopped(f"the stream was stopped ({code})")
     if code in _GONE:
         return PartGone(f"the message is gone ({code})")
     if code in _TOO_LARGE:
         return TooLarge(f"Slack refused the size ({code})")
+    if code in NEVER and method in SPARE:  # not_allowed_token_type: for this method only
+        return Refused(method, code)
     return TokenRefused(method, code) if code in TOKEN_CODES else Refused(method, code)
 
 

@@ -1,28 +1,34 @@
 """One Slack thread, for one answer."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 
-from adapters.slack import calls
+from adapters.slack import budgets, calls, streams
 from adapters.slack.calls import Api, Method
 from adapters.slack.events import remembered
-from adapters.slack.ids import Address, Bot, part_id, post_id, split_part_id
-from adapters.slack.markup import measure, render
-from adapters.slack.refusals import Refused
-from core.errors import DeliveryError, PartGone, Unreachable
-from core.types import Allowance, Limits, PartId, Prompt, Remembered
+from adapters.slack.ids import (
+    Address,
+    Bot,
+    is_aside,
+    part_id,
+    post_id,
+    sequence,
+    split_part_id,
+)
+from adapters.slack.markup import growing, measure, render
+from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, Refused, Stopped
+from core.errors import DeliveryError, PartGone, StreamOver, Unreachable
+from core.types import Limits, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
 
 SIZE = 11_000
 """UTF-8 bytes of a message. Slack takes 12,000 characters of `markdown_text`
 (docs.slack.dev/reference/methods/chat.update); bytes are never fewer than characters."""
-
-GAP = 1.0
-"""Seconds between two calls on one message."""
 
 EARLIER = 200
 """How many messages before the prompt are read at most: the newest ones."""
@@ -39,47 +45,42 @@ WAITS = "I'll get to this after the {} before it."
 EVENT_TYPE = "threadseek"
 """Name of the metadata on our messages. Every member can read metadata, so it holds only a UUID."""
 
-NEVER = frozenset(
-    {
-        "unknown_method",
-        "method_deprecated",
-        "method_not_supported_for_channel_type",
-        "feature_not_enabled",
-        "missing_scope",
-        "no_permission",
-        "not_allowed",
-        "not_allowed_token_type",
-    }
-)
-"""Refusals that no later call of the same method would escape."""
-
 
 class SlackThread:
-    """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
-    FindsPost and RemovesPart of `core.ports`; raises what they say."""
+    """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier, Streams,
+    FindsPost and RemovesPart of `core.ports`; raises what they say.
+
+    A stream can't be named when it is started, so one whose start got no answer is found by what it
+    lacks: see `find`. That is right because no other message of ours in the thread lacks it:
+    posts, stops and edits all name what they write. Answers in one thread come one after the other,
+    each until nothing of it can land any more; the refusals beside them (`is_aside`) are posts.
+    """
 
     def __init__(self, api: Api, bot: Bot, prompt: Prompt) -> None:
         self._api = api
         self._bot = bot
         self._identity = prompt.identity
         self._at = Address.decode(prompt.address)
+        self._streams = self._may_have_streamed = not is_aside(prompt)
+        self._names: dict[PartId, str] = {}  # of the messages whose key is known
 
     @property
     def limits(self) -> Limits:
-        """Sizes in UTF-8 bytes of the rendered text.
-
-        Documented: one post a second and channel with short bursts; chat.update is Tier 3, 50 a
-        minute for the workspace (docs.slack.dev/apis/web-api/rate-limits). How large a burst may
-        be is not; ours stay under the documented rate.
-        """
+        """Sizes in UTF-8 bytes of the rendered text. See `budgets` for the rest."""
         team, channel = self._at.team, self._at.channel
         return Limits(
             size=SIZE,
             measure=measure,
-            gap=GAP,
-            post=Allowance(f"slack:{team}:{channel}:{calls.POST.name}", 3, 1.0, shared=True),
-            edit=Allowance(f"slack:{team}:{calls.UPDATE.name}", 5, 45 / 60, shared=True),
+            gap=budgets.GAP,
+            post=budgets.posts(team, channel),
+            edit=budgets.edits(team),
+            stream=budgets.streams(team) if self._may_stream() else None,
         )
+
+    def _may_stream(self) -> bool:
+        """Whether a stream may be had here, as far as Slack told."""
+        off = calls.START in self._api.off or self._at.channel in self._api.streamless
+        return self._streams and not off
 
     async def post(self, text: str, key: str) -> PartId:
         """Post into the thread. Links are not unfurled: fetching them could carry words out."""
@@ -92,27 +93,163 @@ class SlackThread:
             unfurl_links=False,
             unfurl_media=False,
             client_msg_id=identity,
-            metadata={"event_type": EVENT_TYPE, "event_payload": {"id": identity}},
+            metadata=_metadata(identity),
         )
+        return self._made(calls.POST, answer, identity)
+
+    def _made(self, method: Method, answer: Mapping[str, Any], name: str) -> PartId:
+        """The message that this call made."""
         try:
-            return part_id(answer["channel"], answer["ts"])
+            part = part_id(answer["channel"], answer["ts"])
         except KeyError as error:
-            raise Unreachable("Slack's answer to chat.postMessage names no message") from error
+            raise Unreachable(f"Slack's answer to {method.name} names no message") from error
+        self._names[part] = name
+        return part
 
     async def edit(self, part: PartId, text: str) -> None:
-        """Replace the text of a message of ours."""
+        """Replace the text of a message of ours. A stream, a dead process's too, is ended first."""
+        try:
+            await self._update(part, render(text))
+        except Refused as refused:
+            if refused.code != CONFLICT:
+                raise
+            await self._end_stream(part)
+            await self._update_ended(part, render(text))
+
+    async def _update(self, part: PartId, rendered: str) -> None:
         channel, ts = split_part_id(part)
-        await self._api.call(calls.UPDATE, channel=channel, ts=ts, markdown_text=render(text))
+        await self._api.call(
+            calls.UPDATE,
+            channel=channel,
+            ts=ts,
+            markdown_text=rendered,
+            metadata=_metadata(self._name(part)),
+        )
+
+    async def _update_ended(self, part: PartId, rendered: str) -> None:
+        """`_update`, of a stream that was ended: Slack may take a moment to know it."""
+        try:
+            await self._update(part, rendered)
+        except Refused as refused:
+            if refused.code == CONFLICT:
+                raise Unreachable(f"Slack holds the message for a stream ({CONFLICT})") from refused
+            raise
+
+    async def _end_stream(self, part: PartId) -> None:
+        """End a stream as it stands; one that can't be ended, Slack ends after five minutes."""
+        channel, ts = split_part_id(part)
+        try:
+            await self._api.call(
+                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part))
+            )
+        except Stopped:
+            return  # by a person, just now
+        except Refused as refused:
+            if refused.code in ENDED:
+                raise
+            log.info("slack.stream_not_ended", code=refused.code)
+
+    def _name(self, part: PartId) -> str:
+        """What a message of this answer is called in its metadata. Where its key isn't known (a
+        dead process made it), it is named as one of the answer's."""
+        return self._names.get(part) or self._of_answer
+
+    @property
+    def _of_answer(self) -> str:
+        return post_id(self._identity, "")
+
+    async def start(self, text: str, key: str) -> PartId:
+        """Post into the thread by a stream.
+
+        After a start that got no answer, this handle starts no other: the next try is a post.
+        """
+        if not self._may_stream():
+            raise StreamOver("there are no streams here")
+        sent = streams.beginning(text)
+        try:
+            answer = await self._api.call(
+                calls.START,
+                channel=self._at.channel,
+                thread_ts=self._at.thread_ts,
+                recipient_user_id=self._at.user,
+                recipient_team_id=self._at.team,
+                markdown_text=sent,
+            )
+            return self._made(calls.START, answer, post_id(self._identity, key))
+        except Unreachable as error:
+            self._streams = False
+            if isinstance(error, Garbled):
+                self._stream_no_more("garbled")
+            raise
+        except Refused as refused:
+            if refused.code in ENDED:
+                raise
+            self._stream_no_more(refused.code)
+            raise StreamOver(str(refused)) from refused
+
+    def _stream_no_more(self, code: str) -> None:
+        """Slack has no streams: for this app, or, as far as is known, in this channel."""
+        if code in NEVER or code == "garbled":
+            self._api.off.add(calls.START)
+        else:
+            self._api.streamless.add(self._at.channel)
+        log.info("slack.streams_off", code=code, channel=self._at.channel)
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """Send what is new in the rendered text."""
+        channel, ts = split_part_id(part)
+        if new := streams.addition(shown, text, growing(text)):
+            async with self._streaming(part, shown):
+                await self._api.call(calls.APPEND, channel=channel, ts=ts, **new)
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """Send the rest and end the stream, which names the message."""
+        channel, ts = split_part_id(part)
+        new = streams.addition(shown, text, render(text))
+        async with self._streaming(part, shown):
+            await self._api.call(
+                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **new
+            )
+
+    @asynccontextmanager
+    async def _streaming(self, part: PartId, shown: str) -> AsyncIterator[None]:
+        """A call on an open stream: what Slack may say of its state, as the port says it."""
+        try:
+            yield
+        except Stopped:
+            await self._name_stopped(part, growing(shown))
+            raise
+        except Refused as refused:
+            if refused.code in ENDED:
+                raise
+            raise StreamOver(str(refused)) from refused
+
+    async def _name_stopped(self, part: PartId, rendered: str) -> None:
+        """Name a stream that a person ended, so that `find` never takes it for another; once."""
+        try:
+            await self._update(part, rendered)
+        except DeliveryError as error:
+            log.info("slack.stopped_not_named", error=type(error).__name__)
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
+        try:
+            await self._delete(part)
+        except Refused as refused:
+            log.warning("slack.remove_refused", code=refused.code)
+
+    async def _delete(self, part: PartId) -> None:
+        """Delete a message, or its stream, should that have to end first."""
         channel, ts = split_part_id(part)
         try:
             await self._api.call(calls.DELETE, channel=channel, ts=ts)
         except PartGone:
             return
         except Refused as refused:
-            log.warning("slack.remove_refused", code=refused.code)
+            if refused.code != CONFLICT:
+                raise
+            await self._end_stream(part)
+            await self._api.call(calls.DELETE, channel=channel, ts=ts)
 
     async def status(self, text: str) -> None:
         """Show "<app> <text>" under the thread; Slack drops it with our next message or after
@@ -167,15 +304,30 @@ class SlackThread:
                 newest.append(entry)
         return tuple(newest)
 
-    async def find(self, key: str) -> Sequence[PartId]:
-        """The messages posted with this key, by their metadata."""
-        identity = post_id(self._identity, key)
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
+        """The messages posted with this key, by their metadata; with `known`, also the streams
+        in the thread, younger than the question, that nobody named: they are this answer's.
+
+        A stream that a dead process left open is known, and unnamed too, until it is edited.
+        """
+        name = post_id(self._identity, key)
         found = []
         async for message in self._replies(oldest=self._at.ts, include_all_metadata=True):
             ours = message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
-            if ours and _posted_as(message) == identity:
-                found.append(part_id(self._at.channel, str(message["ts"])))
+            part = part_id(self._at.channel, str(message["ts"]))
+            if not ours or part in (known or ()):
+                continue
+            named = _posted_as(message)
+            lost = named is None and known is not None and self._may_be_stream(message)
+            if lost or named in (name, self._of_answer):
+                self._names[part] = name
+                found.append(part)
         return found
+
+    def _may_be_stream(self, message: Mapping[str, Any]) -> bool:
+        """Whether this unnamed message of ours can be a stream of this answer."""
+        younger = sequence(str(message["ts"])) > sequence(self._at.ts)
+        return younger and self._may_have_streamed and not message.get("subtype")
 
     async def _replies(self, **bounds: Any) -> AsyncIterator[Mapping[str, Any]]:
         """The thread's messages between `oldest` and `latest`, oldest first."""
@@ -195,6 +347,11 @@ class SlackThread:
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 return
+
+
+def _metadata(name: str) -> dict[str, Any]:
+    """What every message of ours carries. name: a UUID."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"id": name}}
 
 
 def _posted_as(message: Mapping[str, Any]) -> str | None:

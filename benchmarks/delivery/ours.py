@@ -6,7 +6,7 @@ limits are those that the adapters state.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from adapters.discord.ids import Address as DiscordAddress
@@ -14,6 +14,7 @@ from adapters.discord.ids import Bot as DiscordBot
 from adapters.discord.limits import Buckets
 from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
+from adapters.slack.budgets import streams
 from adapters.slack.ids import Address as SlackAddress
 from adapters.slack.ids import Bot as SlackBot
 from adapters.slack.thread import SlackThread
@@ -23,7 +24,7 @@ from benchmarks.delivery.traces import letters
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.errors import Held, RateLimited
+from core.errors import Held, RateLimited, StreamOver
 from core.ports import Thread
 from core.types import Limits, PartId, Prompt, ThreadKey
 from tests.simulation.loop import now
@@ -75,6 +76,45 @@ class Posting:
         self._answer.whole = "".join("".join(texts).split()) == self._answer.trace.solid
 
 
+class Streaming(Posting):
+    """Native streams besides, as Slack has them: a stream that is over takes no more."""
+
+    lane = "stream"
+
+    def __init__(self, site: Site, answer: Answer, shared: Shared) -> None:
+        super().__init__(site, answer, shared)
+        self._open = set[PartId]()
+
+    async def start(self, text: str, key: str) -> PartId:
+        """A new message that is open."""
+        part = PartId(key)
+        await self._call(Method.START, part, text)
+        self._open.add(part)
+        return part
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """More of the text."""
+        self._require(part, shown, text)
+        await self._call(Method.APPEND, part, text)
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """The last of the text."""
+        self._require(part, shown, text)
+        await self._call(Method.STOP, part, text)
+        self._open.discard(part)
+
+    async def edit(self, part: PartId, text: str) -> None:
+        """A new text; a stream is stopped before."""
+        if part in self._open:
+            await self._call(Method.STOP, part, self._texts[part])
+            self._open.discard(part)
+        await super().edit(part, text)
+
+    def _require(self, part: PartId, shown: str, text: str) -> None:
+        if part not in self._open or self._texts[part] != shown or not text.startswith(shown):
+            raise StreamOver("the stream is over, or the text doesn't continue it")
+
+
 class Heeding(Posting):
     """The same on Discord, where headers say what is left; like the adapter, this makes no call
     that they say would be refused."""
@@ -111,7 +151,7 @@ class _Journal:
 
 async def ours(answer: Answer, site: Site, shared: Shared) -> None:
     """Deliver one answer until all of it is visible. Raises: Undeliverable."""
-    lane = Posting if site.place is Place.SLACK else Heeding
+    lane = Streaming if site.place is Place.SLACK else Heeding
     answer.lane = lane.lane
     thread: Thread = lane(site, answer, shared)
     reply = Reply(thread.limits)
@@ -146,7 +186,8 @@ def _read(answer: Answer, reply: Reply, writer: Writer) -> None:
 
 def _slack_limits(answer: Answer) -> Limits:
     at = SlackAddress("T1", f"C{answer.channel}", str(answer.number), str(answer.number), "U1")
-    return SlackThread(_API, SlackBot("U0", "B0", "T1"), _prompt(at.encode())).limits
+    limits = SlackThread(_API, SlackBot("U0", "B0", "T1"), _prompt(at.encode())).limits
+    return replace(limits, stream=streams(at.team))
 
 
 def _discord_limits(answer: Answer) -> Limits:

@@ -1,19 +1,28 @@
 """Who may spend a platform's rate budget, and when. Pure: the time comes from outside.
 
 A token bucket per allowance. It believes the platform more than the documented numbers: a refusal
-empties it and lowers it, successes raise it back. A share is kept for calls that matter more.
+empties it and lowers it, successes raise it back. A share is kept for calls that matter more, and
+interim calls spread what is left: hoarding it shows nothing sooner, burning it makes all blind.
 """
 
 from dataclasses import dataclass
 
-from core.types import Allowance, Kind
+from core.types import Allowance, Kind, Unseen
 
 LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.01
 """What a refusal leaves of rate and burst, and what a success gives back of the documented ones."""
+PROBATION = 60.0
+"""Seconds after a refusal's end from which successes count: until then they only show that what is
+left isn't too much."""
 FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
-RESERVE = 2.0
-"""Tokens that interim edits leave in the bucket, at most half of the burst. First paints: half."""
+RESERVE, FURTHER = 1.0, 0.3
+"""Tokens that interim calls leave in the bucket, and for each further answer that will need its
+last call out of it; at most half of the burst. First paints leave the second part only."""
+SPREAD, SPREAD_MORE, MANY = 6.0, 12.0, 5
+"""Seconds over which interim calls spread the tokens at hand; the latter for more answers."""
+HORIZON = 10.0
+"""Seconds that a usual answer takes."""
 LATE = 0.05
 """Seconds by which the one whose turn it is may be late; then it is another's."""
 YIELD = 0.01
@@ -37,39 +46,16 @@ class Level:
     blocked_until: float
 
 
-class Order:
-    """Of the interim edits that wait for one allowance, the one whose text waits longest is next.
-
-    All that wait are told about the same moment. Without an order, who asks first then is chance,
-    and one answer may be rewritten all the time while others stand still. Times are as a Pacer's.
-    """
-
-    def __init__(self) -> None:
-        self._since = float("inf")  # when the oldest waiting text came
-        self._back = float("-inf")  # when its reply was told to ask again
-
-    def left(self, age: float, now: float) -> float:
-        """0.0: text that has waited for `age` seconds is next; else seconds until it may be."""
-        older = self._since < now - age - _ROUNDING
-        return max(0.0, self._back - now) + YIELD if older and now <= self._back + LATE else 0.0
-
-    def told(self, age: float, wait: float, now: float) -> None:
-        """The next one asked: it was told to wait (0.0: it was granted)."""
-        self._since, self._back = (now - age, now + wait) if wait else (now, float("-inf"))
-
-
 class Pacer:
     """One allowance. Times are seconds of one monotonic clock.
 
     In any 60 seconds at most `burst + 60 * rate` calls are granted.
     level: what another pacer of this allowance came to; without one it begins full.
-    order: whose turn it is of those who wait here; no part of the level.
     """
 
     def __init__(self, allowance: Allowance, level: Level | None = None) -> None:
         self.burst = min(level.burst, allowance.burst) if level else allowance.burst
         self.rate = min(level.rate, allowance.rate) if level else allowance.rate
-        self.order = Order()
         self._documented = allowance
         self._tokens = level.tokens if level else allowance.burst
         self._at = level.at if level else None
@@ -81,36 +67,74 @@ class Pacer:
         at = now if self._at is None else self._at
         return Level(self._tokens, at, self.rate, self.burst, self._blocked_until)
 
-    def grant(self, kind: Kind, now: float) -> float:
-        """0.0: granted, and the token is taken. Else seconds after which to ask again."""
+    def grant(self, kind: Kind, now: float, finals: int = 1) -> float:
+        """0.0: granted, and the token is taken. Else seconds after which to ask again.
+
+        finals: how many answers will need their last call out of it.
+        """
+        wait = self.wait(kind, now, finals)
+        if wait == 0:
+            self._tokens -= 1
+        return wait
+
+    def wait(self, kind: Kind, now: float, finals: int = 1) -> float:
+        """What `grant` would say, without taking anything."""
         self._refill(now)
         if now < self._blocked_until - _ROUNDING:
             return self._blocked_until - now
-        reserve = min(RESERVE, self.burst / 2) * (Kind.FINAL - kind) / Kind.FINAL
-        needed = min(1 + reserve, self.burst)
+        needed = min(1 + self._reserve(kind, finals), self.burst)
         if self._tokens >= needed - _ROUNDING:
-            self._tokens -= 1
             return 0.0
         return (needed - self._tokens) / self.rate
 
-    def refused(self, retry_after: float, now: float) -> None:
-        """The platform said 429 and asked to wait `retry_after` seconds."""
+    def gap(self, now: float, active: int = 1, finals: int = 1) -> float:
+        """Seconds from an interim call to the next one of anybody.
+
+        active: how many answers are written with it.
+        """
         self._refill(now)
+        spread = SPREAD_MORE if active > MANY else SPREAD
+        spare = max(0.0, self._tokens - self._reserve(Kind.INTERIM, finals))
+        return 1 / (self.rate + spare / spread)
+
+    def within(self, seconds: float, now: float) -> float:
+        """How many calls are to be had in so many seconds from now."""
+        self._refill(now)
+        blocked = max(0.0, self._blocked_until - now)
+        return self._tokens + max(0.0, seconds - blocked) * self.rate
+
+    def refused(self, retry_after: float, now: float) -> None:
+        """The platform said 429 and asked to wait `retry_after` seconds.
+
+        Calls that were on their way together are refused together: that is one lesson.
+        """
+        self._refill(now)
+        known = now < self._blocked_until
         self._blocked_until = max(self._blocked_until, now + retry_after)
         self._tokens = 0.0
-        self.rate = max(self.rate * LOWER_RATE, self._documented.rate * FLOOR)
-        self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
+        if not known:
+            self.rate = max(self.rate * LOWER_RATE, self._documented.rate * FLOOR)
+            self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
 
     def succeeded(self, now: float) -> None:
         """A call went through: one per cent of the way back to the documented numbers."""
         self._refill(now)  # what came in until now came in at the lower rate
+        if now < self._blocked_until + PROBATION:
+            return
         self.rate = min(self.rate + self._documented.rate * RECOVERY, self._documented.rate)
         self.burst = min(self.burst + self._documented.burst * RECOVERY, self._documented.burst)
 
     def spent(self, calls: int, now: float) -> None:
-        """So many calls were made without asking."""
+        """Count calls that were made without asking; less than none: that weren't made at all."""
         self._refill(now)
-        self._tokens = max(0.0, self._tokens - calls)
+        self._tokens = min(self.burst, max(0.0, self._tokens - calls))
+
+    def _reserve(self, kind: Kind, finals: int) -> float:
+        """Tokens that a call of this kind leaves to those that matter more."""
+        if kind is Kind.FINAL:
+            return 0.0
+        first = RESERVE if kind is Kind.INTERIM else 0.0
+        return min(first + FURTHER * max(0, finals - 1), self.burst / 2)
 
     def _refill(self, now: float) -> None:
         """Add what has come in since the last time; nothing comes in while blocked."""
@@ -119,19 +143,102 @@ class Pacer:
         self._at = now if self._at is None else max(self._at, now)
 
 
-class Pacers:
-    """The pacers of all allowances, made when first asked for, the latest `MOST` kept.
+class Queue:
+    """Those of one process who spend one allowance: whose turn it is, and when.
+
+    All that wait are told about the same moment. Without an order, who asks first then is chance,
+    and one answer may be rewritten all the time while others stand still. A reply's
+    character-seconds grow without bound while it waits, so nobody starves. Times as a Pacer's.
+
+    active: answers written with it. finals: those of them that need their last call out of it.
+    """
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.finals = 0
+        self._next = float("-inf")  # when the next interim call is due
+        self._ahead: _Standing | None = None
+
+    def left(self, kind: Kind, unseen: Unseen, now: float) -> float:
+        """0.0: who asks this is next, the pacer may be asked; else seconds until that may be."""
+        ahead = self._ahead
+        if ahead and now <= ahead.back + LATE and ahead.before(kind, unseen, now):
+            return max(0.0, ahead.back - now) + YIELD
+        wait = self._next - now if kind is Kind.INTERIM else 0.0
+        if wait <= _ROUNDING:
+            return 0.0
+        self._ahead = _Standing(kind, unseen, now, now + wait)
+        return wait
+
+    def told(self, kind: Kind, unseen: Unseen, wait: float, pacer: Pacer, now: float) -> None:
+        """The next one asked: it was told to wait (0.0: it was granted)."""
+        if wait:
+            self._ahead = _Standing(kind, unseen, now, now + wait)
+        elif self._ahead and self._ahead.kind >= kind:
+            self._ahead = None  # else it is next still, though something more important went first
+        if not wait and kind is Kind.INTERIM:
+            self._next = now + pacer.gap(now, self.active, self.finals)
+
+    def joins(self, count: int, *, final: bool) -> None:
+        """So many answers more, or less."""
+        self.active = max(0, self.active + count)
+        self.finals = max(0, self.finals + count * final)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Who is next, as it asked at the time `at`; `back`: when it was told to ask again."""
+
+    kind: Kind
+    unseen: Unseen
+    at: float
+    back: float
+
+    def before(self, kind: Kind, unseen: Unseen, now: float) -> bool:
+        """Whether it comes before one that asks now: its text has waited on since."""
+        area = self.unseen.area + self.unseen.characters * (now - self.at)
+        return (self.kind, area) > (kind, unseen.area + _ROUNDING)
+
+
+class Desk:
+    """Where the answers of one process ask for the calls of one allowance."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.pacer = Pacer(allowance)
+        self.queue = Queue()
+
+    def wait(self, kind: Kind, unseen: Unseen, now: float) -> float:
+        """0.0: the call may be made. Else seconds after which to ask again."""
+        wait = self.queue.left(kind, unseen, now)
+        if wait == 0:
+            wait = self.pacer.wait(kind, now, self.queue.finals)
+            if wait:
+                self.queue.told(kind, unseen, wait, self.pacer, now)
+        return wait
+
+    def take(self, kind: Kind, unseen: Unseen, now: float) -> None:
+        """The call is made."""
+        self.pacer.spent(1, now)
+        self.queue.told(kind, unseen, 0.0, self.pacer, now)
+
+    def admits(self, now: float) -> bool:
+        """As `core.ports.Budget.admits`."""
+        return self.queue.finals + 1 <= self.pacer.within(HORIZON, now)
+
+
+class Desks:
+    """The desks of all allowances, made when first asked for, the latest `MOST` kept.
 
     Some platforms have one for every thread, and a service runs for months.
     """
 
     def __init__(self) -> None:
-        self._pacers: dict[str, Pacer] = {}
+        self._desks: dict[str, Desk] = {}
 
-    def of(self, allowance: Allowance) -> Pacer:
-        """The pacer of everybody who shares `allowance.key`."""
-        pacer = self._pacers.pop(allowance.key, None) or Pacer(allowance)
-        self._pacers[allowance.key] = pacer
-        if len(self._pacers) > MOST:
-            del self._pacers[next(iter(self._pacers))]
-        return pacer
+    def of(self, allowance: Allowance) -> Desk:
+        """The desk of everybody who shares `allowance.key`."""
+        desk = self._desks.pop(allowance.key, None) or Desk(allowance)
+        self._desks[allowance.key] = desk
+        if len(self._desks) > MOST:
+            del self._desks[next(iter(self._desks))]
+        return desk

@@ -6,27 +6,57 @@ is under way; the text is bound when it starts; parts become final in order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from core.delivery.markup import Splitter
 from core.delivery.sanitise import clean
+from core.delivery.waiting import Waiting
 from core.ports import Posted
-from core.types import Kind, Limits, PartId
+from core.types import Kind, Limits, PartId, Unseen
 
-QUIET, PATIENCE = 0.04, 0.15
-"""Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
 SMALLEST = 200
 """Units below which a part isn't made smaller."""
 _ROUNDING = 1e-6
 
 
+class How(Enum):
+    """What call shows a text. The last three are those of a native stream (core.ports.Streams)."""
+
+    POST = auto()
+    EDIT = auto()
+    START = auto()
+    APPEND = auto()
+    STOP = auto()
+
+
+_STREAMED = frozenset({How.START, How.APPEND, How.STOP})
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One call: post the text as part `index` (part None), or edit the part to it."""
+    """One call: make part `index` show the text; part: its message, None when it has none yet.
+
+    shown: what a message that is appended to says now.
+    """
 
     index: int
     part: PartId | None
     text: str
     kind: Kind
+    how: How = How.EDIT
+    shown: str = ""
+
+    def __post_init__(self) -> None:
+        if self.part is None and self.how is How.EDIT:
+            object.__setattr__(self, "how", How.POST)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """The part that is open as a native stream, and since when."""
+
+    index: int
+    since: float
 
 
 class Reply:
@@ -36,8 +66,12 @@ class Reply:
     instead of new ones being posted, but only to their final text: nobody who has read the
     beginning of an answer sees it begin again.
 
+    A part begun as a native stream is appended to while each text continues the one before. When
+    one doesn't, or a stream went wrong, the message is edited, and no more streams are begun.
+
     begun: some text of this attempt was handed out. finished: no more text will come.
-    withdrawn: nothing of it is to be seen.
+    native: the next part that begins before it is complete begins as a native stream.
+    plain: no streams any more. withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
     """
@@ -47,6 +81,8 @@ class Reply:
         self.begun = False
         self.finished = False
         self.withdrawn = False
+        self.native = False
+        self.plain = False
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
@@ -54,6 +90,8 @@ class Reply:
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
         self._started = float("-inf")
+        self._stream: _Stream | None = None
+        self._no_stop_until = float("-inf")
         self._size = limits.size
         self._splitter = Splitter(limits.size, limits.measure)
         self._before: list[str] = []  # texts of parts settled before the size was changed
@@ -61,20 +99,18 @@ class Reply:
         self._notice = ""
         self._interim = ""
         self._stale = False  # text came that `_interim` doesn't know
-        self._heard = True
-        self._unseen: tuple[float, float] | None = None  # when unseen text first and last came
+        self._waiting = Waiting()
 
     def add(self, text: str) -> None:
         """More of the answer. The writer should be told."""
         if text and not self.withdrawn:
             self._splitter.feed(clean(text))
-            self._heard, self._stale = False, True
+            self._waiting.came(len(text))
+            self._stale = True
 
     def heard(self, now: float) -> None:
         """Note that what was added came now (else: when the next question is asked)."""
-        if not self._heard:
-            self._heard = True
-            self._unseen = (self._unseen[0] if self._unseen else now, now)
+        self._waiting.heard(now)
 
     def finish(self, notice: str = "") -> None:
         """The answer is complete; saying so again changes nothing.
@@ -95,6 +131,7 @@ class Reply:
         self._before, self._final, self._notice = [], [], ""
         self._interim, self._stale = "", False
         self._settled = 0
+        self._stream = None
 
     def restart(self) -> None:
         """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
@@ -102,7 +139,7 @@ class Reply:
             raise RuntimeError("a reply can't restart: some of its text was handed out already")
         self._splitter = Splitter(self._size, self.limits.measure)
         self._interim, self._stale = "", False
-        self._heard, self._unseen = True, None
+        self._waiting = Waiting()
 
     def due(self, now: float) -> Delivery | None:
         """The call to make now, its text bound; it is under way until reported."""
@@ -110,7 +147,8 @@ class Reply:
         if not isinstance(plan, Delivery):
             return None
         self.begun = True
-        self._flying, self._started, self._unseen = plan, now, None
+        self._flying, self._started = plan, now
+        self._waiting.clear()
         return plan
 
     def peek(self, now: float) -> Delivery | None:
@@ -123,9 +161,9 @@ class Reply:
         plan = self._plan(now)
         return 0.0 if isinstance(plan, Delivery) else plan
 
-    def age(self, now: float) -> float:
-        """Seconds for which text that nobody sees yet has waited to be shown."""
-        return now - self._unseen[0] if self._unseen else 0.0
+    def unseen(self, now: float) -> Unseen:
+        """The text that nobody sees yet."""
+        return self._waiting.unseen(now)
 
     def delivered(self, delivery: Delivery, part: PartId, now: float) -> None:
         """The call went through; `part` is the message that shows the text."""
@@ -133,11 +171,42 @@ class Reply:
         self._ids[delivery.index] = part
         self._shown[delivery.index] = delivery.text
         self.uncertain.discard(delivery.index)
+        if delivery.how is How.START:
+            self._stream = _Stream(delivery.index, self._started)
+        elif delivery.how is not How.APPEND and self._is_open(delivery.index):
+            self._stream, self._stale = None, not self.finished
+
+    def refused(self, delivery: Delivery, now: float) -> None:
+        """The call came too early. Newer text may be due; a stream says what it said before."""
+        if delivery.how in _STREAMED:
+            self._flying = None
+        else:
+            self.failed(delivery, now)
 
     def failed(self, delivery: Delivery, now: float) -> None:
         """The call failed; what the message shows is unknown now. Newer text may be due."""
         self._flying = None
         self._shown.pop(delivery.index, None)
+        if delivery.how in _STREAMED:
+            self.go_plain()
+
+    def begin_native(self, native: bool) -> None:
+        """Whether the part that begins next is a native stream."""
+        if self.native != native:
+            self.native, self._stale = native, not self.finished
+
+    def go_plain(self) -> None:
+        """No streams any more: a part that is one goes on by edits."""
+        self.plain, self.native, self._stale = True, False, not self.finished
+
+    def hold_stop(self, until: float) -> None:
+        """A stream can't be stopped before then: what is left is appended meanwhile."""
+        self._no_stop_until = until
+
+    @property
+    def streaming(self) -> bool:
+        """A message of it is open as a native stream."""
+        return self._stream is not None
 
     def found(self, index: int, part: PartId | None) -> None:
         """An uncertain post was looked for: here it is, or (None) it never landed."""
@@ -149,6 +218,12 @@ class Reply:
         """What the messages show is in doubt: every part of the finished reply is due again."""
         self._shown.clear()
         self._settled = 0
+        self.go_plain()
+
+    @property
+    def known(self) -> frozenset[PartId]:
+        """Every message of it whose id is known."""
+        return frozenset(self._ids.values())
 
     def message(self, index: int) -> PartId | None:
         """The message that shows a part of the finished reply; None when it has no such part."""
@@ -226,7 +301,7 @@ class Reply:
     def _settle(self) -> None:
         """Count the parts that show their final text."""
         for text in self._texts()[self._settled :]:
-            if self._shown.get(self._settled) != text:
+            if self._shown.get(self._settled) != text or self._is_open(self._settled):
                 return
             self._settled += 1
 
@@ -236,49 +311,90 @@ class Reply:
         if self._flying is not None:
             return None
         self._settle()
-        if delivery := self._sealed_part():
-            return delivery
+        if (plan := self._sealed_part(now)) is not None:
+            return plan
         if self.finished:
             return None
+        if (plan := self._end_of_life(now)) is not None and isinstance(plan, Delivery):
+            return plan
         if self._stale:
-            if (wait := max(self._debounce(now), self._gap(now))) > _ROUNDING:
+            if (wait := max(self._waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
-            self._interim, self._stale = self._splitter.interim(), False
+            grows = self._is_open(self._settled) or (self.native and not self.plain)
+            splitter = self._splitter
+            self._interim = splitter.growing().rstrip() if grows else splitter.interim()
+            self._stale = False
             self._settle()
-        plan = self._sealed_part() or self._open_part(now)
-        if plan is None:
-            self._unseen = None  # nothing to see in it
-        return plan
+        due = self._sealed_part(now)
+        if due is None:
+            due = self._open_part(now)
+        if due is None:
+            self._waiting.clear()  # nothing to see in it
+        return plan if due is None else due
 
-    def _sealed_part(self) -> Delivery | None:
+    def _sealed_part(self, now: float) -> Delivery | float | None:
         """The next part whose final text is known."""
         texts = self._texts()
         if self._settled == len(texts):
             return None
         index = self._settled
-        return Delivery(index, self._ids.get(index), texts[index], Kind.FINAL)
+        text, shown = texts[index], self._shown.get(index)
+        if self._appendable(index) and shown is not None and text.startswith(shown):
+            return self._last_of_stream(index, text, shown, now)
+        return Delivery(index, self._ids.get(index), text, Kind.FINAL)
+
+    def _last_of_stream(self, index: int, text: str, shown: str, now: float) -> Delivery | float:
+        """How a stream gets its last text: with its end, but for an end that has to wait."""
+        part = self._ids[index]
+        if (wait := self._no_stop_until - now) <= _ROUNDING:
+            return Delivery(index, part, text, Kind.FINAL, How.STOP, shown)
+        if text == shown:
+            return wait
+        return Delivery(index, part, text, Kind.FINAL, How.APPEND, shown)
+
+    def _end_of_life(self, now: float) -> Delivery | float | None:
+        """The end of a stream that has been open for as long as may be; None without a stream."""
+        if self._stream is None or self.limits.stream is None:
+            return None
+        index, shown = self._stream.index, self._shown.get(self._stream.index)
+        if (left := self._stream.since + self.limits.stream.life - now) > _ROUNDING:
+            return left
+        if not self._appendable(index) or shown is None:
+            return None  # an edit is due
+        return Delivery(index, self._ids[index], shown, Kind.FINAL, How.STOP, shown)
 
     def _open_part(self, now: float) -> Delivery | float | None:
         """The part that still grows."""
         index, text = self._settled, self._interim
-        if not text or self._shown.get(index, "").rstrip() == text.rstrip():
+        shown = self._shown.get(index)
+        if not text or (shown is not None and shown.rstrip() == text.rstrip()):
             return None
         if index in self.inherited and index in self._ids:
             return None
         if (wait := self._gap(now)) > _ROUNDING:
             return wait
         part = self._ids.get(index)
-        return Delivery(index, part, text, Kind.FIRST if part is None else Kind.INTERIM)
+        if part is None:
+            how = How.START if self.native and not self.plain else How.POST
+            return Delivery(index, None, text, Kind.FIRST, how)
+        if self._appendable(index) and shown is not None:
+            if shown.startswith(text):
+                return None
+            if text.startswith(shown):
+                return Delivery(index, part, text, Kind.INTERIM, How.APPEND, shown)
+        return Delivery(index, part, text, Kind.INTERIM)
 
-    def _debounce(self, now: float) -> float:
-        """Seconds for which new text waits for more."""
-        if self._unseen is None:
-            return 0.0
-        first, last = self._unseen
-        return min(last + QUIET, first + PATIENCE) - now
+    def _is_open(self, index: int) -> bool:
+        """Whether the message of that part is open as a native stream."""
+        return self._stream is not None and self._stream.index == index
+
+    def _appendable(self, index: int) -> bool:
+        return not self.plain and self._is_open(index)
 
     def _gap(self, now: float) -> float:
         """Seconds until the growing message may be touched again."""
         if self._settled not in self._ids:
             return 0.0
-        return self._started + self.limits.gap - now
+        stream = self.limits.stream
+        gap = stream.gap if stream and self._appendable(self._settled) else self.limits.gap
+        return self._started + gap - now

@@ -3,11 +3,11 @@
 Pure. Where the shared level is kept is the store's to know; what a call does to it is said here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from core.delivery.pacing import Level, Pacer, Pacers
-from core.types import Allowance, Kind
+from core.delivery.pacing import Desks, Level, Pacer
+from core.types import NOTHING, Allowance, Kind, Unseen
 
 SHARE = 0.25
 """Of an allowance, while the others can't be asked: up to four processes then stay within it."""
@@ -24,33 +24,59 @@ class OwnBudget:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._pacers = Pacers()
+        self._desks = Desks()
 
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
-        """Ask the allowance's pacer, in turn."""
-        pacer, now = self._pacers.of(allowance), self._now()
-        if kind is not Kind.INTERIM:
-            return pacer.grant(kind, now)
-        wait = pacer.order.left(age, now)
-        if wait == 0:
-            wait = pacer.grant(kind, now)
-            pacer.order.told(age, wait, now)
-        return wait
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        """Ask at the desk of the allowance and of every wider one; all grant it, or none."""
+        now, desks = self._now(), [self._desks.of(each) for each in widening(allowance)]
+        for desk in desks:
+            if (wait := desk.wait(kind, unseen, now)) > 0:
+                return wait
+        for desk in desks:
+            desk.take(kind, unseen, now)
+        return 0.0
+
+    def admits(self, allowance: Allowance) -> bool:
+        """By what is at hand, and comes in."""
+        return self._desks.of(allowance).admits(self._now())
+
+    def join(self, allowance: Allowance, *, final: bool = True) -> None:
+        """Count it at the desk."""
+        self._desks.of(allowance).queue.joins(1, final=final)
+
+    def leave(self, allowance: Allowance, *, final: bool = True) -> None:
+        """Count it no more."""
+        self._desks.of(allowance).queue.joins(-1, final=final)
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
-        """Tell the allowance's pacer."""
-        self._pacers.of(allowance).refused(retry_after, self._now())
+        """Tell the pacers; nobody knows which of them the platform meant."""
+        for each in widening(allowance):
+            self._desks.of(each).pacer.refused(retry_after, self._now())
 
     async def succeeded(self, allowance: Allowance) -> None:
-        """Tell the allowance's pacer."""
-        self._pacers.of(allowance).succeeded(self._now())
+        """Tell the pacers."""
+        for each in widening(allowance):
+            self._desks.of(each).pacer.succeeded(self._now())
+
+    def returned(self, allowance: Allowance) -> None:
+        """A granted call isn't made after all."""
+        self._desks.of(allowance).pacer.spent(-1, self._now())
+
+
+def widening(allowance: Allowance) -> Iterator[Allowance]:
+    """The allowance, and those that it is within."""
+    yield allowance
+    while allowance.within:
+        allowance = allowance.within
+        yield allowance
 
 
 @dataclass(frozen=True, slots=True)
 class News:
     """What happened to calls of one process and isn't part of the shared level yet.
 
-    unasked: calls made while the others couldn't be asked. until: when the latest block ends,
+    unasked: calls made while the others couldn't be asked, less those that were granted and not
+    made. until: when the latest block ends,
     by the process's own clock.
     """
 
@@ -77,6 +103,11 @@ class News:
             pacer.succeeded(now)
         for _ in range(self.refusals):
             pacer.refused(max(0.0, left), now)
+
+
+def moved(level: Level, seconds: float) -> Level:
+    """The level by a clock that is so many seconds ahead."""
+    return replace(level, at=level.at + seconds, blocked_until=level.blocked_until + seconds)
 
 
 def steady(level: Level, now: float) -> Level:

@@ -6,11 +6,22 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from core.budget import Budget
+from core.delivery.clearing import Clearing
 from core.delivery.freshness import Freshness
-from core.delivery.reply import Delivery, Reply
-from core.errors import Held, RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
-from core.ports import Budget, FindsPost, HasNameless, RemovesPart, Retracts, Thread
-from core.types import Allowance, PartId
+from core.delivery.lanes import Lanes
+from core.delivery.reply import Delivery, How, Reply
+from core.errors import (
+    Held,
+    RateLimited,
+    StreamOver,
+    ThreadseekError,
+    TooLarge,
+    Undeliverable,
+    Unreachable,
+)
+from core.ports import FindsPost, HasNameless, RemovesPart, Streams, Thread
+from core.types import PartId
 
 log = structlog.get_logger()
 
@@ -24,9 +35,8 @@ SETTLING = 25.0
 """Seconds after which a call that was cut off (by a time-out, or with the process that made it)
 surely takes no effect any more."""
 
-HOLDING = 0.5
-"""Seconds for which a granted call may wait until its text is ready: longer than a reply waits for
-more text (core.delivery.reply.PATIENCE)."""
+LONGEST_GAP = 2.0
+"""Seconds that a reply waits at most for more text, and between two calls on one message."""
 
 _T = TypeVar("_T")
 
@@ -79,7 +89,10 @@ class Writer:
     ) -> None:
         self._thread = thread
         self._reply = reply
-        self._budget = budget
+        self._lanes = Lanes(thread, reply, budget, now)
+        self._clearing = Clearing(
+            thread, reply, self._attempt, self._check_patience, self._post_key
+        )
         self._journal = journal
         self._now = now
         self._key = key
@@ -89,11 +102,9 @@ class Writer:
         self.freshness = Freshness()
         self._woken = asyncio.Event()
         self._idle = False
-        self._granted_until = float("-inf")  # for a call that was not made yet
         self._failures = 0
         self._deadline: float | None = None
         self._announced = set(reply.uncertain)
-        self._orphans = frozenset(reply.uncertain)  # announced by a process that died then
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
@@ -102,7 +113,6 @@ class Writer:
         if settles_in is not None:
             self._doubt = now() + min(settles_in, SETTLING) - SETTLING
             self._kept = self._doubt if settles_in <= SETTLING else None
-        self._removed: set[PartId] = set()
         self._leaving = False
         self.settling = False
 
@@ -123,6 +133,12 @@ class Writer:
         Raises: PartGone, Undeliverable (also when the final text was tried for `patience`
         seconds), and whatever the journal raises.
         """
+        try:
+            await self._run()
+        finally:
+            self._lanes.close()
+
+    async def _run(self) -> None:
         if not await self._resumed():
             await self._show()
         while self._doubt is not None and not self._leaving:
@@ -132,7 +148,7 @@ class Writer:
                     await self._show()
                 continue
             self._doubt = None
-            await self._remove_twins()
+            await self._clearing.twins(self._ambiguous)
             self._reply.recheck()
             await self._show()
 
@@ -187,72 +203,75 @@ class Writer:
             now = self._now()
             delivery = self._reply.peek(now)
             if delivery is None:
-                await self._sleep(self._reply.wait(now))
+                wait = self._reply.wait(now)
+                await self._sleep(wait, idle=wait is not None and wait > LONGEST_GAP)
             elif delivery.part is None and delivery.index in self._reply.uncertain:
                 await self._resolve(delivery.index)
             else:
                 await self._write(delivery)
         await self._clear_away()
 
-    async def _leave(self, wanted: Delivery, allowance: Allowance) -> bool:
+    async def _leave(self, wanted: Delivery) -> bool:
         """Whether the call may be made now; waits when it may not.
 
         More text may come while the budget is asked, and wait for still more: then the call is
         made as soon as that is due. What comes besides must not sleep through the wait.
         """
-        if self._now() < self._granted_until:
-            return True
         self._woken.clear()
-        delay = await self._budget.take(allowance, wanted.kind, self._reply.age(self._now()))
-        if delay == 0:
-            self._granted_until = self._now() + HOLDING
-        elif not self._woken.is_set():
+        delay = await self._lanes.ask(wanted)
+        if delay > 0 and not self._woken.is_set():
             await self._sleep(delay)
-        return delay == 0
+        due = self._reply.peek(self._now())
+        return due is not None and self._lanes.grants(due)
 
     async def _write(self, wanted: Delivery) -> None:
         """Make one call if it is granted, else wait."""
-        limits = self._reply.limits
-        allowance = limits.post if wanted.part is None else limits.edit
-        if not await self._leave(wanted, allowance):
+        if not await self._leave(wanted):
             return
         delivery = self._reply.due(self._now())
         if delivery is None:
             return
-        self._granted_until = float("-inf")
+        self._lanes.used()
         try:
             part = await self._call(delivery)
         except RateLimited as error:
-            await self._refused(delivery, allowance, error)
+            await self._refused(delivery, error)
         except asyncio.CancelledError:
             self._cut_off(delivery)
             raise
         except Unreachable:
             self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
-        except TooLarge as error:
-            self._reply.failed(delivery, self._now())
-            log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
-            if not self._reply.shrink():
-                raise Undeliverable("the platform refuses even small parts as too large") from error
-        except ThreadseekError:
-            self._reply.failed(delivery, self._now())
-            raise
+        except ThreadseekError as error:
+            self._failed(delivery, error)
         else:
             self._reply.delivered(delivery, part, self._now())
             self.freshness.shown(delivery, self._now())
-            await self._budget.succeeded(allowance)
+            await self._lanes.succeeded(delivery)
             self._failures = 0
 
-    async def _refused(self, delivery: Delivery, allowance: Allowance, error: RateLimited) -> None:
+    async def _refused(self, delivery: Delivery, error: RateLimited) -> None:
         """It was too early for this call; newer text is sent instead."""
-        self._reply.failed(delivery, self._now())
+        self._reply.refused(delivery, self._now())
         if isinstance(error, Held):  # nobody was refused: the pace is right
             await self._sleep(error.retry_after)
             return
         self.freshness.refused(delivery)
         log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
-        await self._budget.refused(allowance, error.retry_after)
+        await self._lanes.refused(delivery, error.retry_after)
+
+    def _failed(self, delivery: Delivery, error: ThreadseekError) -> None:
+        """The platform won't have this call; raises what isn't to be helped by another one."""
+        self._reply.failed(delivery, self._now())
+        if isinstance(error, StreamOver):
+            log.info("delivery.stream_over", part=delivery.index, reason=str(error))
+        elif isinstance(error, TooLarge):
+            log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
+            streamed = delivery.how in (How.APPEND, How.STOP)  # it may be the stream's size
+            if not streamed and not self._reply.shrink():
+                raise Undeliverable("the platform refuses even small parts as too large") from error
+        else:
+            raise error
 
     def _cut_off(self, delivery: Delivery) -> None:
         """A call ended without an answer: it may have landed, or may yet."""
@@ -264,14 +283,28 @@ class Writer:
             self._reply.uncertain.add(delivery.index)
 
     async def _call(self, delivery: Delivery) -> PartId:
-        """The call itself; a post is announced before and kept after."""
-        if delivery.part is not None:
-            await self._thread.edit(delivery.part, delivery.text)
-            return delivery.part
+        """The call itself; a new message is announced before and kept after."""
+        part, text = delivery.part, delivery.text
+        if part is None:
+            return await self._begin(delivery)
+        if delivery.how is How.EDIT or not isinstance(self._thread, Streams):
+            await self._thread.edit(part, text)
+        elif delivery.how is How.APPEND:
+            await self._thread.append(part, delivery.shown, text)
+        else:
+            await self._thread.stop(part, delivery.shown, text)
+        return part
+
+    async def _begin(self, delivery: Delivery) -> PartId:
+        """Make a new message."""
         if delivery.index not in self._announced:
             await self._journal.announce(delivery.index)
             self._announced.add(delivery.index)
-        part = await self._thread.post(delivery.text, self._post_key(delivery.index))
+        text, key = delivery.text, self._post_key(delivery.index)
+        if delivery.how is How.START and isinstance(self._thread, Streams):
+            part = await self._thread.start(text, key)
+        else:
+            part = await self._thread.post(text, key)
         await self._journal.posted(delivery.index, part)
         return part
 
@@ -298,7 +331,7 @@ class Writer:
         """The messages posted with this key. A single one that nobody knows, and that no key would
         find, is taken for it: whoever else posted it would not find it either, and post again.
         """
-        found = await thread.find(key)
+        found = await thread.find(key, self._reply.known)
         if found or not isinstance(thread, HasNameless):
             return found
         nameless = await thread.nameless(key)
@@ -313,42 +346,13 @@ class Writer:
         if not isinstance(self._thread, RemovesPart):
             return
         try:
-            await self._remove_leftover(self._thread)
+            await self._clearing.leftover()
             while self._reply.uncertain:
                 self._check_patience()
                 await self._resolve(min(self._reply.uncertain))
-            await self._remove_leftover(self._thread)
+            await self._clearing.leftover()
         except Undeliverable:
             log.warning("delivery.leftover_stays", parts=len(self._reply.leftover))
-
-    async def _remove_leftover(self, thread: RemovesPart) -> None:
-        """Remove the messages that the reply has no text for. Raises: Undeliverable."""
-        for part in self._reply.leftover:
-            while part not in self._removed:
-                self._check_patience()
-                if (await self._attempt(thread.remove(part)))[0]:
-                    self._removed.add(part)
-
-    async def _remove_twins(self) -> None:
-        """Remove posts that were taken for lost and landed late, where that can be done."""
-        if not (isinstance(self._thread, FindsPost) and isinstance(self._thread, RemovesPart)):
-            return
-        for index in sorted(self._ambiguous):
-            found = None
-            while found is None:
-                _, found = await self._attempt(self._thread.find(self._post_key(index)))
-            if not found and self._reply.withdrawn and index in self._orphans:
-                await self._retract(self._thread, self._post_key(index))
-            for part in found:
-                removed = part == self._reply.message(index)
-                while not removed:
-                    removed, _ = await self._attempt(self._thread.remove(part))
-
-    async def _retract(self, thread: object, key: str) -> None:
-        """Remove a post that can't be found, where that can be done."""
-        removed = not isinstance(thread, Retracts)
-        while not removed and isinstance(thread, Retracts):
-            removed, _ = await self._attempt(thread.retract(key))
 
     async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
         """A call beside the reply's own; (False, None) after a pause when it should be repeated."""
@@ -385,11 +389,14 @@ class Writer:
                 "the answer is stored, but not shown completely"
             )
 
-    async def _sleep(self, seconds: float | None) -> None:
-        """Wait so long (None: until woken). The end of the reply's text ends the wait."""
+    async def _sleep(self, seconds: float | None, *, idle: bool = False) -> None:
+        """Wait so long (None: until woken). The end of the reply's text ends the wait.
+
+        idle: any text does.
+        """
         if seconds is not None and self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - self._now()))
-        self._idle = seconds is None
+        self._idle = idle or seconds is None
         self._woken.clear()
         try:
             async with asyncio.timeout(seconds):

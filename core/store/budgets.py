@@ -7,18 +7,18 @@ to one counts for all.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import structlog
 from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
 
-from core.delivery.pacing import MOST, Level, Order, Pacer
-from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
+from core.delivery.pacing import HORIZON, MOST, Level, Pacer, Queue
+from core.delivery.sharing import News, OwnBudget, Waits, alone, moved, steady, widening
 from core.errors import StoreError
 from core.store.opening import Transactions
 from core.store.schema import budget
 from core.store.upsert import insert
-from core.types import Allowance, Kind
+from core.types import NOTHING, Allowance, Kind, Unseen
 
 log = structlog.get_logger()
 
@@ -65,19 +65,55 @@ class SharedBudget:
         self._accounts: dict[str, _Account] = {}
         self._away_until = float("-inf")
 
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
-        """Take a token of the row; of those who wait for one here, one asks at a time."""
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        """Take a token of the row, and of the row of every wider allowance; of those who wait for
+        one here, one asks at a time."""
+        taken = list[Allowance]()
+        for each in widening(allowance):
+            if (wait := await self._take_one(each, kind, unseen)) > 0:
+                for narrower in taken:
+                    self._give_back(narrower)
+                return wait
+            taken.append(each)
+        return 0.0
+
+    async def _take_one(self, allowance: Allowance, kind: Kind, unseen: Unseen) -> float:
         if not allowance.shared:
-            return await self._own.take(allowance, kind, age)
+            return await self._own.take(replace(allowance, within=None), kind, unseen)
         account = self._account(allowance)
         async with account.asking:
-            if kind is not Kind.INTERIM:
-                return await self._take(account, kind)
-            wait = account.order.left(age, self._now())
+            wait = account.queue.left(kind, unseen, self._now())
             if wait == 0:
                 wait = await self._take(account, kind)
-                account.order.told(age, wait, self._now())
+                account.queue.told(kind, unseen, wait, account.mirror, self._now())
             return wait
+
+    def _give_back(self, allowance: Allowance) -> None:
+        if allowance.shared:
+            self._account(allowance).news += News(unasked=-1)
+        else:
+            self._own.returned(allowance)
+
+    def admits(self, allowance: Allowance) -> bool:
+        """By what the row held when it was asked last, and what comes in."""
+        if not allowance.shared:
+            return self._own.admits(allowance)
+        account = self._account(allowance)
+        return account.queue.finals + 1 <= account.mirror.within(HORIZON, self._now())
+
+    def join(self, allowance: Allowance, *, final: bool = True) -> None:
+        """Count it here: what the others write is their own to count."""
+        if allowance.shared:
+            self._account(allowance).queue.joins(1, final=final)
+        else:
+            self._own.join(allowance, final=final)
+
+    def leave(self, allowance: Allowance, *, final: bool = True) -> None:
+        """Count it no more."""
+        if allowance.shared:
+            self._account(allowance).queue.joins(-1, final=final)
+        else:
+            self._own.leave(allowance, final=final)
 
     async def _take(self, account: "_Account", kind: Kind) -> float:
         """Ask the database, unless it said that this is futile by now."""
@@ -93,9 +129,13 @@ class SharedBudget:
         return wait
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
-        """Block and lower the row now; if that fails, with the next question."""
+        """Block and lower the rows now; if that fails, with the next question."""
+        for each in widening(allowance):
+            await self._refused(each, retry_after)
+
+    async def _refused(self, allowance: Allowance, retry_after: float) -> None:
         if not allowance.shared:
-            await self._own.refused(allowance, retry_after)
+            await self._own.refused(replace(allowance, within=None), retry_after)
             return
         account, until = self._account(allowance), self._now() + retry_after
         account.waits.told(Kind.FINAL, until)
@@ -106,11 +146,12 @@ class SharedBudget:
             await self._ask(account, None)
 
     async def succeeded(self, allowance: Allowance) -> None:
-        """Raise the row again, with the next question."""
-        if not allowance.shared:
-            await self._own.succeeded(allowance)
-            return
-        self._account(allowance).news += News(successes=1)
+        """Raise the rows again, with the next question."""
+        for each in widening(allowance):
+            if each.shared:
+                self._account(each).news += News(successes=1)
+            else:
+                await self._own.succeeded(replace(each, within=None))
 
     def _account(self, allowance: Allowance) -> "_Account":
         """What is known here of an allowance; the latest ones are kept."""
@@ -127,8 +168,14 @@ class SharedBudget:
             return None
         news, account.news = account.news, News()
         try:
-            wait = await self._database.write(
-                spend, account.allowance, kind, news, news.until - now, patience=self._patience
+            wait, level = await self._database.write(
+                spend,
+                account.allowance,
+                kind,
+                news,
+                news.until - now,
+                account.queue.finals,
+                patience=self._patience,
             )
         except StoreError as error:
             account.news += news
@@ -140,45 +187,59 @@ class SharedBudget:
             log.info("budget.shared_again")
             self._away_until = float("-inf")
         account.alone = None
+        now = self._now()
+        account.mirror = Pacer(account.allowance, moved(level, now - level.at))
         return wait
 
     def _take_alone(self, account: "_Account", kind: Kind) -> float:
         """Decide here and now, by the share of one process."""
         now = self._now()
         account.alone = account.alone or alone(account.allowance, now)
-        wait = account.alone.grant(kind, now)
+        wait = account.alone.grant(kind, now, account.queue.finals)
+        account.mirror = account.alone
         if wait == 0:
             account.news += News(unasked=1)
         return wait
 
 
 class _Account:
-    """What one process knows of a shared allowance. alone: set while the database is away."""
+    """What one process knows of a shared allowance.
+
+    alone: set while the database is away. mirror: the row as it was told last, by our own clock.
+    """
 
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
         self.asking = asyncio.Lock()
         self.waits = Waits()
-        self.order = Order()
+        self.queue = Queue()
+        self.mirror = Pacer(allowance)
         self.news = News()
         self.alone: Pacer | None = None
 
 
 def spend(
-    conn: Connection, allowance: Allowance, kind: Kind | None, news: News, left: float
-) -> float:
+    conn: Connection,
+    allowance: Allowance,
+    kind: Kind | None,
+    news: News,
+    left: float,
+    finals: int = 1,
+) -> tuple[float, Level]:
     """Count the news, then ask for a call of a kind (None: don't); as `Budget.take`.
 
-    left: seconds until the block that the news know of ends. Only on PostgreSQL.
+    left: seconds until the block that the news know of ends. finals: see `Pacer.grant`.
+    Returns the level now, too. Only on PostgreSQL.
     """
     stored, now = _locked(conn, allowance)
     level = steady(stored, now)
     pacer = Pacer(allowance, level)
     news.tell(pacer, left, now)
-    wait = 0.0 if kind is None else pacer.grant(kind, now)
+    wait = 0.0 if kind is None else pacer.grant(kind, now, finals)
+    told = pacer.level(now)
     if news or wait == 0 or level != stored:
-        conn.execute(_KEEP, {"mine": allowance.key, **asdict(pacer.level(now))})
-    return wait
+        conn.execute(_KEEP, {"mine": allowance.key, **asdict(told)})
+    return wait, told
 
 
 def _locked(conn: Connection, allowance: Allowance) -> tuple[Level, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from core.budget import Budget
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import (
@@ -18,7 +19,7 @@ from core.errors import (
     Withdrawn,
 )
 from core.lifecycle import State
-from core.ports import Budget, Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
+from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy, parked

@@ -31,10 +31,12 @@ def calm(slack: SlackServer) -> None:
 
 
 def one_at_a_time(slack: SlackServer) -> None:
-    """Every edit of a message was answered before the next was sent, about a second apart."""
-    by_message: dict[str, list[float]] = {}
-    for call in slack.record.called_with("chat.update"):
-        by_message.setdefault(str(call.args["ts"]), []).append(call.time)
-    for times in by_message.values():
-        gaps = [b - a for a, b in pairwise(times)]
-        assert all(gap > 0.5 for gap in gaps[:-1]), gaps
+    """Every edit of a message was answered before the next was sent, about a second apart, and
+    every piece of a stream about a quarter."""
+    for method, least in (("chat.update", 0.5), ("chat.appendStream", 0.2)):
+        by_message: dict[str, list[float]] = {}
+        for call in slack.record.called_with(method):
+            by_message.setdefault(str(call.args["ts"]), []).append(call.time)
+        for times in by_message.values():
+            gaps = [b - a for a, b in pairwise(times)]
+            assert all(gap > least for gap in gaps[:-1]), (method, gaps)

@@ -57,7 +57,7 @@ async def test_slack_refuses_our_token(
         asked = [
             slack.workspace.say("alice", "general", f"{slack.mention} count {n}") for n in range(3)
         ]
-        await slack.wait_for(lambda: len(slack.record.called_with("chat.update")) >= 3, 15)
+        await slack.wait_for(lambda: len(slack.record.called_with("chat.appendStream")) >= 3, 15)
         slack.app.token_error = "token_revoked"
         await service.printed("platform.locked_out")
         before = len(slack.record.calls)

@@ -29,6 +29,7 @@ class SlackServer:
     scale: of every long wait: redelivery after 1 and 5 minutes, the 2 minutes of a status, the 5 of
     a stream, the minute of a rate budget. ack_timeout: real seconds (Slack's 3). limits: the rate
     budgets, a token bucket by default; unlimited switches them off. seed: of all chance.
+    stream_life: real seconds after which Slack ends a stream, instead of the 5 minutes.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class SlackServer:
         limits: Limits | None = None,
         unlimited: bool = False,
         seed: int = 0,
+        stream_life: float | None = None,
     ) -> None:
         self.app = app or App()
         self.workspace = Workspace()
@@ -51,7 +53,7 @@ class SlackServer:
         self.deliverer = Deliverer(self, scale, self.record.ring)
         self.events = Events(self.workspace, self.app, self.deliverer.send, seed)
         self.wait_for = self.record.wait_for
-        self._stream_life = STREAM_LIFE * scale
+        self._stream_life = STREAM_LIFE * scale if stream_life is None else stream_life
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
         self._port = 0

@@ -60,6 +60,8 @@ class App:
     "token_revoked" or "account_inactive"; "" while it is good. distributed: a commercially
     distributed app outside the Marketplace, whose history methods give 1 call a minute and 15
     objects. client_msg_ids: `chat.postMessage` honours a repeated `client_msg_id` (undocumented).
+    no_streams: what the stream methods get, such as "unknown_method" or "feature_not_enabled"; ""
+    where there are streams. streams_in: kinds of conversations that take them.
     """
 
     bot_token: str = "xoxb-1-stand-in"
@@ -72,6 +74,8 @@ class App:
     token_error: str = ""
     distributed: bool = False
     client_msg_ids: bool = True
+    no_streams: str = ""
+    streams_in: frozenset[Kind] = frozenset(MESSAGE_EVENT)
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any], **changes: Any) -> "App":

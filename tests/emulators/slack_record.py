@@ -39,7 +39,7 @@ class Call:
 class State:
     """What a message showed from `time` on. text None: deleted. edited: it is marked "(edited)".
 
-    raw: the same in wire form. open_fence: a code block is left open.
+    raw: the same in wire form. open_fence: a code block is left open, by no stream.
     """
 
     time: float
@@ -202,5 +202,8 @@ class Record:
 def _state(post: Post | None, now: float) -> State:
     if post is None:
         return State(now, None)
-    fence = markup.has_open_fence(post.raw, markdown=post.markdown is not None)
+    # A stream can only be added to, so what it opened is closed when it comes.
+    fence = not post.streaming and markup.has_open_fence(
+        post.raw, markdown=post.markdown is not None
+    )
     return State(now, post.seen, post.edited, post.raw, fence)

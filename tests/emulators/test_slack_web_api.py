@@ -1,6 +1,5 @@
 """The stand-in refuses what Slack refuses, seen through the real AsyncWebClient."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -284,37 +283,6 @@ async def test_ephemerals_users_and_reactions() -> None:
         eyes = {"channel": GENERAL, "timestamp": ts, "name": "eyes"}
         await client.reactions_add(**eyes)
         assert await error(client.reactions_add(**eyes)) == "already_reacted"
-
-
-async def test_streams() -> None:
-    async with workspace(scale=0.002) as (slack, client):
-        root = slack.workspace.say("alice", "general", "root")
-        where: dict[str, Any] = {"channel": GENERAL, "thread_ts": root}
-        assert await error(client.chat_startStream(**where)) == "missing_recipient_team_id"
-        where |= {"recipient_team_id": "T0SEEK0001", "recipient_user_id": "U0ALICE000"}
-        ts = (await client.chat_startStream(**where, markdown_text="one "))["ts"]
-        message = {"channel": GENERAL, "ts": ts}
-        conflict = await error(client.chat_update(**message, text="x"))
-        assert conflict == "streaming_state_conflict"
-        await client.chat_appendStream(**message, markdown_text="two ")
-        await client.chat_stopStream(**message, markdown_text="three")
-        after = await error(client.chat_appendStream(**message, markdown_text="four"))
-        assert after == "message_not_in_streaming_state"
-        assert [s.text for s in slack.record.history(ts)] == [
-            "one ",
-            "one two ",
-            "one two three",
-        ]
-        ts = (await client.chat_startStream(**where, markdown_text="stopped"))["ts"]
-        slack.workspace.stop(ts)
-        stopped = client.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
-        assert await error(stopped) == "stopped_by_user"
-        message["ts"] = (await client.chat_startStream(**where, markdown_text="sealed"))["ts"]
-        await asyncio.sleep(0.62)
-        sealed = await error(client.chat_stopStream(**message))
-        assert sealed == "message_not_in_streaming_state"
-        await client.chat_update(**message, markdown_text="repaired")
-        assert slack.record.history(message["ts"])[-1].text == "repaired"
 
 
 def test_an_app_is_what_its_manifest_says() -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from core.errors import DeliveryError, PartGone, RateLimited, TooLarge
-from core.ports import FindsPost, HasNameless, RemovesPart, Thread
-from core.types import Allowance, Limits, PartId
+from core.errors import DeliveryError, PartGone, RateLimited, StreamOver, TooLarge
+from core.ports import FindsPost, HasNameless, RemovesPart, Streams, Thread
+from core.types import Allowance, Limits, PartId, StreamLimits
 from tests.fakes.clock import now
 
 
@@ -19,6 +20,20 @@ def limits(size: int = 1000, gap: float = 1.0, name: str = "") -> Limits:
         gap=gap,
         post=Allowance(f"post{name}", 5, 1.0),
         edit=Allowance(f"edit{name}", 10, 50 / 60),
+    )
+
+
+def streaming(size: int = 1000, life: float = 270.0, starts: float = 5) -> Limits:
+    """The same with native streams. starts: how many at once."""
+    return replace(
+        limits(size),
+        stream=StreamLimits(
+            start=Allowance("start", starts, 20 / 60),
+            append=Allowance("append", 20, 100 / 60),
+            stop=Allowance("stop", starts, 20 / 60),
+            gap=0.25,
+            life=life,
+        ),
     )
 
 
@@ -157,7 +172,7 @@ class AbleThread(FakeThread):
 
     lag = 2.0
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
         return [part for part, made in self.made.items() if made == key and part not in self.gone]
 
@@ -173,16 +188,67 @@ class ForgetfulThread(AbleThread):
         super().__init__()
         self.forgotten: set[PartId] = set()
 
-    async def find(self, key: str) -> Sequence[PartId]:
-        return [part for part in await super().find(key) if part not in self.forgotten]
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
+        found = await super().find(key, known)
+        return [part for part in found if part not in self.forgotten]
 
     async def nameless(self, key: str) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
         return [part for part in self.states if part in self.forgotten - self.gone]
 
 
+class StreamingThread(AbleThread):
+    """One that has native streams, too, as strict as Slack: what is sent is put behind what the
+    message really says, a stream that isn't open takes nothing, and after `ends` it isn't.
+
+    ends: seconds after its start when the platform ends a stream by itself.
+    """
+
+    ends = 300.0
+
+    def __init__(self, thread_limits: Limits | None = None, **named: Any) -> None:
+        super().__init__(thread_limits or streaming(), **named)
+        self.open: dict[PartId, float] = {}
+
+    async def start(self, text: str, key: str) -> PartId:
+        landed: list[PartId] = []
+
+        def land() -> None:
+            landed.append(PartId(f"m{len(self.states)}"))
+            self.land(landed[0], key, text)
+            self.open[landed[0]] = now()
+
+        await self._call("start", key, None, text, land)
+        return landed[0]
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        assert text != shown, "nothing new was sent"
+        await self._call("append", part, part, text, lambda: self._more(part, shown, text))
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        def land() -> None:
+            self._more(part, shown, text)
+            del self.open[part]
+
+        await self._call("stop", part, part, text, land)
+
+    async def edit(self, part: PartId, text: str) -> None:
+        self.open.pop(part, None)
+        await super().edit(part, text)
+
+    def _more(self, part: PartId, shown: str, text: str) -> None:
+        if part in self.gone:
+            raise PartGone(part)
+        if now() - self.open.get(part, -self.ends) >= self.ends:
+            self.open.pop(part, None)
+            raise StreamOver("message_not_in_streaming_state")
+        if not text.startswith(shown):
+            raise StreamOver("the text doesn't continue what was sent")
+        self.states[part].append((now(), self.states[part][-1][1] + text[len(shown) :]))
+
+
 def _typed(
-    thread: FakeThread, able: ForgetfulThread
-) -> tuple[Thread, FindsPost, HasNameless, RemovesPart]:
+    thread: FakeThread, able: ForgetfulThread, streams: StreamingThread
+) -> tuple[Thread, FindsPost, HasNameless, RemovesPart, Streams]:
     """The fakes satisfy the ports: checked by the type checker."""
-    return thread, able, able, able
+    return thread, able, able, able, streams

@@ -1,4 +1,4 @@
-"""Rows 1 to 18 of the fault table: the process dies, the network and the API fail."""
+"""Rows 1 to 19 of the fault table: the process dies, the network the API and people."""
 
 from tests.faults.breaking import Breakage, Fault
 
@@ -172,7 +172,7 @@ FAULTS = (
             ),
             Breakage(
                 "core/delivery/writer.py",
-                "await self._remove_twins()\n            self._reply.recheck()",
+                "await self._clearing.twins(self._ambiguous)\n            self._reply.recheck()",
                 "self._reply.recheck()",
                 (
                     "tests/core/delivery/test_settling.py::"
@@ -332,7 +332,7 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "await self._budget.refused(allowance, error.retry_after)",
+                "await self._lanes.refused(delivery, error.retry_after)",
                 "pass",
                 ("tests/core/delivery/test_writer.py::test_a_stingier_platform_is_learned",),
             ),
@@ -351,15 +351,15 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "self._reply.failed(delivery, self._now())\n        if isinstance(error, Held)",
+                "self._reply.refused(delivery, self._now())\n        if isinstance(error, Held)",
                 "self._reply.delivered(delivery, delivery.part or PartId(''), self._now())\n"
                 "        if isinstance(error, Held)",
                 ("tests/core/delivery/test_writer.py::test_a_refused_final_edit_is_tried_again",),
             ),
             Breakage(
                 "core/delivery/pacing.py",
-                "reserve = min(RESERVE, self.burst / 2) * (Kind.FINAL - kind) / Kind.FINAL",
-                "reserve = 0.0",
+                "if kind is Kind.FINAL:\n            return 0.0",
+                "if kind in Kind:\n            return 0.0",
                 ("tests/core/delivery/test_pacing.py::test_what_matters_more_finds_tokens",),
             ),
         ),
@@ -380,6 +380,27 @@ FAULTS = (
                 '_GONE = frozenset({"message_not_found"})',
                 "_GONE: frozenset[str] = frozenset()",
                 ("tests/adapters/slack/test_thread.py::test_what_was_deleted_is_gone",),
+            ),
+        ),
+    ),
+    Fault(
+        19,
+        "Somebody deletes their question",
+        "The stream is closed, what is visible of the answer goes, the text leaves the store.",
+        (
+            Breakage(
+                "core/turns/answering.py",
+                "        self._writer.withdraw()\n\n    async def run",
+                "        pass\n\n    async def run",
+                ("tests/core/turns/test_edits.py::test_deleted_while_it_is_answered",),
+            ),
+            Breakage(
+                "core/store/edits.py",
+                'erased: dict[str, Any] = {"text": MARK, ',
+                "erased: dict[str, Any] = {",
+                (
+                    "tests/core/store/test_edits.py::test_deleted_when_settled_only_the_question_goes",
+                ),
             ),
         ),
     ),

@@ -1,29 +1,8 @@
-"""Rows 19 to 36 of the fault table: people, platforms, the database, replicas."""
+"""Rows 20 to 36 of the fault table: platforms, the database, replicas."""
 
 from tests.faults.breaking import Breakage, Fault
 
 FAULTS = (
-    Fault(
-        19,
-        "Somebody deletes their question",
-        "The stream is closed, what is visible of the answer goes, the text leaves the store.",
-        (
-            Breakage(
-                "core/turns/answering.py",
-                "        self._writer.withdraw()\n\n    async def run",
-                "        pass\n\n    async def run",
-                ("tests/core/turns/test_edits.py::test_deleted_while_it_is_answered",),
-            ),
-            Breakage(
-                "core/store/edits.py",
-                'erased: dict[str, Any] = {"text": MARK, ',
-                "erased: dict[str, Any] = {",
-                (
-                    "tests/core/store/test_edits.py::test_deleted_when_settled_only_the_question_goes",
-                ),
-            ),
-        ),
-    ),
     Fault(
         20,
         "The thread is archived or locked",
@@ -317,8 +296,8 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/reply.py",
-                "return Delivery(index, self._ids.get(index), texts[index], Kind.FINAL)",
-                "return Delivery(index, None, texts[index], Kind.FINAL)",
+                "return Delivery(index, self._ids.get(index), text, Kind.FINAL)",
+                "return Delivery(index, None, text, Kind.FINAL)",
                 ("tests/core/delivery/test_writer.py::test_a_hundred_thousand_characters",),
             ),
         ),
@@ -326,15 +305,36 @@ FAULTS = (
     Fault(
         34,
         "Slack ends a native stream early",
-        "Can't be: answers are posted and edited, no native stream is opened.",
+        "The rest follows by edits of the same message, which ends the stream if it is still open.",
         (
             Breakage(
-                "adapters/slack/calls.py",
-                'POST = Method("chat.postMessage", _CHAT)',
-                'POST = Method("chat.startStream", _CHAT)',
+                "adapters/slack/thread.py",
+                "            await self._name_stopped(part, growing(shown))\n"
+                "            raise\n"
+                "        except Refused as refused:\n"
+                "            if refused.code in ENDED:\n",
+                "            await self._name_stopped(part, growing(shown))\n"
+                "            raise\n"
+                "        except Refused as refused:\n"
+                "            if refused.code:\n",
                 (
-                    "tests/adapters/slack/test_thread.py::"
-                    "test_an_answer_is_posted_into_the_thread_and_rewritten",
+                    "tests/adapters/slack/test_streams.py::"
+                    "test_a_stream_that_slack_sealed_is_edited",
+                    "tests/e2e/test_slack_streams.py::"
+                    "test_a_stream_that_slack_ends_early_goes_on_by_edits",
+                ),
+            ),
+            Breakage(
+                "adapters/slack/thread.py",
+                "            if refused.code != CONFLICT:\n"
+                "                raise\n"
+                "            await self._end_stream(part)\n"
+                "            await self._update_ended(part, render(text))\n",
+                "            raise\n",
+                (
+                    "tests/adapters/slack/test_streams.py::"
+                    "test_an_edit_ends_a_stream_that_a_dead_process_left_open",
+                    "tests/e2e/test_slack_streams.py::test_a_process_killed_in_a_stream",
                 ),
             ),
         ),

@@ -11,8 +11,9 @@ from tests.simulation.process import Process
 _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
-_PACERS = 3
-"""Of one prompt: posts, edits, and edits by an interaction's token."""
+_PACERS = 7
+"""Of one prompt: posts, those of the workspace, edits, edits by an interaction's token, and the
+three calls of a stream."""
 
 
 def held(process: Process) -> list[str]:
@@ -24,7 +25,7 @@ def held(process: Process) -> list[str]:
     if engine._slots._value != _SLOTS:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
-    kept = len(budget._pacers._pacers) if isinstance(budget, OwnBudget) else 0
+    kept = len(budget._desks._desks) if isinstance(budget, OwnBudget) else 0
     if kept > _PACERS * sum(len(site.limits) for site in process.sites.values()):
         found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):

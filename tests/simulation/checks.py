@@ -69,6 +69,8 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             # taken away any more.
             if any(site.most < SMALL for site in sites if identity in site.limits):
                 visible, expected = _words(visible), _words(expected)
+            if any(message.sealed_at is not None for message in shown) and not by_people:
+                return [f"{identity}: left as a stream"]
             right = _some_of(visible, expected) if by_people else visible == expected
             if closed:
                 right = by_people or _some_of(expected, visible)

@@ -4,11 +4,12 @@ Each is a small subclass or wrapper that the schedule's processes are made of; n
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, func, insert, select
 
+from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
 from core.errors import PartGone, RateLimited, StoreError, Unreachable
 from core.lifecycle import State
@@ -18,6 +19,7 @@ from core.store.sql import SqlHistory, SqlTurns
 from core.turns.answering import Answering
 from core.turns.engine import Engine
 from core.types import (
+    NOTHING,
     Allowance,
     Conversation,
     Kind,
@@ -29,6 +31,7 @@ from core.types import (
     Remembered,
     Role,
     ThreadKey,
+    Unseen,
 )
 from tests.simulation.process import Protocol
 from tests.simulation.store import LifeDatabase
@@ -276,9 +279,10 @@ class _Wrapped:
         assert isinstance(self._thread, RemovesPart)
         await self._thread.remove(part)
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """Pass it on."""
-        return await self._thread.find(key) if isinstance(self._thread, FindsPost) else ()
+        thread = self._thread
+        return await thread.find(key, known) if isinstance(thread, FindsPost) else ()
 
 
 class EditsOnce(_Wrapped):
@@ -295,7 +299,7 @@ class EditsOnce(_Wrapped):
 class FindsNothing(_Wrapped):
     """Never looks whether a post whose answer was lost is there."""
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """Nothing."""
         return ()
 
@@ -328,17 +332,25 @@ class IgnoresTheBudget(Engine):
     def _start(self, turn: Turn) -> None:
         super()._start(turn)
         *_, answering = self._running.values()
-        answering._writer._budget = _Eager()
+        answering._writer._lanes._budget = _Eager(_never)
 
 
-class _Eager:
+def _never() -> float:
+    return 0.0
+
+
+class _Eager(OwnBudget):
     """Waits a moment where the adapter makes no call, else no time would pass."""
 
     _again = False
 
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
         pause, self._again = 0.1 * self._again, False
         return pause
+
+    def admits(self, allowance: Allowance) -> bool:
+        """Everything."""
+        return True
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         self._again = True

@@ -60,7 +60,10 @@ class Call:
 
 @dataclass(slots=True)
 class Shown:
-    """One message of ours on a platform. texts: what it showed, one after the other."""
+    """One message of ours on a platform. texts: what it showed, one after the other.
+
+    sealed_at: of a native stream that nobody ended: when the platform does.
+    """
 
     identity: str
     key: str
@@ -68,6 +71,7 @@ class Shown:
     at: float
     gone: bool = False
     by_people: bool = False
+    sealed_at: float | None = None
 
 
 @dataclass(slots=True)

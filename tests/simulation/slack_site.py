@@ -1,5 +1,6 @@
 """Slack, as far as answers need it: docs.slack.dev/reference/methods says what each call does."""
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, cast
 import aiohttp
 
 from adapters.slack import calls
+from adapters.slack.budgets import streams as stream_limits
 from adapters.slack.calls import Api
 from adapters.slack.ids import Address, Bot, part_id, post_id
 from adapters.slack.markup import measure, render
@@ -25,12 +27,25 @@ MOST = 12_000
 """Characters of `markdown_text`."""
 PAGE = 4
 """Messages of one page of a thread; fewer than asked for, which Slack may give."""
+STREAMED = "a stream"
+"""Key of messages by streams, which have none."""
+_STREAMING = frozenset({calls.START.name, calls.APPEND.name, calls.STOP.name})
 _MEASURE = lru_cache(4_096)(measure)
 _BOT = Bot(user="UBOT", bot="B1", team="T1")
 _MINUTE = 60.0
 REVOKED = "token_revoked"
+MOST_STREAMED = 13_200
+"""Characters of a whole message by a stream (slackapi/bolt-js issue 2509)."""
+LIFE = 300.0
+"""Seconds after which Slack ends a stream (slackapi/python-slack-sdk issue 1859)."""
+_A_PAGE = "a page"
+_NO_STREAMS = ("unknown_method", "feature_not_enabled", "channel_type_not_supported", _A_PAGE)
+"""What chat.startStream says where there are no streams. The last: 404, of something between."""
 _TIERS = {  # calls in a minute: docs.slack.dev/apis/web-api/rate-limits
     calls.UPDATE.name: 50,
+    calls.START.name: 20,
+    calls.APPEND.name: 100,
+    calls.STOP.name: 20,
     calls.DELETE.name: 50,
     calls.REPLIES.name: 50,
     calls.STATUS.name: 600,
@@ -51,8 +66,14 @@ class SmallSlackThread(SlackThread):
 
 @dataclass
 class SlackSite(Site):
-    """Posts carry their name as metadata and are found by it; nothing is recognised again."""
+    """Posts carry their name as metadata and are found by it; nothing is recognised again.
 
+    Streams get theirs when they end. streamless: why there are none; halted: those that a person
+    ended.
+    """
+
+    streamless: str = ""
+    halted: set[PartId] = field(default_factory=set)
     metadata: dict[PartId, Mapping[str, Any]] = field(default_factory=dict)
     _made: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
@@ -60,9 +81,14 @@ class SlackSite(Site):
     reasons: ClassVar[tuple[str, ...]] = (*("is_archived", "channel_not_found", "not_in_channel"),)
     documented: ClassVar[int] = MOST
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.world.rng.random() < self.world.weather.streamless:
+            self.streamless = self.world.rng.choice(_NO_STREAMS)
+
     def render(self, text: str) -> str:
-        """As sent."""
-        return render(text)
+        """As sent. Nobody sees blanks at the end."""
+        return render(text).rstrip()
 
     def connect(self, life: Life, spawn: Spawn, line: MakeLine) -> Door:
         """Over one session of a process."""
@@ -80,18 +106,24 @@ class SlackSite(Site):
 
     def ends(self, call: Call) -> bool:
         """A text that is refused."""
-        return call.name in (calls.POST.name, calls.UPDATE.name)
+        return call.name in (calls.POST.name, calls.UPDATE.name) or call.name in _STREAMING
 
     def refuses_token(self, said: Said) -> bool:
         """By name."""
         return bool(said[2].get("error") == REVOKED) if isinstance(said[2], Mapping) else False
 
     def arrives(self, call: Call, *, asks: bool) -> None:
-        """I12, for the two methods that have an allowance."""
+        """I12, for the methods that have an allowance."""
         super().arrives(call, asks=asks)
         if self.ends(call):
-            limits = self.limits[call.identity]
-            self.spend(call, limits.post if call.name == calls.POST.name else limits.edit)
+            limits, streams = self.limits[call.identity], stream_limits(_BOT.team)
+            allowances = {
+                calls.POST.name: limits.post,
+                calls.START.name: streams.start,
+                calls.APPEND.name: streams.append,
+                calls.STOP.name: streams.stop,
+            }
+            self.spend(call, allowances.get(call.name, limits.edit))
 
     def answer(self, call: Call) -> Said:
         """What Slack says to a method."""
@@ -105,17 +137,13 @@ class SlackSite(Site):
         """The method itself, once there is room for it."""
         if reason := self.closing(call, self.threads[call.identity]):
             return _no(reason)
+        if call.name in _STREAMING:
+            return self._stream(call)
         match call.name:
             case calls.POST.name:
                 return self._post(call)
             case calls.UPDATE.name:
-                found = part_id(call.args["channel"], call.args["ts"])
-                text = call.args["markdown_text"]
-                if refusal := _unfit(text, self.most):
-                    return _no(refusal)
-                if not self.rewrite(call, found, text):
-                    return _no("message_not_found")
-                return _yes(channel=call.args["channel"], ts=call.args["ts"])
+                return self._update(call)
             case calls.DELETE.name:
                 there = self.remove(part_id(call.args["channel"], call.args["ts"]))
                 return _yes() if there else _no("message_not_found")
@@ -123,6 +151,83 @@ class SlackSite(Site):
                 return self._replies(call)
             case _:
                 return _yes()
+
+    def _update(self, call: Call) -> Said:
+        """chat.update: not while the message is a stream. It keeps metadata that isn't given."""
+        part, text = part_id(call.args["channel"], call.args["ts"]), call.args["markdown_text"]
+        if refusal := _unfit(text, self.most):
+            return _no(refusal)
+        if self._is_open(part):
+            self.world.hits["slack: edited while a stream"] += 1
+            self.spare(call, stream_limits(_BOT.team).stop)
+            self.spare(call, self.limits[call.identity].edit)
+            return _no("streaming_state_conflict")
+        if not self.rewrite(call, part, text.rstrip()):
+            return _no("message_not_found")
+        self.metadata[part] = call.args.get("metadata", self.metadata.get(part, {}))
+        self.messages[part].sealed_at = None
+        return _yes(channel=call.args["channel"], ts=call.args["ts"])
+
+    def _is_open(self, part: PartId) -> bool:
+        shown = self.messages.get(part)
+        if shown is None or shown.gone or shown.sealed_at is None:
+            return False
+        return now() < shown.sealed_at
+
+    def _stream(self, call: Call) -> Said:
+        """chat.startStream, appendStream, stopStream."""
+        text = call.args.get("markdown_text", "")
+        if len(text) > self.most:
+            return _no("msg_too_long")
+        if call.name == calls.START.name:
+            return self._start(call, text)
+        part = part_id(call.args["channel"], call.args["ts"])
+        shown = self.messages.get(part)
+        if shown is None or shown.gone:
+            return _no("message_not_found")
+        if part in self.halted:
+            self.world.hits["slack: told that a person ended a stream"] += 1
+            self.spare(call, self.limits[call.identity].edit)  # names it
+            return _no("stopped_by_user")
+        if not self._is_open(part):
+            self.world.hits["slack: told that a stream is over"] += 1
+            return _no("message_not_in_streaming_state")
+        whole = shown.texts[-1] + text
+        if len(whole) > min(MOST_STREAMED, self.most):
+            return _no("msg_blocks_too_long")
+        if call.name == calls.APPEND.name and not text.strip():
+            return _no("no_text")
+        self.rewrite(call, part, whole if call.name == calls.APPEND.name else whole.rstrip())
+        if call.name == calls.STOP.name:
+            shown.sealed_at = None
+            self.metadata[part] = call.args.get("metadata", {})
+        return _yes(channel=call.args["channel"], ts=call.args["ts"])
+
+    def _start(self, call: Call, text: str) -> Said:
+        """chat.startStream: it takes no name."""
+        if self.streamless == _A_PAGE:
+            return 404, {}, f"<html>Nothing here {SECRET}</html>"
+        if self.streamless:
+            self.world.hits["slack: no streams"] += 1
+            return _no(self.streamless)
+        for name in ("recipient_team_id", "recipient_user_id"):
+            if not call.args.get(name):
+                return _no(f"missing_{name}")
+        rng = self.world.rng
+        channel, ts, part = self._new(call)
+        self.create(call, part, STREAMED, text)
+        lasts = rng.uniform(0.5, 10.0) if self.world.happens("sealed") else LIFE
+        self.messages[part].sealed_at = now() + lasts
+        if self.world.happens("halted"):
+            asyncio.get_running_loop().call_later(rng.uniform(0.2, 8.0), self._halt, part)
+        return _yes(channel=channel, ts=ts)
+
+    def _halt(self, part: PartId) -> None:
+        """A person ends a stream by Slack's button."""
+        if self._is_open(part):
+            self.halted.add(part)
+            self.messages[part].by_people = True
+            self.messages[part].sealed_at = None
 
     def too_many(self, call: Call, wait: float) -> Said:
         """Retry-After holds whole seconds."""
@@ -143,17 +248,21 @@ class SlackSite(Site):
 
     def _post(self, call: Call) -> Said:
         """chat.postMessage. That `client_msg_id` made two posts one is not documented."""
-        channel, text = call.args["channel"], call.args["markdown_text"]
+        text = call.args["markdown_text"]
         if refusal := _unfit(text, self.most):
             return _no(refusal)
-        ts = f"{EPOCH + now():.3f}{500 + len(self.messages):03d}"
-        part = part_id(channel, ts)
+        channel, ts, part = self._new(call)
         name = call.args["metadata"]["event_payload"]["id"]
         keys = (f"{call.identity}:{index}" for index in range(9))
         key = next((key for key in keys if post_id(call.identity, key) == name), name)
         self.metadata[part] = call.args["metadata"]
-        self.create(call, part, key, text)
+        self.create(call, part, key, text.rstrip())
         return _yes(channel=channel, ts=ts)
+
+    def _new(self, call: Call) -> tuple[str, str, PartId]:
+        """Channel, ts and id of a new message."""
+        channel, ts = call.args["channel"], f"{EPOCH + now():.3f}{500 + len(self.messages):03d}"
+        return channel, ts, part_id(channel, ts)
 
     def _replies(self, call: Call) -> Said:
         """A page of conversations.replies: the root always, then what lies between the bounds."""
@@ -167,7 +276,7 @@ class SlackSite(Site):
         ]
         ours: list[dict[str, Any]] = [
             {"user": _BOT.user, "ts": ts, "text": shown.texts[-1], "type": "message"}
-            | ({"metadata": self.metadata[part]} if "include_all_metadata" in args else {})
+            | ({"metadata": self.metadata.get(part)} if "include_all_metadata" in args else {})
             for part, shown in self.messages.items()
             for channel, _, ts in (part.partition(":"),)
             if channel == args["channel"] and not shown.gone

@@ -5,6 +5,7 @@ import pytest
 from tests.simulation.adapter_mutants import ADAPTER_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutants_people import PEOPLES_MUTANTS
+from tests.simulation.mutants_streams import STREAM_MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
 from tests.simulation.schedule import play
@@ -14,7 +15,7 @@ WITHIN = 400
 """Schedules in which a breakage has to be noticed."""
 
 
-BROKEN = (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS)
+BROKEN = (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS, *STREAM_MUTANTS)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)

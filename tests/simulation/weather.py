@@ -35,6 +35,9 @@ class Weather:
     locked: float = 0.04  # of the platforms: refuses the bot token for a while
     strict: float = 0.05  # of the platforms: takes smaller texts than it says
     outage: float = 0.25  # of the subjects of a schedule
+    streamless: float = 0.2  # of the platforms that may have native streams: has none
+    sealed: float = 0.1  # of the streams: the platform ends it early
+    halted: float = 0.03  # of the streams: a person ends it
     edited: float = 0.15  # of the prompts
     named: float = 0.1  # of these edits: only this makes the message a prompt
     erased: float = 0.12
@@ -43,7 +46,9 @@ class Weather:
 
 
 CALM = Weather(*[0] * len(Weather.__slots__))
-STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, lost_before=0.1, late=0.9)
+_CUT = {"lost_before": 0.1, "lost_after": 0.1, "late": 0.9}
+_STREAMS = {"streamless": 0.05, "sealed": 0.4}
+STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, **_CUT, **_STREAMS)
 """For protocols that are broken on purpose."""
 
 

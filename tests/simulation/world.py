@@ -35,7 +35,7 @@ _WRITES = (
 _READS = ("ahead", "load", "recent", "strangers")
 _SLACK = [
     *(slack.POST, slack.EPHEMERAL, slack.UPDATE, slack.DELETE, slack.REPLIES, slack.STATUS),
-    slack.AUTH,
+    *(slack.AUTH, slack.START, slack.APPEND, slack.STOP),
 ]
 _DISCORD = [
     *(

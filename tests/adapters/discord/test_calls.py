@@ -17,7 +17,7 @@ from adapters.discord.refusals import TOKEN_ADVICE, Refused
 from adapters.discord.waiting import WAITING
 from core.delivery.sharing import OwnBudget
 from core.errors import DeliveryError, LockedOut, PartGone, RateLimited, TooLarge, Unreachable
-from core.types import Allowance, Kind
+from core.types import NOTHING, Allowance, Kind, Unseen
 
 BOT_TOKEN, HOOK_TOKEN = "MTk4.bot.secret", "aW50ZXJhY3Rpb24.secret"
 NAMES = {
@@ -380,13 +380,14 @@ async def test_a_refusal_of_everything_is_one_for_all_processes(raw: Raw, everyt
     assert len(raw.requests) == (1 if everything else 2)
 
 
-class Counted:
+class Counted(OwnBudget):
     """A budget that grants everything, and counts what it is told."""
 
     def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
         self.taken = self.gone_through = 0
 
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
         self.taken += 1
         return 0.0
 

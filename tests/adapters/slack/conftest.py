@@ -8,12 +8,18 @@ import pytest
 from aiohttp import web
 
 from adapters.slack.app import SlackPlatform
+from adapters.slack.calls import Api
+from adapters.slack.ids import Bot
+from adapters.slack.thread import SlackThread
 from core.errors import StoreBusy
 from core.ports import Recent
 from core.types import Prompt
+from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
+from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
 
 Make = Callable[..., SlackPlatform]
+Open = Callable[..., SlackThread]
 
 
 class Inbox:
@@ -72,7 +78,7 @@ class Inbox:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackServer]:
-    async with SlackServer(unlimited=True, scale=0.001, ack_timeout=0.5) as server:
+    async with SlackServer(unlimited=True, scale=0.001, ack_timeout=0.5, stream_life=300) as server:
         yield server
 
 
@@ -136,3 +142,28 @@ async def platform(make: Make) -> AsyncIterator[SlackPlatform]:
     await made.connect()
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def api(slack: SlackServer, session: aiohttp.ClientSession) -> Api:
+    return Api(slack.app.bot_token, slack.api_url, session, timeout=0.5)
+
+
+@pytest.fixture
+async def root(slack: SlackServer) -> str:
+    return slack.workspace.say("alice", "general", f"{slack.mention} what is a fence?")
+
+
+@pytest.fixture
+def opened(slack: SlackServer, api: Api, root: str) -> Open:
+    """A handle for a message, by default for the root; as after a restart."""
+
+    def build(ts: str = root, channel: str = "general") -> SlackThread:
+        return SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, ts, channel))
+
+    return build
+
+
+@pytest.fixture
+def thread(opened: Open) -> SlackThread:
+    return opened()

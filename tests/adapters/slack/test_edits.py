@@ -6,6 +6,7 @@ import pytest
 
 from adapters.slack.app import SlackPlatform
 from adapters.slack.events import Deleted, Edited, Ignored, read
+from adapters.slack.thread import SlackThread
 from core.errors import StoreBusy
 from core.types import Prompt
 from tests.adapters.slack.conftest import Inbox
@@ -115,8 +116,12 @@ async def test_people_edit_and_delete(
     ts = slack.workspace.say("alice", "general", f"{slack.mention} one")
     await slack.wait_for(lambda: inbox.taken)
     thread = either.open(inbox.taken[0])
+    assert isinstance(thread, SlackThread)
     part = await thread.post("first", "1:0")
     await thread.edit(part, "second")
+    streamed = await thread.start("third", "1:1")
+    await thread.append(streamed, "third", "third and")
+    await thread.stop(streamed, "third and", "third and fourth")
     slack.workspace.unfurl(ts)
     slack.workspace.edit(ts, f"{slack.mention} two")
     await slack.wait_for(lambda: inbox.changes)

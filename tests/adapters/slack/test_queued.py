@@ -3,7 +3,8 @@
 import pytest
 
 from adapters.slack.thread import SlackThread
-from tests.adapters.slack.test_thread import prompt, root, thread
+from tests.adapters.slack.payloads import prompt
+from tests.adapters.slack.test_thread import root, thread
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
 

@@ -8,31 +8,15 @@ import pytest
 
 from adapters.slack.app import SlackPlatform
 from adapters.slack.calls import Api
-from adapters.slack.ids import Address, Bot, message_identity, part_id, sequence, thread_key
+from adapters.slack.ids import Bot, message_identity, part_id
 from adapters.slack.thread import EARLIER, SIZE, SlackThread
 from core import ports
 from core.errors import LockedOut, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
-from core.types import PartId, Prompt, Role
+from core.types import PartId, Role
+from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
 from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
-
-
-def prompt(slack: SlackServer, ts: str, channel: str = "general") -> Prompt:
-    """The prompt that the message `ts` would be."""
-    where = slack.workspace.channel(channel).id
-    post = slack.workspace.posts[ts]
-    address = Address(TEAM, where, post.root, ts, post.user)
-    return Prompt(
-        platform="slack",
-        thread=thread_key(TEAM, where, post.root),
-        identity=message_identity(TEAM, where, ts),
-        sequence=sequence(ts),
-        author=post.user,
-        text=post.text,
-        asked_at=float(ts),
-        address=address.encode(),
-    )
 
 
 @pytest.fixture

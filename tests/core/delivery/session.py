@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 
+from core.budget import Budget
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
-from core.ports import Budget, Posted
+from core.ports import Posted
 from core.types import PartId
 from tests.fakes.clock import now
 from tests.fakes.thread import FakeThread

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from core.types import Allowance, Kind
+from core.types import NOTHING, Allowance, Kind, Unseen
 from tests.core.delivery.session import Session
 from tests.fakes.clock import now, run
 from tests.fakes.thread import FakeThread
@@ -19,12 +19,21 @@ class SlowBudget:
         self.granted = 0
         self.successes = 0
 
-    async def take(self, allowance: Allowance, kind: Kind, age: float = 0.0) -> float:
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
         self.asked.append((allowance.key, kind))
         await asyncio.sleep(self.thinking)
         wait = self.waits.pop(0) if len(self.waits) > 1 else self.waits[0]
         self.granted += wait == 0
         return wait
+
+    def admits(self, allowance: Allowance) -> bool:
+        return True
+
+    def join(self, allowance: Allowance, *, final: bool = True) -> None:
+        pass
+
+    def leave(self, allowance: Allowance, *, final: bool = True) -> None:
+        pass
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         raise AssertionError("nothing is refused here")

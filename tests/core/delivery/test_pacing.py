@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import MOST, Pacer, Pacers
+from core.delivery.pacing import MOST, PROBATION, Desks, Pacer
 from core.types import Allowance, Kind
 
 SLACK = Allowance("edit", 10, 50 / 60)
 
 
-def drain(pacer: Pacer, kind: Kind, now: float) -> int:
+def drain(pacer: Pacer, kind: Kind, now: float, finals: int = 1) -> int:
     granted = 0
-    while pacer.grant(kind, now) == 0.0:
+    while pacer.grant(kind, now, finals) == 0.0:
         granted += 1
     return granted
 
@@ -44,9 +44,16 @@ def test_a_minute_at_full_tilt() -> None:
 
 def test_what_matters_more_finds_tokens() -> None:
     pacer = Pacer(SLACK)
-    assert drain(pacer, Kind.INTERIM, 0.0) == 8
+    assert drain(pacer, Kind.INTERIM, 0.0) == 9
     assert drain(pacer, Kind.FIRST, 0.0) == 1
-    assert drain(pacer, Kind.FINAL, 0.0) == 1
+    pacer = Pacer(SLACK)
+    assert drain(pacer, Kind.INTERIM, 0.0, finals=5) == 7
+    assert drain(pacer, Kind.FIRST, 0.0, finals=5) == 1
+    assert drain(pacer, Kind.FINAL, 0.0, finals=5) == 2
+
+
+def test_however_many_need_a_last_call_half_of_the_burst_is_for_others() -> None:
+    assert drain(Pacer(SLACK), Kind.INTERIM, 0.0, finals=1000) == 5
 
 
 def test_idle_hours_do_not_add_up() -> None:
@@ -95,20 +102,35 @@ def test_lowered_numbers_have_a_floor_and_come_back() -> None:
     assert pacer.rate == pytest.approx(SLACK.rate / 10)
     assert pacer.burst == 1.0
     for _ in range(100):
-        pacer.succeeded(0.0)
+        pacer.succeeded(PROBATION)
     assert (pacer.rate, pacer.burst) == (SLACK.rate, SLACK.burst)
 
 
+def test_successes_after_a_refusal_do_not_say_that_there_is_more() -> None:
+    pacer = Pacer(SLACK)
+    pacer.refused(30, now=0.0)
+    for _ in range(100):
+        pacer.succeeded(30 + PROBATION - 1)
+    assert (pacer.rate, pacer.burst) == (SLACK.rate * 0.75, 6.0)
+
+
+def test_calls_that_are_refused_together_are_one_lesson() -> None:
+    pacer = Pacer(SLACK)
+    for _ in range(5):
+        pacer.refused(10, now=0.0)
+    assert (pacer.rate, pacer.burst) == (SLACK.rate * 0.75, 6.0)
+
+
 def test_an_allowance_is_shared_by_its_key() -> None:
-    pacers = Pacers()
-    assert pacers.of(SLACK) is pacers.of(Allowance("edit", 10, 50 / 60))
-    assert pacers.of(SLACK) is not pacers.of(Allowance("post", 10, 50 / 60))
+    desks = Desks()
+    assert desks.of(SLACK) is desks.of(Allowance("edit", 10, 50 / 60))
+    assert desks.of(SLACK) is not desks.of(Allowance("post", 10, 50 / 60))
 
 
 def test_a_platform_with_a_budget_for_every_thread_does_not_fill_the_memory() -> None:
-    pacers = Pacers()
-    busy = pacers.of(SLACK)
+    desks = Desks()
+    busy = desks.of(SLACK)
     for number in range(MOST * 2):
-        pacers.of(Allowance(f"thread {number}", 1, 1.0))
-        assert pacers.of(SLACK) is busy, "what is in use is kept"
-    assert len(vars(pacers)["_pacers"]) == MOST
+        desks.of(Allowance(f"thread {number}", 1, 1.0))
+        assert desks.of(SLACK) is busy, "what is in use is kept"
+    assert len(vars(desks)["_desks"]) == MOST

@@ -2,14 +2,16 @@
 
 import asyncio
 from bisect import bisect_left
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import Level, Pacer
+from core.delivery.pacing import Desk, Level, Pacer
 from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
-from core.types import Allowance, Kind
+from core.types import Allowance, Kind, Unseen
 from tests.fakes.clock import now, run
 
 SLACK = Allowance("edit", 10, 50 / 60, shared=True)
@@ -113,14 +115,16 @@ def test_an_own_budget_is_the_pacer_of_each_allowance() -> None:
     run(main())
 
 
-def test_of_those_who_wait_the_oldest_text_is_next() -> None:
+def test_of_those_who_wait_the_one_with_the_most_character_seconds_is_next() -> None:
     async def main() -> list[str]:
         budget, since, served = OwnBudget(now), dict.fromkeys("abc", 0.0), list[str]()
 
         async def rewrite(name: str, gap: float) -> None:
             """Somebody whose text grows all the time, and who asks as often as may be."""
             while now() < 60.0:
-                if wait := await budget.take(SLACK, Kind.INTERIM, now() - since[name]):
+                waited = now() - since[name]
+                unseen = Unseen(round(100 * waited), 50 * waited**2)
+                if wait := await budget.take(SLACK, Kind.INTERIM, unseen):
                     await asyncio.sleep(wait)
                     continue
                 served.append(name)
@@ -136,18 +140,111 @@ def test_of_those_who_wait_the_oldest_text_is_next() -> None:
     assert all(set(later[at : at + 3]) == set("abc") for at in range(0, len(later) - 3, 3))
 
 
+def test_who_writes_faster_is_shown_more_often_and_nobody_starves() -> None:
+    async def main() -> Counter[str]:
+        budget, served = OwnBudget(now), Counter[str]()
+
+        async def rewrite(name: str, speed: float) -> None:
+            since = 0.0
+            while now() < 120.0:
+                waited = now() - since
+                unseen = Unseen(round(speed * waited), speed * waited**2 / 2)
+                if wait := await budget.take(SLACK, Kind.INTERIM, unseen):
+                    await asyncio.sleep(wait)
+                    continue
+                served[name], since = served[name] + 1, now()
+                await asyncio.sleep(0.1)
+
+        await asyncio.gather(rewrite("fast", 200.0), rewrite("slow", 20.0), rewrite("slower", 2.0))
+        return served
+
+    served = run(main())
+    assert served["fast"] > 1.5 * served["slow"] > 2 * served["slower"] > 10
+
+
 def test_who_is_next_and_does_not_come_back_is_not_waited_for() -> None:
+    older, newer = Unseen(10, 50.0), Unseen(10, 10.0)
+
     async def main() -> float:
         budget = OwnBudget(now)
-        while (wait := await budget.take(SLACK, Kind.INTERIM, 5.0)) == 0:
-            pass
-        younger = await budget.take(SLACK, Kind.INTERIM, 1.0)
+        for _ in range(10):
+            await budget.take(SLACK, Kind.FINAL)
+        wait = await budget.take(SLACK, Kind.INTERIM, older)
+        younger = await budget.take(SLACK, Kind.INTERIM, newer)
         assert wait < younger < wait + 0.1, "somebody older was told to ask again before"
         await asyncio.sleep(younger)
+        asked = now()
         for _ in range(10):
-            if (wait := await budget.take(SLACK, Kind.INTERIM, 1.0)) == 0:
-                return now() - younger
+            if (wait := await budget.take(SLACK, Kind.INTERIM, newer)) == 0:
+                return now() - asked
             await asyncio.sleep(wait)
         return now()
 
     assert run(main()) < 0.1
+
+
+def test_interim_calls_spread_the_burst_and_leave_the_reserve() -> None:
+    async def main() -> list[float]:
+        budget, served = OwnBudget(now), list[float]()
+        while now() < 30.0:
+            if wait := await budget.take(SLACK, Kind.INTERIM, Unseen(1, now())):
+                await asyncio.sleep(wait)
+            else:
+                served.append(now())
+        return served
+
+    served = run(main())
+    gaps = [later - earlier for earlier, later in pairwise(served)]
+    assert 0.3 < gaps[0] < 0.6, "not all at once"
+    assert gaps[-1] == pytest.approx(1 / SLACK.rate, rel=0.1), "nor hoarded"
+    assert all(later > earlier - 0.05 for earlier, later in pairwise(gaps))
+
+
+def test_a_last_call_waits_for_no_interim_one() -> None:
+    async def main() -> None:
+        budget = OwnBudget(now)
+        assert await budget.take(SLACK, Kind.INTERIM, Unseen(9, 9.0)) == 0
+        assert await budget.take(SLACK, Kind.INTERIM, Unseen(9, 9.0)) > 0
+        assert await budget.take(SLACK, Kind.FINAL) == 0
+
+    run(main())
+
+
+def test_a_call_within_a_wider_allowance_takes_from_both_or_none() -> None:
+    wide = Allowance("posts", 3, 0.5)
+    rooms = [Allowance(f"room {number}", 2, 1.0, within=wide) for number in range(3)]
+
+    async def main() -> None:
+        budget = OwnBudget(now)
+        assert [await budget.take(rooms[0], Kind.FINAL) for _ in range(3)] == [0, 0, 1.0]
+        assert await budget.take(rooms[1], Kind.FINAL) == 0
+        assert await budget.take(rooms[2], Kind.FINAL) == pytest.approx(2.0)
+        await asyncio.sleep(2.0)
+        assert [await budget.take(rooms[2], Kind.FINAL) for _ in range(2)] == [0, 2.0]
+        await budget.refused(rooms[2], 60.0)
+        assert await budget.take(rooms[1], Kind.FINAL) == pytest.approx(60.0)
+
+    run(main())
+
+
+def test_an_answer_is_admitted_while_the_last_calls_of_all_are_in_sight() -> None:
+    budget = OwnBudget(lambda: 0.0)
+    for _ in range(18):
+        assert budget.admits(SLACK)
+        budget.join(SLACK)
+    assert not budget.admits(SLACK), "10 at once, and 8.3 in ten seconds"
+    budget.join(SLACK, final=False)
+    budget.leave(SLACK)
+    assert budget.admits(SLACK)
+
+
+def test_many_answers_spread_what_is_there_over_a_longer_time() -> None:
+    def gap(active: int) -> float:
+        desk = Desk(Allowance("many", 20, 1.0))
+        desk.queue.joins(active, final=False)
+        assert desk.wait(Kind.INTERIM, Unseen(1, 1.0), 0.0) == 0
+        desk.take(Kind.INTERIM, Unseen(1, 1.0), 0.0)
+        return desk.wait(Kind.INTERIM, Unseen(1, 1.0), 0.0)
+
+    assert gap(5) == pytest.approx(1 / (1 + 18 / 6))
+    assert gap(6) == pytest.approx(1 / (1 + 18 / 12))

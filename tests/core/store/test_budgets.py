@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from core.delivery.pacing import Level
 from core.errors import StoreBusy
 from core.store.budgets import AWAY, SharedBudget
 from core.store.opening import Transactions
@@ -19,11 +20,13 @@ class Away:
         self.asked = 0
         self.back = False
 
-    async def write(self, fn: Callable[..., Any], *args: Any, patience: float) -> float:
+    async def write(
+        self, fn: Callable[..., Any], *args: Any, patience: float
+    ) -> tuple[float, Level]:
         self.asked += 1
         if not self.back:
             raise StoreBusy("not there")
-        return 0.0
+        return 0.0, Level(SLACK.burst, 0.0, SLACK.rate, SLACK.burst, 0.0)
 
 
 def test_it_is_asked_again_after_a_while_and_not_before() -> None:
@@ -38,7 +41,7 @@ def test_it_is_asked_again_after_a_while_and_not_before() -> None:
         assert 9 <= database.asked <= 11
         assert 8 <= granted <= 11, "a quarter of the rate, and one to begin with"
         database.back, at = True, at + AWAY
-        calls = [await budget.take(SLACK, Kind.INTERIM) for _ in range(20)]
+        calls = [await budget.take(SLACK, Kind.FINAL) for _ in range(20)]
         assert calls == [0.0] * 20
         assert database.asked >= 29
 

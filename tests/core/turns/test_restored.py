@@ -1,7 +1,7 @@
 """Answers that a restored database doesn't know of."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -29,7 +29,7 @@ class Finding(Screen):
         self.there = there
         self.looked: list[tuple[float, str]] = []
 
-    async def find(self, key: str) -> Sequence[PartId]:
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The post, if it is there."""
         self.looked.append((now(), key))
         if self.errors:

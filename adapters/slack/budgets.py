@@ -1,0 +1,41 @@
+"""Slack's rate limits, as data. Pure.
+
+Documented: limits are per method, workspace and app; Tier 2 20 calls a minute, Tier 3 50, Tier 4
+100; posts one a second and channel with short bursts, and several hundred a minute in a workspace
+(docs.slack.dev/apis/web-api/rate-limits). How large a burst may be, and whether a minute slides, is
+not said: of each, burst and a minute's calls together stay within the documented minute.
+"""
+
+from adapters.slack import calls
+from core.types import Allowance, StreamLimits
+
+GAP = 0.5
+"""Seconds between two edits of one message."""
+STREAM_GAP = 0.25
+"""Seconds between two calls on one stream."""
+STREAM_LIFE = 270.0
+"""Seconds after which a stream is stopped. Slack ends it after about five minutes, active or not,
+which its documentation doesn't say (github.com/slackapi/python-slack-sdk/issues/1859)."""
+
+
+def posts(team: str, channel: str) -> Allowance:
+    """chat.postMessage in one channel. The minute of the workspace is a guess: 300."""
+    everywhere = Allowance(f"slack:{team}:{calls.POST.name}", 30, 4.5, shared=True)
+    name = f"slack:{team}:{channel}:{calls.POST.name}"
+    return Allowance(name, 3, 1.0, shared=True, within=everywhere)
+
+
+def edits(team: str) -> Allowance:
+    """chat.update, Tier 3."""
+    return Allowance(f"slack:{team}:{calls.UPDATE.name}", 10, 40 / 60, shared=True)
+
+
+def streams(team: str) -> StreamLimits:
+    """chat.startStream and chat.stopStream, Tier 2; chat.appendStream, Tier 4."""
+    return StreamLimits(
+        start=Allowance(f"slack:{team}:chat.startStream", 5, 15 / 60, shared=True),
+        append=Allowance(f"slack:{team}:chat.appendStream", 20, 80 / 60, shared=True),
+        stop=Allowance(f"slack:{team}:chat.stopStream", 5, 15 / 60, shared=True),
+        gap=STREAM_GAP,
+        life=STREAM_LIFE,
+    )

@@ -1,0 +1,37 @@
+"""What delivery and the platforms ask of a rate budget: a port, as those of `core.ports`."""
+
+from typing import Protocol
+
+from core.types import NOTHING, Allowance, Kind, Unseen
+
+
+class Budget(Protocol):
+    """Whether a call to a platform may be made now. None of it raises."""
+
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        """0.0: the call may be made at once, and is counted. Else seconds after which to ask again,
+        though something more important may be asked before.
+
+        Of the calls of one kind that wait in this process, the one whose text has the most
+        character-seconds comes first.
+        """
+
+    def admits(self, allowance: Allowance) -> bool:
+        """Whether one answer more could get its last call in time, as far as this process knows:
+        those of all who joined are to be had within the length of a usual answer.
+        """
+
+    def join(self, allowance: Allowance, *, final: bool = True) -> None:
+        """An answer of this process is being written out of this allowance from now on.
+
+        final: its last call is, too. Each join wants its `leave`, said alike.
+        """
+
+    def leave(self, allowance: Allowance, *, final: bool = True) -> None:
+        """That answer needs no more."""
+
+    async def refused(self, allowance: Allowance, retry_after: float) -> None:
+        """The platform said 429 to a granted call, and to wait `retry_after` seconds."""
+
+    async def succeeded(self, allowance: Allowance) -> None:
+        """A granted call went through."""

@@ -1,0 +1,140 @@
+"""Which way a growing answer takes into its thread, and who asks for its calls.
+
+Chosen when there is something to show, for each part anew, by what the budgets have at hand:
+
+1. a native stream, while a call that starts one and a call that stops it are to be had;
+2. else a post that is edited, while the last edits of all who do so are to be had in time;
+3. else nothing until one of these is possible, or the text is complete and is posted at once.
+"""
+
+from collections.abc import Callable
+
+from core.budget import Budget
+from core.delivery.reply import Delivery, How, Reply
+from core.ports import Streams, Thread
+from core.types import Allowance, Kind, StreamLimits
+
+LOOK = 1.0
+"""Seconds after which a reply for which there is no lane looks for one again."""
+HOLDING = 0.5
+"""Seconds for which a granted call may wait until its text is ready: longer than a reply waits for
+more text (core.delivery.waiting.PATIENCE)."""
+NEAR = 0.1
+"""Seconds for which the text that a stream ends with waits for the end's own call; if that comes
+later, the text is appended before."""
+LONG = 5.0
+"""Seconds of a refusal from which a stream isn't waited for if its message can be edited."""
+
+
+class Lanes:
+    """The lanes of one reply. now: the writer's clock."""
+
+    def __init__(
+        self, thread: Thread, reply: Reply, budget: Budget, now: Callable[[], float]
+    ) -> None:
+        self._thread = thread
+        self._reply = reply
+        self._budget = budget
+        self._now = now
+        self._stream: StreamLimits | None = None  # while a message is one
+        self._edits = False
+        self._granted: tuple[Allowance, float] | None = None  # for a call that was not made yet
+
+    async def ask(self, wanted: Delivery) -> float:
+        """0.0: look again what is due, and whether it is granted. Else seconds to wait."""
+        if self.grants(wanted):
+            return 0.0
+        if wanted.kind is Kind.FIRST:
+            return await self._begin()
+        if wanted.how is How.EDIT:
+            self._join_edits()
+        wait = await self._take(self.allowance(wanted), wanted.kind)
+        if wanted.how is How.STOP and wait > NEAR:
+            self._reply.hold_stop(self._now() + wait)
+            return 0.0
+        return wait
+
+    def grants(self, delivery: Delivery) -> bool:
+        """Whether this call was granted and not made."""
+        if self._granted is None:
+            return False
+        allowance, until = self._granted
+        return self._now() < until and allowance == self.allowance(delivery)
+
+    def used(self) -> None:
+        """The granted call is made."""
+        self._granted = None
+
+    def allowance(self, delivery: Delivery) -> Allowance:
+        """What the call is counted under."""
+        limits, stream = self._reply.limits, self._stream
+        if delivery.how is How.POST or (delivery.how is How.START and stream is None):
+            return limits.post
+        if delivery.how is How.EDIT or stream is None:
+            return limits.edit
+        return {How.START: stream.start, How.APPEND: stream.append}.get(delivery.how, stream.stop)
+
+    async def refused(self, delivery: Delivery, retry_after: float) -> None:
+        """The platform refused the call for so long. What is left of a stream may be edited in."""
+        await self._budget.refused(self.allowance(delivery), retry_after)
+        edits = self._reply.limits.edit
+        if delivery.how is How.APPEND and retry_after > LONG and self._budget.admits(edits):
+            self._reply.go_plain()
+
+    async def succeeded(self, delivery: Delivery) -> None:
+        """The call went through."""
+        await self._budget.succeeded(self.allowance(delivery))
+        if self._stream and not self._reply.streaming:
+            self._leave_stream()
+
+    def close(self) -> None:
+        """No more calls."""
+        self._leave_stream()
+        if self._edits:
+            self._budget.leave(self._reply.limits.edit)
+            self._edits = False
+
+    async def _begin(self) -> float:
+        """Choose the lane of a part that begins."""
+        if await self._begin_stream():
+            self._reply.begin_native(True)
+            return 0.0
+        self._reply.begin_native(False)
+        limits = self._reply.limits
+        if not (self._edits or self._budget.admits(limits.edit)):
+            return LOOK
+        wait = await self._take(limits.post, Kind.FIRST)
+        if wait == 0:
+            self._join_edits()
+        return wait
+
+    async def _begin_stream(self) -> bool:
+        """Whether a stream may be started now; its end is counted on then."""
+        stream = self._thread.limits.stream if isinstance(self._thread, Streams) else None
+        if self._reply.plain or stream is None or not self._budget.admits(stream.stop):
+            return False
+        if await self._take(stream.start, Kind.FIRST) > 0:
+            return False
+        self._leave_stream()
+        self._stream = stream
+        self._budget.join(stream.append, final=False)
+        self._budget.join(stream.stop)
+        return True
+
+    async def _take(self, allowance: Allowance, kind: Kind) -> float:
+        now = self._now()
+        wait = await self._budget.take(allowance, kind, self._reply.unseen(now))
+        if wait == 0:
+            self._granted = allowance, self._now() + HOLDING
+        return wait
+
+    def _join_edits(self) -> None:
+        if not self._edits:
+            self._budget.join(self._reply.limits.edit)
+            self._edits = True
+
+    def _leave_stream(self) -> None:
+        if self._stream:
+            self._budget.leave(self._stream.append, final=False)
+            self._budget.leave(self._stream.stop)
+            self._stream = None

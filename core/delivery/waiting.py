@@ -1,0 +1,46 @@
+"""The text of a growing answer that nobody sees yet: how much it is, and how long it has waited.
+
+Pure. Times are seconds of one monotonic clock.
+"""
+
+from core.types import NOTHING, Unseen
+
+QUIET, PATIENCE = 0.04, 0.15
+"""Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
+
+
+class Waiting:
+    """Text that waits to be shown. It may come without a time; the next question gives it one."""
+
+    def __init__(self) -> None:
+        self._fresh = 0  # characters that came and have no time yet
+        self._since: tuple[float, float] | None = None  # when text first and last came
+        self._unseen = NOTHING
+        self._at = 0.0  # of `_unseen`
+
+    def came(self, characters: int) -> None:
+        """More of it."""
+        self._fresh += characters
+
+    def heard(self, now: float) -> None:
+        """What came and has no time yet came now."""
+        if self._fresh:
+            self._since = (self._since[0] if self._since else now, now)
+            self._unseen = Unseen(self._unseen.characters + self._fresh, self.unseen(now).area)
+            self._at, self._fresh = now, 0
+
+    def unseen(self, now: float) -> Unseen:
+        """What waits."""
+        characters, area = self._unseen.characters, self._unseen.area
+        return Unseen(characters, area + characters * (now - self._at))
+
+    def debounce(self, now: float) -> float:
+        """Seconds for which new text waits for more."""
+        if self._since is None:
+            return 0.0
+        first, last = self._since
+        return min(last + QUIET, first + PATIENCE) - now
+
+    def clear(self) -> None:
+        """It is on its way, or there is nothing to see in it."""
+        self._since, self._unseen = None, NOTHING

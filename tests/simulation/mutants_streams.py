@@ -1,0 +1,107 @@
+"""Native streams handled wrongly, in one place each.
+
+Every one of these must be noticed, like those of `mutants`.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+from adapters.slack.markup import render
+from core.errors import StreamOver, Unreachable
+from core.ports import Thread
+from core.types import PartId
+from tests.simulation.process import Protocol
+from tests.simulation.slack_site import SmallSlackThread
+
+
+class AppendsAgain(SmallSlackThread):
+    """Makes an append again that may have landed."""
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """Once more."""
+        try:
+            await super().append(part, shown, text)
+        except Unreachable:
+            await super().append(part, shown, text)
+
+
+class StreamsOn(SmallSlackThread):
+    """Goes on with a stream that is over."""
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """As if it had gone well."""
+        try:
+            await super().append(part, shown, text)
+        except StreamOver:
+            return
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """The same."""
+        try:
+            await super().stop(part, shown, text)
+        except StreamOver:
+            return
+
+
+class PostsTheRest(StreamsOn):
+    """Posts anew what a stream that is over doesn't take at its end."""
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """Or post it."""
+        try:
+            await SmallSlackThread.stop(self, part, shown, text)
+        except StreamOver:
+            await self.post(text, f"{part}:0")
+
+
+class NeverStops(SmallSlackThread):
+    """Leaves streams open."""
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """Only say the rest."""
+        await self.append(part, shown, text)
+
+
+class FindsNoStreams(SmallSlackThread):
+    """Doesn't look for a stream whose start got no answer."""
+
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
+        """Only by name."""
+        return await super().find(key)
+
+
+class FindsKnownStreams(SmallSlackThread):
+    """Takes every stream without a name for the one that was lost."""
+
+    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
+        """As if nothing were known."""
+        return await super().find(key, None if known is None else ())
+
+
+class EditsNoStreams(SmallSlackThread):
+    """Takes a stream that is open for a message that can't be edited."""
+
+    async def edit(self, part: PartId, text: str) -> None:
+        """Or fail."""
+        await self._update(part, render(text))
+
+
+def _with(kind: type[SmallSlackThread]) -> Callable[[Thread], Thread]:
+    """Slack's handles as one of these."""
+
+    def wrap(thread: Thread) -> Thread:
+        if isinstance(thread, SmallSlackThread):
+            thread.__class__ = kind
+        return thread
+
+    return wrap
+
+
+STREAM_MUTANTS = (
+    Protocol("an append repeated", wraps=_with(AppendsAgain)),
+    Protocol("a stream gone on with that is over", wraps=_with(StreamsOn)),
+    Protocol("a stream that is over followed by a post", wraps=_with(PostsTheRest)),
+    Protocol("streams not stopped", wraps=_with(NeverStops)),
+    Protocol("lost streams not looked for", wraps=_with(FindsNoStreams)),
+    Protocol("known streams taken for lost ones", wraps=_with(FindsKnownStreams)),
+    Protocol("open streams taken for messages without edits", wraps=_with(EditsNoStreams)),
+)
