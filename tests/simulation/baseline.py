@@ -12,8 +12,8 @@ _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
 _PACERS = 11
-"""Of one prompt: edits by an interaction's token; posts, edits and the three calls of a stream, each
-maybe under a wider one."""
+"""Of one prompt: edits by an interaction's token; posts, edits and the three calls of a stream,
+each maybe under a wider one."""
 
 
 def held(process: Process) -> list[str]:
