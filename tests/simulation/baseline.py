@@ -11,9 +11,9 @@ from tests.simulation.process import Process
 _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
-_PACERS = 7
-"""Of one prompt: posts, those of the workspace, edits, edits by an interaction's token, and the
-three calls of a stream."""
+_PACERS = 11
+"""Of one prompt: edits by an interaction's token; posts, edits and the three calls of a stream,
+each maybe under a wider one."""
 
 
 def held(process: Process) -> list[str]:

@@ -95,3 +95,15 @@ async def test_a_refusal_beside_the_conversation_takes_no_stream(
     assert await aside.find("9:0", ()) == []
     posted = await aside.post("too many", "9:0")
     assert await aside.find("9:0", ()) == [posted]
+
+
+async def test_the_message_that_the_thread_hangs_on_is_no_stream(
+    slack: SlackServer, opened: Open
+) -> None:
+    """Slack gives the root of a thread whatever is asked for; in the older assistant view it is
+    ours, and has no name."""
+    root = slack.events.open_assistant("alice")
+    direct = slack.workspace.direct("alice")
+    asked = slack.workspace.say("alice", direct, "hello", thread_ts=root)
+    assert slack.workspace.posts[root].user == BOT_USER
+    assert await opened(asked, direct).find("2:0", ()) == []

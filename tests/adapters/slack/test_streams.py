@@ -15,6 +15,7 @@ from adapters.slack.markup import growing, render
 from adapters.slack.thread import SlackThread
 from core import ports
 from core.delivery.markup import completed, decided
+from core.delivery.sharing import widening
 from core.errors import (
     DeliveryError,
     LockedOut,
@@ -59,7 +60,8 @@ async def test_it_streams(thread: SlackThread) -> None:
         assert allowance.shared
         assert TEAM in allowance.key
         assert "C0" not in allowance.key, "the budget is the workspace's"
-        assert allowance.burst + 60 * allowance.rate <= tier
+        a_minute = min(each.burst + 60 * each.rate for each in widening(allowance))
+        assert a_minute <= tier
     assert len({limits.start.key, limits.append.key, limits.stop.key}) == 3
 
 
