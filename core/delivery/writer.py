@@ -34,6 +34,9 @@ SETTLING = 25.0
 """Seconds after which a call that was cut off (by a time-out, or with the process that made it)
 surely takes no effect any more."""
 
+LONGEST_GAP = 2.0
+"""Seconds that a reply waits at most for more text, and between two calls on one message."""
+
 _T = TypeVar("_T")
 
 
@@ -193,7 +196,8 @@ class Writer:
             now = self._now()
             delivery = self._reply.peek(now)
             if delivery is None:
-                await self._sleep(self._reply.wait(now))
+                wait = self._reply.wait(now)
+                await self._sleep(wait, idle=wait is not None and wait > LONGEST_GAP)
             elif delivery.part is None and delivery.index in self._reply.uncertain:
                 await self._resolve(delivery.index)
             else:
@@ -235,7 +239,7 @@ class Writer:
             self._failed(delivery, error)
         else:
             self._reply.delivered(delivery, part, self._now())
-            await self._lanes.succeeded(delivery)
+            await self._lanes.succeeded(delivery, part)
             self._failures = 0
 
     async def _refused(self, delivery: Delivery, error: RateLimited) -> None:
@@ -365,11 +369,14 @@ class Writer:
                 "the answer is stored, but not shown completely"
             )
 
-    async def _sleep(self, seconds: float | None) -> None:
-        """Wait so long (None: until woken). The end of the reply's text ends the wait."""
+    async def _sleep(self, seconds: float | None, *, idle: bool = False) -> None:
+        """Wait so long (None: until woken). The end of the reply's text ends the wait.
+
+        idle: any text does.
+        """
         if seconds is not None and self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - self._now()))
-        self._idle = seconds is None
+        self._idle = idle or seconds is None
         self._woken.clear()
         try:
             async with asyncio.timeout(seconds):
