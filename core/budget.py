@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from core.types import NOTHING, Allowance, Kind, Unseen
+from core.types import NOTHING, Allowance, Kind, Left, Unseen
 
 
 class Budget(Protocol):
@@ -16,9 +16,9 @@ class Budget(Protocol):
         character-seconds comes first.
         """
 
-    def admits(self, allowance: Allowance) -> bool:
-        """Whether one answer more could get its last call in time, as far as this process knows:
-        those of all who joined are to be had within the length of a usual answer.
+    def share(self, allowance: Allowance) -> float:
+        """How many calls each answer could have within the length of a usual one if one more
+        joined, as far as this process knows.
         """
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
@@ -29,6 +29,9 @@ class Budget(Protocol):
 
     def leave(self, allowance: Allowance, *, final: bool = True) -> None:
         """That answer needs no more."""
+
+    def pace(self, allowance: Allowance, left: Left) -> None:
+        """The platform says what is left: interim calls spread it evenly."""
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """The platform said 429 to a granted call, and to wait `retry_after` seconds."""

@@ -13,6 +13,7 @@ from core.types import (
     Chunk,
     CompletionRequest,
     Conversation,
+    Left,
     Limits,
     Memory,
     Outcome,
@@ -105,6 +106,14 @@ class Streams(Protocol):
 
     async def stop(self, part: PartId, shown: str, text: str) -> None:
         """The same with the last text of the message. Raises: as `append`."""
+
+
+@runtime_checkable
+class Paces(Protocol):
+    """Hears from the platform how much of its budget is left, and until when."""
+
+    def left(self, part: PartId) -> Left | None:
+        """For edits of this message; None when the platform said nothing. Makes no call."""
 
 
 @runtime_checkable

@@ -212,6 +212,18 @@ class Unseen:
 NOTHING = Unseen()
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a platform says is left of a budget: so many calls for so many seconds, then more.
+
+    age: seconds since the latest call.
+    """
+
+    calls: int
+    seconds: float
+    age: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLimits:
     """What a platform allows messages that are written by a native stream.

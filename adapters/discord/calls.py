@@ -21,7 +21,7 @@ from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
 from core.budget import Budget
 from core.errors import DeliveryError, Held, RateLimited, Unreachable
-from core.types import Kind
+from core.types import Kind, Left
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
@@ -150,6 +150,11 @@ class Api:
         if route is ME:
             self.refused = None
         return Answer(parsed, _time(headers))
+
+    def left(self, route: Route, names: Mapping[str, str]) -> Left | None:
+        """What is left for such calls, by the headers; None when they said nothing yet."""
+        now = asyncio.get_running_loop().time()
+        return self._buckets.left(route.name, names.get(route.major, ""), now)
 
     def _require_token(self, route: Route) -> None:
         """Raises: TokenRefused, when this call would only be refused like one before."""

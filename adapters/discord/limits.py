@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.types import Allowance
+from core.types import Allowance, Left
 
 DEFAULT_WAIT = 5.0
 """Seconds to wait after a 429 that doesn't say how long."""
@@ -19,15 +19,18 @@ GLOBAL = 45
 """Calls within any second that are made at most with the bot token; Discord takes 50."""
 TOGETHER = Allowance("discord:all", burst=10, rate=35.0, shared=True)
 """The same for all processes of one bot: no second has more than `GLOBAL` calls of theirs."""
+ANSWERS = Allowance("discord:answers", burst=1, rate=44.0)
+"""Of `GLOBAL`, what texts are posted and edited by, so that those who wait are asked in turn."""
 _MOST = 4096  # buckets that are remembered
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """remaining: calls left until `reset`."""
+    """remaining: calls left until `reset`. made: when the latest call was."""
 
     remaining: int
     reset: float
+    made: float
 
 
 class Buckets:
@@ -54,7 +57,15 @@ class Buckets:
             return wait
         if bucket is not None:
             bucket.remaining -= 1
+            bucket.made = now
         return 0.0
+
+    def left(self, route: str, major: str, now: float) -> Left | None:
+        """What is left for such calls; None when that isn't known."""
+        bucket = self._buckets.get(self._key(route, major))
+        if bucket is None or now >= bucket.reset:
+            return None
+        return Left(max(0, bucket.remaining), bucket.reset - now, now - bucket.made)
 
     def heard(self, route: str, major: str, headers: Mapping[str, str], now: float) -> None:
         """Learn from the headers of an answer."""
@@ -64,10 +75,10 @@ class Buckets:
             return
         key = self._key(route, major, headers)
         known, reset = self._buckets.get(key), now + reset_after
-        left = int(remaining)
+        left, made = int(remaining), known.made if known is not None else now
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        self._keep(key, _Bucket(left, reset))
+        self._keep(key, _Bucket(left, reset, made))
 
     def refused(
         self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
@@ -93,7 +104,7 @@ class Buckets:
             known = self._buckets.get(key)
             if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
                 wait = max(wait, known.reset - now)
-            self._keep(key, _Bucket(0, now + wait))
+            self._keep(key, _Bucket(0, now + wait, now))
         return wait
 
     def _key(

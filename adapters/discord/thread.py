@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from adapters.discord import calls, refusals
+from adapters.discord import calls, limits, refusals
 from adapters.discord.calls import Api, Route
 from adapters.discord.earlier import said_before
 from adapters.discord.events import thread_name
@@ -28,7 +28,7 @@ from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
 from core.errors import DeliveryError, Held, LockedOut, PartGone, Undeliverable, Unreachable
-from core.types import Allowance, Limits, Outcome, PartId, Prompt, Remembered
+from core.types import Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
 
@@ -36,8 +36,8 @@ SIZE = 1_900
 """UTF-16 units of a message; Discord takes 2,000
 (docs.discord.com/developers/resources/message)."""
 
-GAP, ANSWER_GAP = 1.0, 0.44
-"""Seconds between two calls on one message: by the bot token, and by an interaction's token."""
+GAP, ANSWER_GAP = 0.95, 0.38
+"""Least seconds between two calls on one message: by the bot token, by an interaction's token."""
 SLOWER = 0.95
 """Seconds that are left between two edits once the bot's own token has taken over."""
 
@@ -104,14 +104,21 @@ class DiscordThread:
         Measured: five edits in five seconds a channel (a thread is one), five calls in two seconds
         an interaction; what Discord's headers say is obeyed besides (see `limits`).
         """
+        place, gap = f"discord:{self._place_expected()}", GAP
+        edit = Allowance(f"{place}:edit", burst=5, rate=1.0, within=limits.ANSWERS)
         if self._by_interaction():
-            edit = Allowance(f"discord:answer:{self._at.before}", burst=1, rate=2.3)
+            edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
             gap = ANSWER_GAP
-        else:
-            edit = Allowance(f"discord:{self._place_expected()}:edit", burst=1, rate=0.98)
-            gap = GAP
-        post = Allowance(f"discord:{self._place_expected()}:post", burst=2, rate=0.6)
+        post = Allowance(f"{place}:post", burst=5, rate=1.0, within=limits.ANSWERS)
         return Limits(size=SIZE, measure=measure, gap=gap, post=post, edit=edit)
+
+    def left(self, part: PartId) -> Left | None:
+        """What the headers said last."""
+        channel, message = split_part_id(part)
+        route = calls.EDIT if self._at.member else calls.EDIT_FOLLOW_UP
+        if message == self._at.answer and self._at.token and self._by_interaction():
+            route = calls.EDIT_ORIGINAL
+        return self._api.left(route, {"channel": channel, "token": self._at.token})
 
     async def post(self, text: str, key: str) -> PartId:
         """Post a new message; the first one of a command's answer fills the one that waits."""

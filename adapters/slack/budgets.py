@@ -27,15 +27,25 @@ def posts(team: str, channel: str) -> Allowance:
 
 def edits(team: str) -> Allowance:
     """chat.update, Tier 3."""
-    return Allowance(f"slack:{team}:{calls.UPDATE.name}", 10, 40 / 60, shared=True)
+    return _tier(f"slack:{team}:{calls.UPDATE.name}", 50, burst=10, more=6)
 
 
 def streams(team: str) -> StreamLimits:
     """chat.startStream and chat.stopStream, Tier 2; chat.appendStream, Tier 4."""
     return StreamLimits(
-        start=Allowance(f"slack:{team}:chat.startStream", 5, 15 / 60, shared=True),
-        append=Allowance(f"slack:{team}:chat.appendStream", 20, 80 / 60, shared=True),
-        stop=Allowance(f"slack:{team}:chat.stopStream", 5, 15 / 60, shared=True),
+        start=_tier(f"slack:{team}:chat.startStream", 20, burst=5, more=3),
+        append=_tier(f"slack:{team}:chat.appendStream", 100, burst=20, more=10),
+        stop=_tier(f"slack:{team}:chat.stopStream", 20, burst=5, more=3),
         gap=STREAM_GAP,
         life=STREAM_LIFE,
     )
+
+
+def _tier(name: str, minute: int, *, burst: int, more: int) -> Allowance:
+    """So many calls a minute: at that rate while the minute lasts, and never more in one.
+
+    more: how many calls beyond the burst may come at that rate before the minute's own is kept.
+    """
+    whole = burst + more
+    kept = Allowance(f"{name}:minute", whole, (minute - whole) / 60, shared=True)
+    return Allowance(name, burst, minute / 60, shared=True, within=kept)

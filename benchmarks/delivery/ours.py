@@ -5,6 +5,7 @@ limits are those that the adapters state.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -26,7 +27,7 @@ from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
 from core.errors import Held, RateLimited, StreamOver
 from core.ports import Thread
-from core.types import Limits, PartId, Prompt, ThreadKey
+from core.types import Left, Limits, PartId, Prompt, ThreadKey
 from tests.simulation.loop import now
 
 
@@ -119,6 +120,11 @@ class Heeding(Posting):
     """The same on Discord, where headers say what is left; like the adapter, this makes no call
     that they say would be refused."""
 
+    def left(self, _part: PartId) -> Left | None:
+        """By the headers, as in the adapter."""
+        route, _, major = self._site.keys(self._answer, Method.EDIT)[0].partition(":")
+        return self._shared.buckets.left(route, major, now())
+
     async def _call(self, method: Method, part: PartId, text: str) -> None:
         keys = self._site.keys(self._answer, method)
         route, _, major = keys[0].partition(":")
@@ -132,7 +138,9 @@ class Heeding(Posting):
             buckets.refused({"Via": "1.1"}, body, route, major, now())
             raise
         left, reset = self._site.budget(keys[0]).told(now())
-        said = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset-After": f"{reset:.3f}"}
+        # What it says has travelled, so the reset is never later than it says.
+        after = f"{math.ceil(reset * 1000) / 1000:.3f}"
+        said = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset-After": after}
         buckets.heard(route, major, said, now())
 
 

@@ -10,9 +10,10 @@ Chosen when there is something to show, for each part anew, by what the budgets 
 from collections.abc import Callable
 
 from core.budget import Budget
+from core.delivery.pacing import HORIZON
 from core.delivery.reply import Delivery, How, Reply
-from core.ports import Streams, Thread
-from core.types import Allowance, Kind, StreamLimits
+from core.ports import Paces, Streams, Thread
+from core.types import Allowance, Kind, PartId, StreamLimits
 
 LOOK = 1.0
 """Seconds after which a reply for which there is no lane looks for one again."""
@@ -22,8 +23,12 @@ more text (core.delivery.waiting.PATIENCE)."""
 NEAR = 0.1
 """Seconds for which the text that a stream ends with waits for the end's own call; if that comes
 later, the text is appended before."""
-LONG = 5.0
-"""Seconds of a refusal from which a stream isn't waited for if its message can be edited."""
+FEW = 3.0
+"""Edits of a message below which its first words wait, so as to be more."""
+INFINITE = float("inf")
+LONG, ENOUGH = 5.0, 12.0
+"""Seconds from which an append isn't waited for where the message could have so many edits: few
+are better kept, since the end of a stream can always bring the rest."""
 
 
 class Lanes:
@@ -52,7 +57,14 @@ class Lanes:
         if wanted.how is How.STOP and wait > NEAR:
             self._reply.hold_stop(self._now() + wait)
             return 0.0
+        if wanted.how is How.APPEND and self._better_edited(wait):
+            self._reply.go_plain()
+            return 0.0
         return wait
+
+    def _better_edited(self, wait: float) -> bool:
+        """Whether a message isn't to wait so long for an append."""
+        return wait > LONG and self._budget.share(self._reply.limits.edit) >= ENOUGH
 
     def grants(self, delivery: Delivery) -> bool:
         """Whether this call was granted and not made."""
@@ -77,13 +89,14 @@ class Lanes:
     async def refused(self, delivery: Delivery, retry_after: float) -> None:
         """The platform refused the call for so long. What is left of a stream may be edited in."""
         await self._budget.refused(self.allowance(delivery), retry_after)
-        edits = self._reply.limits.edit
-        if delivery.how is How.APPEND and retry_after > LONG and self._budget.admits(edits):
+        if delivery.how is How.APPEND and self._better_edited(retry_after):
             self._reply.go_plain()
 
-    async def succeeded(self, delivery: Delivery) -> None:
+    async def succeeded(self, delivery: Delivery, part: PartId) -> None:
         """The call went through."""
         await self._budget.succeeded(self.allowance(delivery))
+        if isinstance(self._thread, Paces) and (left := self._thread.left(part)):
+            self._budget.pace(self._reply.limits.edit, left)
         if self._stream and not self._reply.streaming:
             self._leave_stream()
 
@@ -96,22 +109,40 @@ class Lanes:
 
     async def _begin(self) -> float:
         """Choose the lane of a part that begins."""
-        if await self._begin_stream():
+        limits = self._reply.limits
+        edits = INFINITE if self._edits else self._budget.share(limits.edit)
+        if await self._begin_stream(edits):
             self._reply.begin_native(True)
             return 0.0
         self._reply.begin_native(False)
-        limits = self._reply.limits
-        if not (self._edits or self._budget.admits(limits.edit)):
-            return LOOK
+        if (wait := self._too_early(edits)) > 0:
+            return wait
         wait = await self._take(limits.post, Kind.FIRST)
         if wait == 0:
             self._join_edits()
         return wait
 
-    async def _begin_stream(self) -> bool:
-        """Whether a stream may be started now; its end is counted on then."""
+    def _too_early(self, edits: float) -> float:
+        """Seconds for which a message waits that can be edited so many times; the fewer they are,
+        the more it should say at first, so that each of its states lasts equally long."""
+        if edits < 1:
+            return LOOK
+        unseen = self._reply.unseen(self._now())
+        if edits >= FEW or not unseen.characters:
+            return 0.0
+        waited = 2 * unseen.area / unseen.characters  # text comes evenly
+        return min(LOOK, HORIZON / (1 + edits) - waited)
+
+    async def _begin_stream(self, edits: float) -> bool:
+        """Whether a stream is started now; its end is counted on then.
+
+        edits: how many the message could have instead, the last one included; a stream's end is
+        no append.
+        """
         stream = self._thread.limits.stream if isinstance(self._thread, Streams) else None
-        if self._reply.plain or stream is None or not self._budget.admits(stream.stop):
+        if self._reply.plain or stream is None or self._budget.share(stream.stop) < 1:
+            return False
+        if 1 <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:
             return False
         if await self._take(stream.start, Kind.FIRST) > 0:
             return False

@@ -22,6 +22,7 @@ from core.delivery.sanitise import REACH, Fence, blocks, opaque, undecided
 
 _SENTENCE = re.compile(r"[.!?…][\"')\]]*+\s++|[。！？]")
 _SPACE = re.compile(r"\s++")
+_PARAGRAPH = 3  # the best place for a part to end (see core.delivery.lines.Line)
 _SIGNS = frozenset("*_~\\")
 _ZWJ = "\u200d"
 _ATTACHED = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
@@ -196,7 +197,11 @@ class Splitter:
             self._head(final)
             if not self._headed and not self._carry.endswith("\n"):
                 return
-            mark = self._mark + max(1, self._size // 40, (self._size - self._measured) // 6)
+            if self._room is None:
+                step = max(self._size // 40, (self._size - self._measured) // 6)
+            else:
+                step = self._size // 160
+            mark = self._mark + max(1, step)
             if mark > len(self._open):
                 if not final or self._size_at(len(self._open)) <= self._size:
                     return
@@ -209,6 +214,8 @@ class Splitter:
             self._mark, self._measured = mark, measured
             if self._room is None and measured >= self._size - self._size // 6:
                 self._room = mark
+            if self._room is not None and (end := self._paragraph(self._room)):
+                self._seal(end)
 
     def _visible(self) -> int:
         """How much of what is open surely stays in this part."""
@@ -267,6 +274,15 @@ class Splitter:
             for pattern in (_SENTENCE, _SPACE):
                 if best := found.get((inside, pattern)):
                     return best
+        return 0
+
+    def _paragraph(self, room: int) -> int:
+        """The first end of a paragraph behind `room`, up to the last mark; 0 without one. The part
+        ends there at once: what comes after it is shown without delay."""
+        offset = len(self._carry) - self._skip
+        for line in lines(self._body(self._mark)):
+            if line.rank == _PARAGRAPH and line.end > room + offset:
+                return line.end - offset
         return 0
 
     def _whole(self, place: int) -> int:

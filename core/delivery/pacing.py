@@ -7,7 +7,7 @@ interim calls spread what is left: hoarding it shows nothing sooner, burning it 
 
 from dataclasses import dataclass
 
-from core.types import Allowance, Kind, Unseen
+from core.types import Allowance, Kind, Left, Unseen
 
 LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.01
 """What a refusal leaves of rate and burst, and what a success gives back of the documented ones."""
@@ -16,11 +16,14 @@ PROBATION = 60.0
 left isn't too much."""
 FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
-RESERVE, FURTHER = 1.0, 0.3
+RESERVE, FURTHER = 1.0, 0.2
 """Tokens that interim calls leave in the bucket, and for each further answer that will need its
 last call out of it; at most half of the burst. First paints leave the second part only."""
-SPREAD, SPREAD_MORE, MANY = 6.0, 12.0, 5
-"""Seconds over which interim calls spread the tokens at hand; the latter for more answers."""
+SPREAD, SHORTEST = 20.0, 3.0
+"""Seconds over which the interim calls of one answer spread the tokens at hand; of several, so much
+less, but never less than the latter: then all are as fresh as one."""
+SPARE = 0.5
+"""Calls of what a platform says is left that are kept, likewise, where several answers may end."""
 HORIZON = 10.0
 """Seconds that a usual answer takes."""
 LATE = 0.05
@@ -93,7 +96,7 @@ class Pacer:
         active: how many answers are written with it.
         """
         self._refill(now)
-        spread = SPREAD_MORE if active > MANY else SPREAD
+        spread = max(SHORTEST, SPREAD / max(1, active))
         spare = max(0.0, self._tokens - self._reserve(Kind.INTERIM, finals))
         return 1 / (self.rate + spare / spread)
 
@@ -111,7 +114,7 @@ class Pacer:
         self._refill(now)
         known = now < self._blocked_until
         self._blocked_until = max(self._blocked_until, now + retry_after)
-        self._tokens = 0.0
+        self._tokens = 1.0  # for the call that passes then, by the platform's own word
         if not known:
             self.rate = max(self.rate * LOWER_RATE, self._documented.rate * FLOOR)
             self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
@@ -131,10 +134,10 @@ class Pacer:
 
     def _reserve(self, kind: Kind, finals: int) -> float:
         """Tokens that a call of this kind leaves to those that matter more."""
-        if kind is Kind.FINAL:
+        if kind is Kind.FINAL or finals == 0:
             return 0.0
         first = RESERVE if kind is Kind.INTERIM else 0.0
-        return min(first + FURTHER * max(0, finals - 1), self.burst / 2)
+        return min(first + FURTHER * (finals - 1), self.burst / 2)
 
     def _refill(self, now: float) -> None:
         """Add what has come in since the last time; nothing comes in while blocked."""
@@ -179,6 +182,15 @@ class Queue:
         if not wait and kind is Kind.INTERIM:
             self._next = now + pacer.gap(now, self.active, self.finals)
 
+    def pace(self, left: Left, now: float) -> None:
+        """Spread what is left; of several answers, one may end meanwhile and need its last call."""
+        calls = max(1.0, left.calls + 1 - SPARE * (self.finals > 1))
+        self._next = now - left.age + (left.age + left.seconds) / calls
+
+    def share(self, pacer: Pacer, now: float) -> float:
+        """As `core.budget.Budget.share`."""
+        return pacer.within(HORIZON, now) / (self.active + 1)
+
     def joins(self, count: int, *, final: bool) -> None:
         """So many answers more, or less."""
         self.active = max(0, self.active + count)
@@ -221,9 +233,9 @@ class Desk:
         self.pacer.spent(1, now)
         self.queue.told(kind, unseen, 0.0, self.pacer, now)
 
-    def admits(self, now: float) -> bool:
-        """As `core.ports.Budget.admits`."""
-        return self.queue.finals + 1 <= self.pacer.within(HORIZON, now)
+    def share(self, now: float) -> float:
+        """As `core.budget.Budget.share`."""
+        return self.queue.share(self.pacer, now)
 
 
 class Desks:

@@ -6,8 +6,8 @@ Pure. Where the shared level is kept is the store's to know; what a call does to
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from core.delivery.pacing import Desks, Level, Pacer
-from core.types import NOTHING, Allowance, Kind, Unseen
+from core.delivery.pacing import Desk, Desks, Level, Pacer
+from core.types import NOTHING, Allowance, Kind, Left, Unseen
 
 SHARE = 0.25
 """Of an allowance, while the others can't be asked: up to four processes then stay within it."""
@@ -36,17 +36,23 @@ class OwnBudget:
             desk.take(kind, unseen, now)
         return 0.0
 
-    def admits(self, allowance: Allowance) -> bool:
+    def share(self, allowance: Allowance) -> float:
         """By what is at hand, and comes in."""
-        return self._desks.of(allowance).admits(self._now())
+        return min(self._desks.of(each).share(self._now()) for each in widening(allowance))
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it at the desk."""
-        self._desks.of(allowance).queue.joins(1, final=final)
+        for each in widening(allowance):
+            self._desks.of(each).queue.joins(1, final=final)
 
     def leave(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it no more."""
-        self._desks.of(allowance).queue.joins(-1, final=final)
+        for each in widening(allowance):
+            self._desks.of(each).queue.joins(-1, final=final)
+
+    def pace(self, allowance: Allowance, left: Left) -> None:
+        """Believe it more than the pacer."""
+        self._desks.of(allowance).queue.pace(left, self._now())
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Tell the pacers; nobody knows which of them the platform meant."""
@@ -57,6 +63,10 @@ class OwnBudget:
         """Tell the pacers."""
         for each in widening(allowance):
             self._desks.of(each).pacer.succeeded(self._now())
+
+    def desk(self, allowance: Allowance) -> Desk:
+        """The desk of one allowance."""
+        return self._desks.of(allowance)
 
     def returned(self, allowance: Allowance) -> None:
         """A granted call isn't made after all."""

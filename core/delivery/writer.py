@@ -247,7 +247,7 @@ class Writer:
         else:
             self._reply.delivered(delivery, part, self._now())
             self.freshness.shown(delivery, self._now())
-            await self._lanes.succeeded(delivery)
+            await self._lanes.succeeded(delivery, part)
             self._failures = 0
 
     async def _refused(self, delivery: Delivery, error: RateLimited) -> None:

@@ -12,13 +12,13 @@ from dataclasses import asdict, fields, replace
 import structlog
 from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
 
-from core.delivery.pacing import HORIZON, MOST, Level, Pacer, Queue
+from core.delivery.pacing import MOST, Desk, Level, Pacer
 from core.delivery.sharing import News, OwnBudget, Waits, alone, moved, steady, widening
 from core.errors import StoreError
 from core.store.opening import Transactions
 from core.store.schema import budget
 from core.store.upsert import insert
-from core.types import NOTHING, Allowance, Kind, Unseen
+from core.types import NOTHING, Allowance, Kind, Left, Unseen
 
 log = structlog.get_logger()
 
@@ -82,10 +82,10 @@ class SharedBudget:
             return await self._own.take(replace(allowance, within=None), kind, unseen)
         account = self._account(allowance)
         async with account.asking:
-            wait = account.queue.left(kind, unseen, self._now())
+            wait = account.desk.queue.left(kind, unseen, self._now())
             if wait == 0:
                 wait = await self._take(account, kind)
-                account.queue.told(kind, unseen, wait, account.mirror, self._now())
+                account.desk.queue.told(kind, unseen, wait, account.desk.pacer, self._now())
             return wait
 
     def _give_back(self, allowance: Allowance) -> None:
@@ -94,26 +94,25 @@ class SharedBudget:
         else:
             self._own.returned(allowance)
 
-    def admits(self, allowance: Allowance) -> bool:
-        """By what the row held when it was asked last, and what comes in."""
-        if not allowance.shared:
-            return self._own.admits(allowance)
-        account = self._account(allowance)
-        return account.queue.finals + 1 <= account.mirror.within(HORIZON, self._now())
+    def share(self, allowance: Allowance) -> float:
+        """By what the rows held when they were asked last, and what comes in."""
+        return min(self._desk(each).share(self._now()) for each in widening(allowance))
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it here: what the others write is their own to count."""
-        if allowance.shared:
-            self._account(allowance).queue.joins(1, final=final)
-        else:
-            self._own.join(allowance, final=final)
+        self._joins(allowance, 1, final)
 
     def leave(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it no more."""
-        if allowance.shared:
-            self._account(allowance).queue.joins(-1, final=final)
-        else:
-            self._own.leave(allowance, final=final)
+        self._joins(allowance, -1, final)
+
+    def pace(self, allowance: Allowance, left: Left) -> None:
+        """Believe it here: the others hear it themselves."""
+        self._desk(allowance).queue.pace(left, self._now())
+
+    def _joins(self, allowance: Allowance, count: int, final: bool) -> None:
+        for each in widening(allowance):
+            self._desk(each).queue.joins(count, final=final)
 
     async def _take(self, account: "_Account", kind: Kind) -> float:
         """Ask the database, unless it said that this is futile by now."""
@@ -153,6 +152,12 @@ class SharedBudget:
             else:
                 await self._own.succeeded(replace(each, within=None))
 
+    def _desk(self, allowance: Allowance) -> Desk:
+        """Where it is known who spends an allowance, and what of it is left."""
+        if allowance.shared:
+            return self._account(allowance).desk
+        return self._own.desk(allowance)
+
     def _account(self, allowance: Allowance) -> "_Account":
         """What is known here of an allowance; the latest ones are kept."""
         account = self._accounts.pop(allowance.key, None) or _Account(allowance)
@@ -174,7 +179,7 @@ class SharedBudget:
                 kind,
                 news,
                 news.until - now,
-                account.queue.finals,
+                account.desk.queue.finals,
                 patience=self._patience,
             )
         except StoreError as error:
@@ -188,15 +193,15 @@ class SharedBudget:
             self._away_until = float("-inf")
         account.alone = None
         now = self._now()
-        account.mirror = Pacer(account.allowance, moved(level, now - level.at))
+        account.desk.pacer = Pacer(account.allowance, moved(level, now - level.at))
         return wait
 
     def _take_alone(self, account: "_Account", kind: Kind) -> float:
         """Decide here and now, by the share of one process."""
         now = self._now()
         account.alone = account.alone or alone(account.allowance, now)
-        wait = account.alone.grant(kind, now, account.queue.finals)
-        account.mirror = account.alone
+        wait = account.alone.grant(kind, now, account.desk.queue.finals)
+        account.desk.pacer = account.alone
         if wait == 0:
             account.news += News(unasked=1)
         return wait
@@ -205,15 +210,15 @@ class SharedBudget:
 class _Account:
     """What one process knows of a shared allowance.
 
-    alone: set while the database is away. mirror: the row as it was told last, by our own clock.
+    alone: set while the database is away. desk: with a pacer that knows the row as it was told
+    last, by our own clock.
     """
 
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
         self.asking = asyncio.Lock()
         self.waits = Waits()
-        self.queue = Queue()
-        self.mirror = Pacer(allowance)
+        self.desk = Desk(allowance)
         self.news = News()
         self.alone: Pacer | None = None
 

@@ -348,9 +348,9 @@ class _Eager(OwnBudget):
         pause, self._again = 0.1 * self._again, False
         return pause
 
-    def admits(self, allowance: Allowance) -> bool:
-        """Everything."""
-        return True
+    def share(self, allowance: Allowance) -> float:
+        """More than enough."""
+        return 100.0
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         self._again = True

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.discord.limits import BANNED, DEFAULT_WAIT, GLOBAL, Buckets
+from core.types import Left
 from tests.adapters.discord.payloads import garbage
 
 EDIT, POST = "PATCH /m", "POST /m"
@@ -33,6 +34,17 @@ def test_an_empty_bucket_is_waited_for_until_its_reset() -> None:
     assert wait(buckets, 101.0) == 4.0
     assert wait(buckets, 104.75) == 0.25
     assert wait(buckets, 105.0) == 0.0
+
+
+def test_what_is_left_is_told_until_the_reset() -> None:
+    buckets = Buckets()
+    assert buckets.left(EDIT, "20", 100.0) is None
+    buckets.heard(EDIT, "20", said(4, 5.0), 100.0)
+    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5)
+    assert wait(buckets, 101.0) == 0.0
+    assert buckets.left(EDIT, "20", 101.25) == Left(3, 3.75, 0.25)
+    assert buckets.left(EDIT, "21", 101.25) is None
+    assert buckets.left(EDIT, "20", 105.0) is None
 
 
 def test_only_this_route_and_this_channel_wait() -> None:

@@ -324,6 +324,13 @@ async def test_the_pace_of_an_answer_whose_token_is_old_is_the_bots(
     assert not discord.record.called_with(HOOK)
 
 
+async def test_what_is_left_is_asked_of_the_token_that_edits(given: Given) -> None:
+    _, prompt = await given.ask()
+    part = (await given.answer(prompt, ["one ", "two"])).parts[0]
+    assert given.thread(prompt).left(part) is not None
+    assert given.thread(older(prompt, MINUTE_14 + 1)).left(part) is None, "it edited nothing yet"
+
+
 async def test_an_archived_thread_is_opened_for_both_tokens_and_a_locked_one_is_not(
     discord: DiscordServer, given: Given
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from core.types import NOTHING, Allowance, Kind, Unseen
+from core.types import NOTHING, Allowance, Kind, Left, Unseen
 from tests.core.delivery.session import Session
 from tests.fakes.clock import now, run
 from tests.fakes.thread import FakeThread
@@ -26,8 +26,11 @@ class SlowBudget:
         self.granted += wait == 0
         return wait
 
-    def admits(self, allowance: Allowance) -> bool:
-        return True
+    def share(self, allowance: Allowance) -> float:
+        return 100.0
+
+    def pace(self, allowance: Allowance, left: Left) -> None:
+        pass
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         pass

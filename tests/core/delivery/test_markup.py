@@ -123,6 +123,13 @@ def test_a_part_ends_where_it_reads_best() -> None:
     assert 95 <= len(split("x" * 250, 100)[0].source) <= 100
 
 
+def test_a_part_ends_at_the_first_paragraph_near_its_end_and_the_next_is_shown_at_once() -> None:
+    splitter = Splitter(600, len)
+    splitter.feed("word " * 110 + "\n\nNext paragraph." + " More of it." * 2)
+    assert splitter.interim() == "Next paragraph. More of it. More of it."
+    assert [part.source for part in splitter.sealed] == ["word " * 110 + "\n\n"]
+
+
 def test_a_paragraph_is_a_better_end_than_a_row() -> None:
     text = "word " * 104 + "\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 20
     assert split(text, 600)[0].source == "word " * 104 + "\n\n"
