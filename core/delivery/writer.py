@@ -328,8 +328,8 @@ class Writer:
         self._reply.found(index, part)
 
     async def _look_for(self, thread: FindsPost, key: str) -> Sequence[PartId]:
-        """The messages posted with this key. A single one that nobody knows, and that no key would
-        find, is taken for it: whoever else posted it would not find it either, and post again.
+        """The messages posted with this key; where it finds none and may be forgotten, the single
+        one of ours that nobody else can have posted.
         """
         found = await thread.find(key, self._reply.known)
         if found or not isinstance(thread, HasNameless):

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -102,9 +103,22 @@ def played(first: int, count: int) -> Report:
 
 
 def pool() -> ProcessPoolExecutor:
-    """One process a core."""
+    """One process a core; none outlives us, even if we are killed."""
     fresh = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=fresh, initializer=quietly)
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=fresh, initializer=_begin)
+
+
+def _begin() -> None:
+    """Be a worker, for as long as there is who started it: it would wait for work for ever."""
+    quietly()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def tell(part: Report, total: Report, count: int) -> None:
