@@ -20,7 +20,7 @@ from benchmarks.reporting import Figure
 
 _HERE = Path(__file__).parent
 _APART = {"soak"}  # which is asked for how long
-_EXTRA = ("openai", "litellm")  # whom we are compared with: the extra `bench`
+_EXTRA = ("openai", "litellm", "httpx_sse")  # whom we are compared with: the extra `bench`
 
 Run = Callable[[Sequence[str]], tuple[int, str]]
 """Runs a command; its exit code, and what it printed."""
@@ -55,7 +55,7 @@ def missing() -> str:
         return ""
     return (
         f"Not installed, so not compared with: {', '.join(away)}"
-        " (the extra `bench`: .venv/bin/pip install -e '.[bench]')."
+        " (the extra `bench` of pyproject.toml)."
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import aiosqlite
 
-STATEMENTS = 12
-"""As many as a turn has: accept 2, claim 3, load 2, answer 3, finish 2."""
+STATEMENTS = 11
+"""As many as a turn has: accept 2, claim 3, load 1, answer 3, finish 2."""
 
 _TURNS = 300
 

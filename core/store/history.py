@@ -90,25 +90,25 @@ _RESTART = Statement(update(conversation).where(_HERE).values(fresh=false(), **_
 @one_statement
 def load(conn: Connection, thread: ThreadKey) -> Conversation:
     """The conversation from `memory.start` on; an empty, fresh one when there is none."""
-    rows = _WINDOW.rows(conn, {"of": thread})
+    rows = _WINDOW.plain(conn, {"of": thread})
     if not rows:
         return Conversation(thread)
-    row = rows[0]
+    first, *_, start, ratio, told, speaker, several, fresh = rows[0]
     return Conversation(
         thread=thread,
         messages=tuple(
-            Remembered(_ROLES[role], content, author, identity)
-            for role, content, author, identity, *_ in rows
-            if role is not None
+            [Remembered(_ROLES[row[0]], row[1], row[2], row[3]) for row in rows]
+            if first is not None
+            else ()
         ),
         memory=Memory(
-            start=row.start,
-            ratio=row.ratio,
-            told=bool(row.told),
-            speaker=row.speaker,
-            several=bool(row.several),
+            start=start,
+            ratio=ratio,
+            told=bool(told),
+            speaker=speaker,
+            several=bool(several),
         ),
-        fresh=bool(row.fresh),
+        fresh=bool(fresh),
     )
 
 

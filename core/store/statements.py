@@ -62,13 +62,27 @@ class Statement:
 
     def rows(self, conn: Connection, values: Values) -> Sequence[Any]:
         """Every row it gives."""
+        compiled, found = self._fetched(conn, values)
+        return compiled.rows(found)
+
+    def plain(self, conn: Connection, values: Values) -> Sequence[Sequence[Any]]:
+        """Every row as the driver gives it, by position only: for many rows at less cost.
+
+        Raises TypeError for a statement with a column that has to be converted.
+        """
+        compiled, found = self._fetched(conn, values)
+        if compiled.converts:
+            raise TypeError(f"a column has to be converted: {compiled.sql}")
+        return found
+
+    def _fetched(
+        self, conn: Connection, values: Values
+    ) -> "tuple[_Compiled, Sequence[Sequence[Any]]]":
         if conn.dialect.name == "sqlite":
             compiled = self._on_sqlite
-            found = _sqlite(conn).execute(compiled.sql, compiled.bound(values)).fetchall()
-        else:
-            compiled = self._on_postgres
-            found = await_(_postgres(conn).fetch(compiled.sql, *compiled.bound(values)))
-        return compiled.rows(found)
+            return compiled, _sqlite(conn).execute(compiled.sql, compiled.bound(values)).fetchall()
+        compiled = self._on_postgres
+        return compiled, await_(_postgres(conn).fetch(compiled.sql, *compiled.bound(values)))
 
     def first(self, conn: Connection, values: Values) -> Any | None:
         """The first row; None without one."""
@@ -126,6 +140,11 @@ class _Compiled:
             for column in columns
         )
         self._converted = [(at, convert) for at, convert in enumerate(processors) if convert]
+
+    @property
+    def converts(self) -> bool:
+        """Whether a row is not what the driver makes of it."""
+        return bool(self._converted)
 
     def bound(self, values: Values) -> list[Any]:
         """The values as the driver takes them, by position."""
