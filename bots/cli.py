@@ -141,10 +141,8 @@ def _refuse(title: str, error: ThreadseekError) -> NoReturn:
 
 async def _serve(loaded: "Loaded") -> int:
     import asyncio
-    import gc
     import signal
 
-    gc.disable()  # what is imported stays: looking for garbage in it is futile
     from bots.wiring import service
 
     say = _banner(loaded)
@@ -159,9 +157,6 @@ async def _serve(loaded: "Loaded") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     async with service(loaded, say):
-        gc.collect()
-        gc.freeze()  # nor shall it be looked through later, while answers wait
-        gc.enable()
         say("Ready. Ctrl-C stops.")
         await stop.wait()
         say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")

@@ -9,14 +9,15 @@ import argparse
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks import reporting, service
+from benchmarks.far_ends.process import FarEnd
 from benchmarks.reporting import Figure, percentile
 
 WINDOWS, SECONDS = 5, 1.6
 ASKED = 25.0  # new events a second meanwhile
 RAMP = 250.0  # events a second that begin the answers
+WARM = 20  # answers that have begun before memory is looked at first
 SETTLING = 2.0  # seconds between the first token and the first window
 
 
@@ -34,6 +35,7 @@ class Cell:
     behind: float = 0.0
     memory: float = 0.0
     profile: str = ""
+    areas: dict[str, float] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 
 
@@ -49,27 +51,35 @@ async def measure(
         settings = variables | more | {"DEEPSEEK_CONCURRENCY": str(live)}
         ours = await stack.enter_async_context(service.running(settings))
         await ours.ready()
-        await asyncio.sleep(1.0)
-        idle = (await ours.probe("mark"))["rss"]
-        begin = "events" if platform == "slack" else "messages"
-        await end.ask(begin, rate=RAMP, count=live)
-        async with asyncio.timeout(120):
-            while (await api.ask("look"))["streams"] < live:  # noqa: ASYNC110
-                await asyncio.sleep(0.2)
+        await _begin(platform, end, api, WARM, WARM)
+        await api.ask("flow", rate=rate)
+        await asyncio.sleep(SETTLING)
+        warm = (await ours.probe("mark"))["rss"]
+        await api.ask("flow", rate=0.0)
+        await _begin(platform, end, api, live - WARM, live)
         await api.ask("flow", rate=rate)
         await asyncio.sleep(SETTLING)
         if profile:
             await ours.probe("profile")
         for _ in range(windows):
             await _window(cell, ours, end, api)
-        cell.memory = ((await ours.probe("mark"))["rss"] - idle) / live
+        cell.memory = ((await ours.probe("mark"))["rss"] - warm) / (live - WARM)
         if profile:
-            cell.profile = (await ours.probe("stop"))["text"]
+            said = await ours.probe("stop")
+            cell.profile, cell.areas = said["text"], said["areas"]
         cell.calls = await end.ask("calls")
     return cell
 
 
-async def _window(cell: Cell, ours: service.Service, end: Any, api: Any) -> None:
+async def _begin(platform: str, end: FarEnd, api: FarEnd, more: int, live: int) -> None:
+    """Ask for so many answers more, and wait until `live` have begun."""
+    await end.ask("events" if platform == "slack" else "messages", rate=RAMP, count=more)
+    async with asyncio.timeout(120):
+        while (await api.ask("look"))["streams"] < live:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+
+
+async def _window(cell: Cell, ours: service.Service, end: FarEnd, api: FarEnd) -> None:
     before, sent = await ours.probe("mark"), await api.ask("look")
     ask = "events" if cell.platform == "slack" else "commands"
     cell.acks += await end.ask(ask, rate=ASKED, count=int(ASKED * SECONDS))
@@ -133,7 +143,10 @@ def main() -> None:
     windows = 2 if chosen.quick or chosen.profile else WINDOWS
     if chosen.profile:
         cell = asyncio.run(measure(*wanted[0], windows, chosen.rate, profile=True))
+        whole = sum(cell.areas.values())
         print(cell.profile, cell.calls)
+        for area, seconds in sorted(cell.areas.items(), key=lambda each: -each[1])[:16]:
+            print(f"{area:<28}{seconds / whole:6.1%}")
         cells = [cell]
     else:
         cells = asyncio.run(_all(wanted, windows, chosen.rate))
