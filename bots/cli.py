@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bots.settings import Loaded
 
 app = typer.Typer(
-    help="DeepSeek in Slack, in Discord, in the browser and in the terminal.",
+    help="DeepSeek in Slack, in the browser and in the terminal.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -141,10 +141,8 @@ def _refuse(title: str, error: ThreadseekError) -> NoReturn:
 
 async def _serve(loaded: "Loaded") -> int:
     import asyncio
-    import gc
     import signal
 
-    gc.disable()  # until the service spares it what was imported (bots.vitals)
     from bots.wiring import service
 
     say = _banner(loaded)
@@ -159,7 +157,6 @@ async def _serve(loaded: "Loaded") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     async with service(loaded, say):
-        gc.enable()
         say("Ready. Ctrl-C stops.")
         await stop.wait()
         say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")

@@ -1,18 +1,19 @@
 """A thin DeepSeek: streams without an end, so many tokens a second each, over bare sockets.
 
 A token is an event of its own in a chunk of its own, as the API sends them. The connections take
-turns, so that tokens don't come all at once. Who doesn't read gets no more.
+turns, so that tokens don't come all at once. A reader that is half a second behind gets no more
+until it isn't: what would pile up in the kernel's buffers would be read for minutes.
 """
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.far_ends.process import obey
 
 SLICES = 25
+LOOKING, BEHIND = 0.4, 0.5  # seconds: between two looks at what is unread, and how much may be
 _TEXT = (
     "The sky is blue because air scatters short waves of light more than long ones , and so what "
     "reaches us from all over it is mostly blue ; at dusk the way is longer .\n\n Hence the red ."
@@ -102,26 +103,32 @@ class DeepSeek:
     async def _obey(self, command: dict[str, Any]) -> Any:
         if command["do"] == "flow":
             self.rate = command["rate"]
-        streams = [stream for each in self._slices for stream in each]
+        return {"streams": self._live(), "sent": self.sent, "unread": self._unread()}
+
+    def _live(self) -> int:
+        return sum(map(len, self._slices))
+
+    def _unread(self) -> float:
+        """Tokens that were sent and not read."""
+        streams = (stream for each in self._slices for stream in each)
         waiting = sum(stream.transport.get_write_buffer_size() for stream in streams)
-        return {
-            "streams": len(streams),
-            "sent": self.sent,
-            "unread": (waiting + _unread(self._port)) / SIZE,
-            "at": time.monotonic(),
-        }
+        return (waiting + _unread(self._port)) / SIZE
 
     async def _write(self) -> None:
         """Each slice in its turn; one that is late is not made up for."""
         clock = asyncio.get_running_loop().time
-        due = clock()
+        due = look = clock()
+        behind = False
         while True:
+            if clock() >= look:
+                look = clock() + LOOKING
+                behind = self._unread() > BEHIND * self.rate * self._live()
             for each in self._slices:
                 round_ = 1 / (self.rate or 40.0)
                 due = max(due + round_ / SLICES, clock() - round_)
                 if (wait := due - clock()) > 0:
                     await asyncio.sleep(wait)
-                if self.rate:
+                if self.rate and not behind:
                     self._write_to(list(each))
             await asyncio.sleep(0)
 

@@ -105,13 +105,6 @@ async def test_what_is_sent(raw: Raw, api: Api) -> None:
     assert calls.AGENT.startswith("DiscordBot (https://")
 
 
-async def test_half_a_surrogate_pair_comes_and_goes(raw: Raw, api: Api) -> None:
-    raw.body = '{"content": "\\ud83d"}'
-    answer = await api.call(calls.EDIT, NAMES, {"content": "\udc4d"})
-    assert answer.body == {"content": "\ud83d"}
-    assert json.loads(raw.requests[0][2]) == {"content": "\udc4d"}
-
-
 async def test_a_question_has_no_body(raw: Raw, api: Api) -> None:
     await api.call(calls.READ, NAMES, None, {"after": "7", "limit": "100"})
     ((method, path, body, headers),) = raw.requests
