@@ -301,3 +301,28 @@ def test_one_line_of_a_hundred_kilobytes_takes_linear_time(unit: str) -> None:
         for size in (25_000, 100_000)
     )
     assert whole < 8 * quarter, "four times the text, in about four times the time"
+
+
+def test_what_a_stream_shows_waits_for_the_marks_before_it() -> None:
+    splitter = Splitter(100, measure, carry="**")
+    splitter.feed("bold te")
+    assert (splitter.growing(), splitter.interim()) == ("", "**bold te**")
+    splitter.feed("xt** and *mo")
+    assert splitter.growing() == "**bold text** and"
+    splitter.feed("re* x")
+    assert splitter.growing() == "**bold text** and *more* x"
+
+
+def test_a_link_without_a_space_before_it_is_not_torn() -> None:
+    assert split("x" * 88 + "[docs](https://a.example/b) end", 100)[0].source == "x" * 88
+
+
+def test_a_row_is_not_torn() -> None:
+    text = "word " * 13 + "\n\n| a | b |\n|---|---|\n| some words | more words |\n"
+    for part in split(text, 100):
+        assert not part.text.rstrip("\n").endswith(("some", "words", "more"))
+
+
+def test_what_a_paragraph_left_open_is_text_behind_it() -> None:
+    assert closed("not *closed\n\nnext `") == "not *closed\n\nnext "
+    assert completed("not *closed\n\n") == "not *closed\n\n"
