@@ -90,10 +90,13 @@ def bare(text: str, line: int, end: int) -> bool:
 def marks(text: str, start: int = 0) -> tuple[str, ...]:
     """The marks to close at the end of the prose from `start` on, the outermost first.
 
-    The closing signs, in reverse order, go to the end of the text, which ends in no whitespace.
+    The closing signs, in reverse order, go to the end of the text without its last whitespace.
     Where CommonMark's rule of three forbids to close them all, the outermost are left out.
     """
     at = leaf(text, start)
+    text = text.rstrip()
+    if at >= len(text):
+        return ()
     found = [opener.mark for opener in _openers(text, start, at) if opener.mark]
     while found and (len(found) > NOISE or not _closes(text, start, at, closing(tuple(found)))):
         if len(found) > NOISE:

@@ -8,6 +8,9 @@ from core.delivery.sanitise import REACH, Block, Fence, blocks
 
 _SEPARATOR = re.compile(r"[ \t]*+\|?(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))++[ \t]*+$")
 
+_ITEM = re.compile(r"(?P<number>\d{1,9})(?P<sign>[.)])(?:[ \t]|$)", re.MULTILINE)
+_LAZY = re.compile(r"(?![ \t>]|[-*+#|][ \t]|#{2,6}[ \t]|`{3}|~{3})")
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -63,8 +66,31 @@ def prose_lines(text: str, at: int, stop: int) -> Iterator[Line]:
                 rank = 0 if heading or line.startswith("|") else 2
             else:
                 rank = 0 if heading else 3
+        if rank > 1 and text[end : end + 1] in ("", " ", "\t"):
+            rank = 1  # what is indented belongs to an item; what isn't there yet may be
         yield Line(end, rank, None, header)
         above, at = line, end
+
+
+def next_number(text: str) -> int | None:
+    """What a reader expects in front of the next item of the ordered list that the text ends in.
+
+    Only the first number of a list counts, as in CommonMark: models write `1.` in front of each.
+    """
+    number: int | None = None
+    sign = ""
+    blank = False
+    at = 0
+    while end := text.find("\n", at) + 1:
+        if item := _ITEM.match(text, at, end):
+            goes_on = number is not None and item["sign"] == sign
+            number = number + 1 if goes_on and number is not None else int(item["number"])
+            sign = item["sign"]
+        elif text[at] not in " \t\n" and (blank or not _LAZY.match(text, at)):
+            number = None
+        blank = not text[at:end].strip()
+        at = end
+    return None if number is None else number + 1
 
 
 def row_begun(text: str) -> int:

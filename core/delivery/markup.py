@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from core.delivery import inline
-from core.delivery.lines import last_block, lines, prose_lines, row_begun
+from core.delivery.lines import last_block, lines, next_number, prose_lines, row_begun
 from core.delivery.sanitise import REACH, Fence, blocks, opaque, undecided
 
 _SENTENCE = re.compile(r"[.!?…][\"')\]]*+\s++|[。！？]")
 _SPACE = re.compile(r"\s++")
 _PARAGRAPH = 3  # the best place for a part to end (see core.delivery.lines.Line)
+_NUMBER = re.compile(r"\d{1,9}(?=[.)][ \t])")
+_DIGITS = re.compile(r"\d{0,9}[.)]?")
 _SIGNS = frozenset("*_~\\")
 _ZWJ = "\u200d"
 _ATTACHED = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
@@ -33,8 +35,8 @@ class Part:
     """One sealed part of a text.
 
     text: what is shown; empty when there is nothing to see in it. source: the slice of the text
-    it stands for. carry: what was put before it, a reopened fence, a table's header or marks of
-    emphasis; of the marks only those are shown that the part closes.
+    it stands for. carry: what was put before it where it belongs there: a reopened fence, a table's
+    header, marks of emphasis, or the number of an item in the place of its own.
     """
 
     text: str
@@ -56,9 +58,8 @@ def completed(text: str) -> str:
     """The text, with a closing line when it ends inside a code fence; open emphasis closed."""
     last = last_block(text)
     if last.closed:
-        shown = text.rstrip() if last.fence is None else text
-        open_marks = inline.marks(shown, last.start) if last.fence is None else ()
-        return shown + inline.closing(open_marks) if open_marks else text
+        open_marks = inline.marks(text, last.start) if last.fence is None else ()
+        return text.rstrip() + inline.closing(open_marks) if open_marks else text
     return _with_fence_closed(text, last.fence)
 
 
@@ -153,6 +154,9 @@ class Splitter:
 
         Neither is emphasis that isn't closed soon: its marks were text.
         """
+        if self._carry.isdigit():
+            self._head_number(final)
+            return
         if self._carry and not self._carry.endswith("\n"):
             self._head_marks(final)
             return
@@ -166,6 +170,17 @@ class Splitter:
             self._headed = True
             if first.closed and first.fence is not None:
                 self._skip, self._carry = len(line), ""
+
+    def _head_number(self, final: bool) -> None:
+        """Settle whether the part begins with an item whose number is too small."""
+        written = _NUMBER.match(self._open)
+        if self._headed or (written is None and not final and _DIGITS.fullmatch(self._open)):
+            return
+        self._headed = True
+        if written is not None and int(written[0]) < int(self._carry):
+            self._skip = written.end()
+        else:
+            self._carry = ""
 
     def _head_marks(self, final: bool) -> None:
         """Settle which marks of emphasis the part begins with, before anything is measured."""
@@ -334,11 +349,13 @@ def _carry(body: str) -> str:
     last = last_block(body)
     if last.fence is not None:
         return "" if last.closed else last.fence.opening
+    open_marks = "".join(inline.marks(body, last.start))
+    if open_marks or not body.endswith("\n"):
+        return open_marks
     header = ""
-    if body.endswith("\n"):
-        for line in prose_lines(body, last.start, last.end):
-            header = line.header
-    return header or "".join(inline.marks(body.rstrip(), last.start))
+    for line in prose_lines(body, last.start, last.end):
+        header = line.header
+    return header or str(next_number(body) or "")
 
 
 class _Spans:

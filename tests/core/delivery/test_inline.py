@@ -82,7 +82,8 @@ soup = st.lists(
          "https://c.example/d_e "]
     ),
     max_size=25,
-).map("".join)  # fmt: skip
+).map("".join).filter(lambda text: "~~~" not in text)  # fmt: skip
+"""Anything; three tildes and more are no emphasis on GitHub, but to markdown-it."""
 
 
 @given(soup)

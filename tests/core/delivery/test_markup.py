@@ -106,6 +106,26 @@ def test_nothing_shown_ever_changes_or_moves(text: str, size: int) -> None:
         ("hello @chan", "hello "),
         ("hello <!chan", "hello "),
         ("a\n| h | i |\n|---|", "a\n"),
+        ("some **bold te", "some **bold te**"),
+        ("some **bold ", "some **bold**"),
+        ("some **bold*", "some **bold**"),
+        ("some **bold **", "some **bold**"),
+        ("**a *b _c", "**a *b _c_***"),
+        ("***a* b", "***a* b**"),
+        ("~~a", "~~a~~"),
+        ("2 * 3 is", "2 * 3 is"),
+        ("2*3 is", "2*3 is"),
+        ("a_b is", "a_b is"),
+        ("not *closed\n\nnext", "not *closed\n\nnext"),
+        ("- not *closed\n- next", "- not *closed\n- next"),
+        ("# not *closed\nnext", "# not *closed\nnext"),
+        ("```\n**a", "```\n**a\n```"),
+        ("`**a` b", "`**a` b"),
+        ("**see [the docs](https", "**see**"),
+        ("text\n-", "text\n"),
+        ("text\n12.", "text\n"),
+        ("a \\", "a "),
+        ("a \\*b", "a \\*b"),
         ("a\n| h | i |\n|---|---|\n| 1 ", "a\n| h | i |\n|---|---|\n"),
     ],
 )
@@ -232,3 +252,84 @@ def test_odd_texts_take_linear_time(unit: str) -> None:
 def test_closing_keeps_what_is_closed() -> None:
     assert completed("```\nx\n```") == "```\nx\n```"
     assert completed("plain") == "plain"
+
+
+def test_a_list_does_not_begin_again_in_the_next_part() -> None:
+    items = "".join(f"1. item {n}\n" for n in range(1, 31))
+    parts = split(f"Steps:\n\n{items}\nDone.", 100)
+    shown = "".join(part.text for part in parts)
+    assert "".join(part.source for part in parts) == f"Steps:\n\n{items}\nDone."
+    for part in parts[1:]:
+        number, expected = re.match(r"(\d+)\. item (\d+)", part.text).groups()  # type: ignore[union-attr]
+        assert number == expected
+    assert shown.endswith("Done.")
+
+
+def test_a_list_keeps_the_numbers_it_has() -> None:
+    text = "".join(f"{n}. item {n}\n" for n in range(7, 40))
+    assert "".join(part.text for part in split(text, 100)) == text
+    rest = "1. a\n" * 19 + "\nAnother list:\n\n1. b\n2. c\n3. d\n"
+    assert split(rest, 100)[-1].text == "Another list:\n\n1. b\n2. c\n3. d\n"
+
+
+def test_the_items_of_an_item_stay_with_it() -> None:
+    text = (
+        "- word word word word\n" * 3 + "- one two three\n  - four five six\n  - seven eight\n" * 9
+    )
+    for part in split(text, 360):
+        assert not part.text.startswith(" ")
+
+
+def test_emphasis_is_closed_and_opened_again() -> None:
+    bold = "word " * 50 + "word"
+    first, second = split("word " * 96 + f"**{bold}** end.", 600)
+    assert (first.text[-6:], second.text[:6]) == ("word**", "**word")
+    assert second.carry == "**"
+    assert first.text.count("word") + second.text.count("word") == 96 + 51
+    assert second.text.endswith("word** end.")
+
+
+def test_marks_that_are_text_are_not_opened_again() -> None:
+    parts = split("Note *this: " + "word " * 20 + "\n\n" + "word " * 30, 100)
+    assert "".join(part.text for part in parts[1:]).count("*") == 0
+    assert split("Note *this: " + "word " * 16 + "\n\n" + "word " * 30, 100)[0].text.count("*") == 1
+
+
+def test_a_part_rather_ends_outside_of_emphasis_code_and_links() -> None:
+    for inside in ("**one two. three**", "`one two. three`", "[one two. three](https://a.example)"):
+        text = "word " * 18 + inside + " and the rest of it, which is long enough"
+        assert split(text, 100)[0].source == "word " * 18
+
+
+@pytest.mark.parametrize("unit", ["x", "**bold** and ", "*a ", "a_ _b", "`a b` ", "*a _b ~~c "])
+def test_one_line_of_a_hundred_kilobytes_takes_linear_time(unit: str) -> None:
+    quarter, whole = (
+        min(seconds_to_split(unit * (size // len(unit))) for _ in range(2))
+        for size in (25_000, 100_000)
+    )
+    assert whole < 8 * quarter, "four times the text, in about four times the time"
+
+
+def test_what_a_stream_shows_waits_for_the_marks_before_it() -> None:
+    splitter = Splitter(100, measure, carry="**")
+    splitter.feed("bold te")
+    assert (splitter.growing(), splitter.interim()) == ("", "**bold te**")
+    splitter.feed("xt** and *mo")
+    assert splitter.growing() == "**bold text** and"
+    splitter.feed("re* x")
+    assert splitter.growing() == "**bold text** and *more* x"
+
+
+def test_a_link_without_a_space_before_it_is_not_torn() -> None:
+    assert split("x" * 88 + "[docs](https://a.example/b) end", 100)[0].source == "x" * 88
+
+
+def test_a_row_is_not_torn() -> None:
+    text = "word " * 13 + "\n\n| a | b |\n|---|---|\n| some words | more words |\n"
+    for part in split(text, 100):
+        assert not part.text.rstrip("\n").endswith(("some", "words", "more"))
+
+
+def test_what_a_paragraph_left_open_is_text_behind_it() -> None:
+    assert closed("not *closed\n\nnext `") == "not *closed\n\nnext "
+    assert completed("not *closed\n\n") == "not *closed\n\n"
