@@ -13,6 +13,8 @@ _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 _SLOTS = 128
 _PACERS = 3
 """Of one prompt: posts, edits, and edits by an interaction's token."""
+_WIDER = 3
+"""That these are within: Slack's posts and its minute of edits, Discord's texts altogether."""
 
 
 def held(process: Process) -> list[str]:
@@ -25,7 +27,7 @@ def held(process: Process) -> list[str]:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
     kept = len(budget._desks._desks) if isinstance(budget, OwnBudget) else 0
-    if kept > _PACERS * sum(len(site.limits) for site in process.sites.values()):
+    if kept > _PACERS * sum(len(site.limits) for site in process.sites.values()) + _WIDER:
         found.append(f"I14 pacers kept: {kept}")
     if any(process.life in lives for lives in process.world.streams.values()):
         found.append("I14 a stream is open")
