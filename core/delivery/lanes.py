@@ -3,7 +3,7 @@
 Chosen when there is something to show, for each part anew, by what the budgets have at hand:
 
 1. a native stream, while a call that starts one and a call that stops it are to be had;
-2. else a post that is edited, while the last edits of all who do so are to be had in time;
+2. else a post that is edited, while each of all who do so gets two edits in time;
 3. else nothing until one of these is possible, or the text is complete and is posted at once.
 """
 
@@ -23,8 +23,9 @@ more text (core.delivery.waiting.PATIENCE)."""
 NEAR = 0.1
 """Seconds for which the text that a stream ends with waits for the end's own call; if that comes
 later, the text is appended before."""
-FEW = 3.0
-"""Edits of a message below which its first words wait, so as to be more."""
+LEAST, FEW = 2.0, 3.0
+"""Edits that a message needs: its last one and another. Below FEW its first words wait, so as to
+be more."""
 INFINITE = float("inf")
 LONG, ENOUGH = 5.0, 12.0
 """Seconds from which an append isn't waited for where the message could have so many edits: few
@@ -125,7 +126,7 @@ class Lanes:
     def _too_early(self, edits: float) -> float:
         """Seconds for which a message waits that can be edited so many times; the fewer they are,
         the more it should say at first, so that each of its states lasts equally long."""
-        if edits < 1:
+        if edits < LEAST:
             return LOOK
         unseen = self._reply.unseen(self._now())
         if edits >= FEW or not unseen.characters:
@@ -142,7 +143,7 @@ class Lanes:
         stream = self._thread.limits.stream if isinstance(self._thread, Streams) else None
         if self._reply.plain or stream is None or self._budget.share(stream.stop) < 1:
             return False
-        if 1 <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:
+        if LEAST <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:
             return False
         if await self._take(stream.start, Kind.FIRST) > 0:
             return False

