@@ -62,6 +62,7 @@ class Reply:
         self._interim = ""
         self._stale = False  # text came that `_interim` doesn't know
         self._heard = True
+        self._came = False
         self._unseen: tuple[float, float] | None = None  # when unseen text first and last came
 
     def add(self, text: str) -> None:
@@ -74,7 +75,15 @@ class Reply:
         """Note that what was added came now (else: when the next question is asked)."""
         if not self._heard:
             self._heard = True
+            if self._came and self._unseen:
+                self._came = False
+                return
             self._unseen = (self._unseen[0] if self._unseen else now, now)
+
+    def coming(self, now: float) -> None:
+        """Text has come that will be added before any is handed out; it came now, not then."""
+        self._came = True
+        self._unseen = (self._unseen[0] if self._unseen else now, now)
 
     def finish(self, notice: str = "") -> None:
         """The answer is complete; saying so again changes nothing.
@@ -102,7 +111,7 @@ class Reply:
             raise RuntimeError("a reply can't restart: some of its text was handed out already")
         self._splitter = Splitter(self._size, self.limits.measure)
         self._interim, self._stale = "", False
-        self._heard, self._unseen = True, None
+        self._heard, self._came, self._unseen = True, False, None
 
     def due(self, now: float) -> Delivery | None:
         """The call to make now, its text bound; it is under way until reported."""

@@ -9,7 +9,7 @@ import structlog
 from core.delivery.reply import Delivery, Reply
 from core.errors import Held, RateLimited, ThreadseekError, TooLarge, Undeliverable, Unreachable
 from core.ports import Budget, FindsPost, RemovesPart, Retracts, Thread
-from core.types import Allowance, PartId
+from core.types import Allowance, Arrivals, PartId
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ class Writer:
     settles_in: a former process had shown everything and made no call since but such as carry the
     final text; what was cut off before can't land any more after so many seconds.
     settling: everything is shown; only what was cut off on the way is being waited out.
+    arrivals: text that the reader has not decoded yet; it is drawn before any is bound.
     """
 
     def __init__(
@@ -98,12 +99,24 @@ class Writer:
         self._removed: set[PartId] = set()
         self._leaving = False
         self.settling = False
+        self.arrivals = Arrivals(coming=self._coming)
 
     def wake(self) -> None:
         """The reply has more text or is finished. Never blocks."""
         self._reply.heard(self._now())
         if self._idle or self._reply.finished:
             self._woken.set()
+
+    def _coming(self) -> None:
+        """Text has come that isn't read yet: it counts from now on."""
+        self._reply.coming(self._now())
+        if self._idle:
+            self._woken.set()
+
+    async def _drawn(self) -> None:
+        """Have the reader add what has come."""
+        if self.arrivals.draw():
+            await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Write until the finished reply is shown and nothing else is.
@@ -177,6 +190,7 @@ class Writer:
         """Write until the finished reply is shown and nothing of a former process is left."""
         while not self._reply.done:
             self._check_patience()
+            await self._drawn()
             now = self._now()
             delivery = self._reply.peek(now)
             if delivery is None:
@@ -209,6 +223,7 @@ class Writer:
         allowance = limits.post if wanted.part is None else limits.edit
         if not await self._leave(wanted, allowance):
             return
+        await self._drawn()
         delivery = self._reply.due(self._now())
         if delivery is None:
             return
