@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help setup run test check simulate torture torture-postgres faults bench-delivery
-.PHONY: bench-store docs lock clean
+.PHONY: bench-store bench-streams docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,12 +53,20 @@ bench-delivery: .venv/.dev ## how fresh a growing answer is, beside other bots (
 bench-store: .venv/.dev ## measure the store (JSON=--json for programs)
 	@$(BIN)/python -m benchmarks.store $(JSON)
 
+.venv/.bench: .venv/.dev requirements-bench.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+bench-streams: .venv/.bench ## what reading many answers costs, beside other clients (ARGS="--quick")
+	@$(BIN)/python -m benchmarks.streams $(ARGS)
+
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs
 
 lock: .venv/.dev ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres --extra dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres --extra dev --extra bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
