@@ -15,14 +15,16 @@ comes, but goes no further.
 import array
 import asyncio
 import contextlib
-import fcntl
 import os
 import re
 import select
-import termios
 from typing import Self, cast
 
 from core.types import Arrivals, nothing
+
+with contextlib.suppress(ImportError):  # Windows has neither these nor epoll
+    import fcntl
+    import termios
 
 TICK = 0.015
 """Seconds between two looks: so late the end of an answer is noticed."""
