@@ -99,6 +99,8 @@ class Gathering(asyncio.Protocol):
 
     def look(self) -> None:
         """The kernel has something new: how much, and whether it must be read now."""
+        if self._left or self.transport.is_closing():
+            return
         fcntl.ioctl(self.number, termios.FIONREAD, _waiting)
         growth, self._seen = _waiting[0] - self._seen, _waiting[0]
         if growth > 0:
@@ -240,6 +242,7 @@ class Gatherer:
             transport.pause_reading()
             self._poll.register(each.number, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
             self._paused[each.number] = each
+            asyncio.get_running_loop().call_soon(each.look)  # a short answer is all there by now
         else:
             return None
         if self._timer is None:
