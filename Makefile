@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: help setup run test check simulate torture torture-postgres faults bench bench-quick
 .PHONY: bench-delivery bench-delivery-live bench-store bench-path bench-calls bench-acks
-.PHONY: bench-starting soak docs lock clean
+.PHONY: bench-starting bench-streams soak docs lock clean
 
 help: ## print what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -79,12 +79,20 @@ bench-acks: .venv/.dev ## how soon events are acknowledged, beside the SDKs alon
 bench-starting: .venv/.dev ## how long the command takes to start, and its idle memory (ARGS as above)
 	@$(BIN)/python -m benchmarks.starting $(ARGS)
 
+.venv/.bench: .venv/.dev requirements-bench.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+bench-streams: .venv/.bench ## what reading many answers costs, beside other clients (ARGS="--quick")
+	@$(BIN)/python -m benchmarks.streams $(ARGS)
+
 docs: .venv/.runtime ## write the generated documents
 	@$(BIN)/threadseek config --docs
 
 lock: .venv/.dev ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres --extra dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --extra build --extra postgres --extra dev --extra bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

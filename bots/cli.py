@@ -14,6 +14,8 @@ import typer
 from core.errors import ConfigurationError, ThreadseekError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from bots.settings import Loaded
 
 app = typer.Typer(
@@ -53,8 +55,10 @@ def _root(
 @app.command()
 def run() -> None:
     """Start every platform that has its tokens, and the playground."""
+    from bots.loops import factory
+
     loaded = _settings()
-    _guarded(lambda: _serve(loaded))
+    _guarded(lambda: _serve(loaded), factory())
 
 
 @app.command()
@@ -118,12 +122,16 @@ def _settings(*, quiet: bool = False) -> "Loaded":
     return loaded
 
 
-def _guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+def _guarded(
+    work: Callable[[], Coroutine[Any, Any, int]],
+    loop: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
+) -> int:
     """Run it; whatever we expect to go wrong becomes sentences and exit code 1."""
     import asyncio
 
     try:
-        return asyncio.run(work())
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(work())
     except KeyboardInterrupt:
         return 130
     except ThreadseekError as error:

@@ -1,7 +1,7 @@
 """The words everything else is written in. Pure data: no clock, no loop, no I/O."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NewType
 
@@ -85,15 +85,34 @@ class Chunk:
     model: str = ""
 
 
+def nothing() -> bool:
+    """Nothing is done."""
+    return False
+
+
+@dataclass(slots=True, eq=False)
+class Arrivals:
+    """What has come of an answer, and wasn't decoded yet: between who reads it and who shows it.
+
+    coming: called whenever something more lies unread. Must not block.
+    draw: has it decoded, though not before the loop's next turn; False when there is nothing.
+    """
+
+    coming: Callable[[], object] = nothing
+    draw: Callable[[], bool] = nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionRequest:
     """One question to the API. Model and sampling parameters are the client's own configuration.
 
     max_tokens: replaces the configured cap for this request (the API named a smaller maximum).
+    arrivals: for who wants to draw what has come; else it comes in larger pieces, a little late.
     """
 
     messages: tuple[Message, ...]
     max_tokens: int | None = None
+    arrivals: Arrivals = field(default_factory=Arrivals, compare=False)
 
 
 class Verdict(StrEnum):

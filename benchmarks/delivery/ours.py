@@ -194,8 +194,7 @@ def _read(answer: Answer, reply: Reply, writer: Writer) -> None:
 
 def _slack_limits(answer: Answer) -> Limits:
     at = SlackAddress("T1", f"C{answer.channel}", str(answer.number), str(answer.number), "U1")
-    limits = SlackThread(_API, SlackBot("U0", "B0", "T1"), _prompt(at.encode())).limits
-    return replace(limits, stream=streams(at.team))
+    return SlackThread(_SLACK, SlackBot("U0", "B0", "T1"), _prompt(at.encode())).limits
 
 
 def _discord_limits(answer: Answer) -> Limits:

@@ -15,6 +15,7 @@ import structlog
 from core.deepseek import wire
 from core.deepseek.failures import MAX_BODY, decipher, redact
 from core.deepseek.gate import Gate
+from core.deepseek.gathering import Gatherer, Gathering
 from core.deepseek.options import Options
 from core.deepseek.reading import Reading
 from core.errors import CompletionError, Failure
@@ -52,10 +53,12 @@ class DeepSeek(Completions):
         self._options = options
         self._url = options.base_url.rstrip("/") + "/chat/completions"
         self._gate = Gate(options.concurrency)
+        self._gatherer = Gatherer(min(options.idle_timeout, options.progress_timeout) / 2)
         self._drains: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._gatherer.__enter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -73,6 +76,7 @@ class DeepSeek(Completions):
         for task in drains:
             task.cancel()
         await asyncio.gather(*drains, return_exceptions=True)
+        self._gatherer.__exit__()
         if self._session is not None:
             await self._session.close()
 
@@ -87,12 +91,16 @@ class DeepSeek(Completions):
         await self._gate.enter()
         attempt = _Attempt(options, bool(fields.get("stream")))
         response: aiohttp.ClientResponse | None = None
+        gathering: Gathering | None = None
         try:
             response = await self._ask(wire.encode(fields), attempt)
             while not reading.ended:
-                data = await attempt.read(response, reading)
+                data = await attempt.read(response, reading, gathering)
                 chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
                 attempt.note(reading.moved)
+                if reading.moved and not reading.complete and gathering is None:
+                    transport = response.connection and response.connection.transport
+                    gathering = self._gatherer.gather(transport, request.arrivals)
                 for chunk in chunks:
                     yield chunk
             if reading.failure:
@@ -104,6 +112,8 @@ class DeepSeek(Completions):
             raise
         finally:
             self._gate.leave()
+            if gathering is not None:
+                gathering.leave()
             if response is not None:
                 self._let_go(response, reading.complete)
             if reading.complete:
@@ -227,18 +237,26 @@ class _Attempt:
         return CompletionError(Failure.STALLED, message)
 
     async def read(
-        self, response: aiohttp.ClientResponse, reading: Reading
+        self, response: aiohttp.ClientResponse, reading: Reading, gathering: Gathering | None
     ) -> bytes | CompletionError:
         """The next bytes, or why there are none. Raises nothing."""
+        if gathering is not None:
+            gathering.wanted = True
+            if reading.complete:
+                gathering.leave()
         try:
             async with self.waiting(LINGER if reading.complete else math.inf):
                 data = await response.content.readany()
         except TimeoutError:
-            return self.stalled()
+            drawn = gathering is not None and gathering.draw()
+            return response.content.read_nowait() if drawn else self.stalled()
         except (aiohttp.ClientError, OSError) as error:
             told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
             message = f"The connection broke in the middle of the answer ({told})."[:300]
             return CompletionError(Failure.TRUNCATED, message)
+        finally:
+            if gathering is not None:
+                gathering.rest()
         return data or CompletionError(
             Failure.TRUNCATED, "The stream ended before the answer was finished."
         )

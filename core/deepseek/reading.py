@@ -4,12 +4,13 @@ Whatever comes back with status 200 goes through here: a stream of events, a who
 although a stream was asked for, an error object, an HTML page. They differ in the first character.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from core.deepseek.failures import decipher
 from core.deepseek.sse import MAX_LINE, Decoder, Event
 from core.deepseek.think import ThinkFilter
-from core.deepseek.wire import decode, parse, refusal
+from core.deepseek.wire import decode, parse, refusal, words
 from core.errors import CompletionError, Failure
 from core.types import Chunk
 
@@ -19,6 +20,7 @@ MAX_BLANK = 64 * 1024
 MAX_WHOLE = 16 * 1024 * 1024
 """Bytes a whole completion may have; it holds all candidates."""
 
+_BETWEEN = b"\n\n"
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -38,6 +40,7 @@ class Reading:
         self.ended = False
         self._wanted = wanted
         self._secret = secret
+        self._max_line = max_line
         self._decoder = Decoder(max_line)
         self._filters: dict[int, ThinkFilter] = {}
         self._finished: set[int] = set()
@@ -66,7 +69,9 @@ class Reading:
                 return self._collect()
             data, self._head = bytes(self._head), None
         try:
-            self._events(self._decoder.feed(data), chunks)
+            for piece in self._cut(data):
+                if not self._words(piece, chunks):
+                    self._events(self._decoder.feed(piece), chunks)
         except CompletionError as error:
             self._stop(error, chunks)
         return chunks
@@ -85,6 +90,31 @@ class Reading:
         if not self.ended:
             self._stop(because, chunks)
         return chunks
+
+    def _cut(self, data: bytes) -> Iterator[bytes]:
+        """What ends the event that came in part; whole events; the beginning of one."""
+        begin = 0
+        if not self._decoder.between and _BETWEEN in data:
+            begin = data.index(_BETWEEN) + len(_BETWEEN)
+            yield data[:begin]
+        last = data.rfind(_BETWEEN, begin)
+        if last >= 0:
+            end = last + len(_BETWEEN)
+            yield data[begin:end]
+            begin = end
+        if begin < len(data):
+            yield data[begin:]
+
+    def _words(self, data: bytes, chunks: list[Chunk]) -> bool:
+        """Whether these were whole events with words alone; then they are done."""
+        plain = self._decoder.between and len(data) <= self._max_line and not self.ended
+        found = words(data) if plain else None
+        if found is None:
+            return False
+        chunk, number = found
+        self.moved += number - 1
+        self._take(chunk, chunks)
+        return True
 
     def _collect(self) -> list[Chunk]:
         if self._head is not None and len(self._head) > MAX_WHOLE:

@@ -66,6 +66,12 @@ class Decoder:
         self._check(len(self._tail), events)
         return events
 
+    @property
+    def between(self) -> bool:
+        """Nothing is held back: whole events may be read past this decoder."""
+        held = self._tail or self._pending or self._name or self._after_cr
+        return not held and not self._broken
+
     def finish(self) -> list[Event]:
         """The events that the end of the stream completes."""
         events: list[Event] = []

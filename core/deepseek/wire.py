@@ -7,7 +7,7 @@ taken only when it is what it should be: nothing that is missing, null or of ano
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,29 @@ from core.deepseek.options import Options
 from core.deepseek.sse import DONE, Event
 from core.errors import CompletionError, Failure
 from core.types import Chunk, CompletionRequest, Message, Role, Usage
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+class _Word(msgspec.Struct):
+    choices: tuple[_Choice]
+    id: str = ""
+    model: str = ""
+    usage: None = None
+    error: None = None
+
+
+_words = msgspec.json.Decoder(list[_Word])
 
 JSON_RULE = "Answer with one valid JSON object and nothing else."
 """json_object needs the word "json" in the messages (api-docs.deepseek.com/guides/json_mode)."""
@@ -69,6 +92,34 @@ def decode(event: Event, secret: str = "") -> list[Chunk]:
     if is_error(found):
         raise decipher(200, {}, event.data, secret)
     return list(_chunks(found))
+
+
+def words(data: bytes) -> tuple[Chunk, int] | None:
+    """Many events at once that bring words of the first choice and nothing else: one chunk of all,
+    and how many brought any.
+
+    None: they are not of that kind, and `decode` has to look at each. This is nearly all that ever
+    comes, and one object of known form is read several times faster than any number of unknown.
+    """
+    if not (data.startswith(b"data: {") and data.endswith(b"}\n\n")) or b"\r" in data:
+        return None
+    joined = data[6:-2].replace(b"\n\ndata: {", b",{")
+    if b"\n" in joined:
+        return None
+    try:
+        found = _words.decode(b"[%s]" % joined)
+    except (ValueError, RecursionError):
+        return None
+    if len(found) != 1 + (len(data) - 8 - len(joined)) // 7:
+        return None
+    deltas = [word.choices[0].delta for word in found]
+    last = found[-1]
+    text = "".join([delta.content for delta in deltas if delta.content])
+    reasoning = "".join([each.reasoning_content for each in deltas if each.reasoning_content])
+    if bool(text) == bool(reasoning):
+        return None
+    number = sum(1 for delta in deltas if delta.content or delta.reasoning_content)
+    return Chunk(text=text, reasoning=reasoning, response_id=last.id, model=last.model), number
 
 
 def parse(data: bytes) -> Any:

@@ -7,10 +7,7 @@ shows a few more (a fence that is closed, a header that is repeated) doesn't cou
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from core.delivery.reply import Delivery
-
-STREAMED = frozenset({"start", "append", "stop"})
-"""Methods of native streams."""
+from core.delivery.reply import STREAMED, Delivery, How
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +29,17 @@ class Figures:
     calls: int
 
 
-def method(delivery: Delivery) -> str:
-    """The kind of a call: post, edit."""
-    return "post" if delivery.part is None else "edit"
-
-
 class Freshness:
     """The measure of one answer."""
 
     def __init__(self) -> None:
-        self._refused: Counter[str] = Counter()
-        self._made: Counter[str] = Counter()
+        self._refused: Counter[How] = Counter()
+        self._made: Counter[How] = Counter()
         self.restarted()
 
     def restarted(self) -> None:
         """The text that arrived was that of a failed attempt; nothing of it was shown."""
+        self._coming: float | None = None  # since when there is text that is counted later
         self._began: float | None = None  # when the first character came
         self._ended = 0.0  # and the last one
         self._hidden: deque[tuple[int, float]] = deque()  # characters and their arrival
@@ -56,17 +49,24 @@ class Freshness:
         self._first: float | None = None  # when something was shown first
         self._last = 0.0  # and last
 
+    def coming(self, now: float) -> None:
+        """Text came now that is counted later."""
+        self._coming = now if self._coming is None else self._coming
+
     def arrived(self, characters: int, now: float) -> None:
-        """So many more came."""
-        if characters:
-            self._began = now if self._began is None else self._began
-            self._ended = now
-            self._hidden.append((characters, now))
-            self._arrived += characters
+        """So many more came; when `coming` was said before, evenly from then until now."""
+        if not characters:
+            return
+        since = now if self._coming is None else self._coming
+        self._coming = None
+        self._began = since if self._began is None else self._began
+        self._ended = now
+        self._hidden += ((characters // 2, since), (characters - characters // 2, now))
+        self._arrived += characters
 
     def shown(self, delivery: Delivery, now: float) -> None:
         """The call went through."""
-        self._made[method(delivery)] += 1
+        self._made[delivery.how] += 1
         self._parts[delivery.index] = len(delivery.text)
         self._first = now if self._first is None else self._first
         self._last = now
@@ -74,7 +74,7 @@ class Freshness:
 
     def refused(self, delivery: Delivery) -> None:
         """The call came too early."""
-        self._refused[method(delivery)] += 1
+        self._refused[delivery.how] += 1
 
     def figures(self, whole: bool) -> Figures:
         """What it came to. whole: all of the text is visible, since the last call."""
@@ -89,7 +89,7 @@ class Freshness:
             first_paint=first,
             final_lag=lag,
             lane=self._lane(),
-            refused=dict(self._refused),
+            refused={how.name.lower(): times for how, times in self._refused.items()},
             calls=self._made.total() + self._refused.total(),
         )
 
@@ -110,4 +110,4 @@ class Freshness:
             return None
         if STREAMED.intersection(self._made):
             return "stream"
-        return "edit" if self._made["edit"] else "post"
+        return "edit" if self._made[How.EDIT] else "post"

@@ -29,7 +29,8 @@ class How(Enum):
     STOP = auto()
 
 
-_STREAMED = frozenset({How.START, How.APPEND, How.STOP})
+STREAMED = frozenset({How.START, How.APPEND, How.STOP})
+"""The calls of native streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,10 @@ class Reply:
         """Note that what was added came now (else: when the next question is asked)."""
         self._waiting.heard(now)
 
+    def coming(self, now: float) -> None:
+        """Text has come that will be added before any is handed out; it came now, not then."""
+        self._waiting.coming(now)
+
     def finish(self, notice: str = "") -> None:
         """The answer is complete; saying so again changes nothing.
 
@@ -178,7 +183,7 @@ class Reply:
 
     def refused(self, delivery: Delivery, now: float) -> None:
         """The call came too early. Newer text may be due; a stream says what it said before."""
-        if delivery.how in _STREAMED:
+        if delivery.how in STREAMED:
             self._flying = None
         else:
             self.failed(delivery, now)
@@ -187,7 +192,7 @@ class Reply:
         """The call failed; what the message shows is unknown now. Newer text may be due."""
         self._flying = None
         self._shown.pop(delivery.index, None)
-        if delivery.how in _STREAMED:
+        if delivery.how in STREAMED:
             self.go_plain()
 
     def begin_native(self, native: bool) -> None:
@@ -357,7 +362,8 @@ class Reply:
         if self._stream is None or self.limits.stream is None:
             return None
         index, shown = self._stream.index, self._shown.get(self._stream.index)
-        if (left := self._stream.since + self.limits.stream.life - now) > _ROUNDING:
+        ends = max(self._stream.since + self.limits.stream.life, self._no_stop_until)
+        if (left := ends - now) > _ROUNDING:
             return left
         if not self._appendable(index) or shown is None:
             return None  # an edit is due

@@ -14,6 +14,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._fresh = 0  # characters that came and have no time yet
+        self._came: float | None = None  # since when there is text that is counted later
         self._since: tuple[float, float] | None = None  # when text first and last came
         self._unseen = NOTHING
         self._at = 0.0  # of `_unseen`
@@ -25,9 +26,20 @@ class Waiting:
     def heard(self, now: float) -> None:
         """What came and has no time yet came now."""
         if self._fresh:
-            self._since = (self._since[0] if self._since else now, now)
-            self._unseen = Unseen(self._unseen.characters + self._fresh, self.unseen(now).area)
+            waited = 0.0
+            if self._came is None or self._since is None:
+                self._since = (self._since[0] if self._since else now, now)
+            else:  # evenly since then
+                waited = self._fresh * (now - self._came) / 2
+            self._came = None
+            characters = self._unseen.characters + self._fresh
+            self._unseen = Unseen(characters, self.unseen(now).area + waited)
             self._at, self._fresh = now, 0
+
+    def coming(self, now: float) -> None:
+        """Text came now that is counted later."""
+        self._came = now if self._came is None else self._came
+        self._since = (self._since[0] if self._since else now, now)
 
     def unseen(self, now: float) -> Unseen:
         """What waits."""
@@ -43,4 +55,4 @@ class Waiting:
 
     def clear(self) -> None:
         """It is on its way, or there is nothing to see in it."""
-        self._since, self._unseen = None, NOTHING
+        self._since, self._came, self._unseen = None, None, NOTHING

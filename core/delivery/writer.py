@@ -21,7 +21,7 @@ from core.errors import (
     Unreachable,
 )
 from core.ports import FindsPost, HasNameless, RemovesPart, Streams, Thread
-from core.types import PartId
+from core.types import Arrivals, PartId
 
 log = structlog.get_logger()
 
@@ -71,6 +71,7 @@ class Writer:
     final text; what was cut off before can't land any more after so many seconds (more than
     SETTLING: nobody knows, so that the wait begins anew).
     settling: everything is shown; only what was cut off on the way is being waited out.
+    arrivals: text that the reader has not decoded yet; it is drawn before any is bound.
     """
 
     def __init__(
@@ -115,12 +116,25 @@ class Writer:
             self._kept = self._doubt if settles_in <= SETTLING else None
         self._leaving = False
         self.settling = False
+        self.arrivals = Arrivals(coming=self._coming)
 
     def wake(self) -> None:
         """The reply has more text or is finished. Never blocks."""
         self._reply.heard(self._now())
         if self._idle or self._reply.finished:
             self._woken.set()
+
+    def _coming(self) -> None:
+        """Text has come that isn't read yet: it counts from now on."""
+        self._reply.coming(self._now())
+        self.freshness.coming(self._now())
+        if self._idle:
+            self._woken.set()
+
+    async def _drawn(self) -> None:
+        """Have the reader add what has come."""
+        if self.arrivals.draw():
+            await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Write until the finished reply is shown and nothing else is.
@@ -200,6 +214,7 @@ class Writer:
         """Write until the finished reply is shown and nothing of a former process is left."""
         while not self._reply.done:
             self._check_patience()
+            await self._drawn()
             now = self._now()
             delivery = self._reply.peek(now)
             if delivery is None:
@@ -221,6 +236,7 @@ class Writer:
         delay = await self._lanes.ask(wanted)
         if delay > 0 and not self._woken.is_set():
             await self._sleep(delay)
+        await self._drawn()
         due = self._reply.peek(self._now())
         return due is not None and self._lanes.grants(due)
 

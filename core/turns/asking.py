@@ -27,6 +27,7 @@ from core.turns.window import (
     labelled,
 )
 from core.types import (
+    Arrivals,
     Chunk,
     CompletionRequest,
     Conversation,
@@ -52,8 +53,12 @@ _FORGOTTEN = (
 
 
 class Wakes(Protocol):
-    """The writer, as the reader sees it. freshness: is told what arrives."""
+    """The writer, as the reader sees it.
 
+    freshness: is told what arrives. arrivals: what it wants of text that wasn't read yet.
+    """
+
+    arrivals: Arrivals
     freshness: Freshness
 
     def wake(self) -> None:
@@ -226,7 +231,11 @@ class Asking:
     async def _attempt(self, answer: Answer, attempt: _Try) -> CompletionError | None:
         """One attempt, shown as it comes; the error that ended it, None for an answer."""
         frame = Frame(json=self._policy.json_object)
-        request = CompletionRequest(messages=attempt.messages, max_tokens=attempt.max_tokens)
+        request = CompletionRequest(
+            messages=attempt.messages,
+            max_tokens=attempt.max_tokens,
+            arrivals=self._writer.arrivals,
+        )
         started = self._now()
         try:
             async with aclosing(self._completions.stream(request)) as chunks:

@@ -16,9 +16,10 @@ from core.lifecycle import MEANING, OPEN, STEPS, State
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+BENCH = "requirements-bench.lock"
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, BENCH])
 def test_locks_pin_everything_by_hash_and_name_no_index(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
@@ -30,12 +31,13 @@ def test_locks_pin_everything_by_hash_and_name_no_index(name: str) -> None:
     assert len(pins) == len(names) > 20
 
 
-def test_the_test_lock_agrees_with_the_runtime_lock() -> None:
-    runtime, dev = (
+@pytest.mark.parametrize("names", [LOCKS, (LOCKS[1], BENCH)])
+def test_a_larger_lock_agrees_with_the_smaller(names: tuple[str, str]) -> None:
+    smaller, larger = (
         dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
-        for name in LOCKS
+        for name in names
     )
-    assert {name: dev.get(name) for name in runtime} == runtime
+    assert {name: larger.get(name) for name in smaller} == smaller
 
 
 def test_every_dependency_has_its_line_in_the_decisions() -> None:

@@ -1,6 +1,7 @@
 """A bare asyncio server that says exactly the bytes it is told, and the client pointed at it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[Raw]:
+async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Raw]:
     """Serve on a free port: `answer` once a request, on a connection that stays open."""
     raw = Raw()
     tasks: set[asyncio.Task[Any]] = set()
@@ -55,8 +56,8 @@ async def serving(answer: Answer) -> AsyncIterator[Raw]:
             writer.transport.abort()
             tasks.discard(task)
 
-    server = await asyncio.start_server(connection, "127.0.0.1", 0)
-    raw.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(connection, "127.0.0.1", 0, ssl=tls)
+    raw.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield raw
     finally:

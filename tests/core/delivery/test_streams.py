@@ -81,6 +81,14 @@ def test_a_silent_stream_is_stopped_before_its_life_ends() -> None:
     assert thread.visible == ["some words and more"]
 
 
+def test_the_end_of_a_silent_stream_waits_for_its_turn() -> None:
+    thread = StreamingThread(streaming(life=20.0), faults=(None, Fault(RateLimited(5.0))))
+    streamed(thread, ["some words", " and more"], pause=60.0)
+    assert names(thread) == ["start", "stop", "stop", "edit"]
+    assert thread.calls[2].at == pytest.approx(thread.calls[1].at + 5.0, abs=0.2)
+    assert thread.visible == ["some words and more"]
+
+
 def test_a_part_that_is_full_is_stopped_and_the_next_one_begins() -> None:
     thread = StreamingThread(streaming(size=300))
     session = streamed(thread, words(100))

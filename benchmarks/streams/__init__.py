@@ -1,0 +1,1 @@
+"""What reading many answers at a time costs: `python -m benchmarks.streams`."""

@@ -1,0 +1,285 @@
+"""Lets what arrives on many streams gather, so that it is read at once and not event by event.
+
+What a stream costs is being woken and asking the kernel, not decoding: an event read by itself
+costs ten times as much as one read with others. So a connection is left alone while its answer
+comes in, until somebody wants to show it (`Arrivals.draw`), or it may be at its end, or it stands
+still, or has not been read for a while. Whoever shows it is told when something begins to wait.
+
+Plain connections are paused and looked at together, once a tick: the kernel says which have got
+something, and how much. An answer's events differ only in a word, so nothing is read while a
+connection grows by one event at a time; what comes at the end ([DONE], counts, the last HTTP chunk)
+has another size. What TLS wraps can't be seen from outside: it is taken off the transport as it
+comes, but goes no further.
+"""
+
+import array
+import asyncio
+import contextlib
+import os
+import re
+import select
+from typing import Self, cast
+
+from core.types import Arrivals, nothing
+
+with contextlib.suppress(ImportError):  # Windows has neither these nor epoll
+    import fcntl
+    import termios
+
+TICK = 0.015
+"""Seconds between two looks: so late the end of an answer is noticed."""
+
+HOLD = 0.5
+"""Seconds after which what nobody asked for is handed on."""
+
+MOST = 64 * 1024
+"""Bytes of one answer that may wait."""
+
+_MORE = 4096  # bytes read beyond those known of
+STILL = 3
+"""Looks at which nothing new was there, after which what waits is handed on."""
+_WORD = 8  # bytes by which an event may be larger than the smallest, and be a word still
+_FINISH = re.compile(rb'finish_reason": ?"')
+_DONE = b"[DONE]"
+_TAIL = 32  # bytes: more than either of these has, or may come behind the last
+
+_waiting = array.array("i", [0])  # what the kernel answers, for no longer than it is read
+_FEW, _PARTS = 8, 16  # streams handed on in one tick: so many, or such a part of all
+
+
+def merged(data: bytes) -> bytes:
+    """Whole HTTP chunks as one, which costs the parser a fraction; anything else as it came.
+
+    Where one chunk ends and the next begins means nothing (RFC 9112, section 7.1).
+    """
+    *parts, rest = data.split(b"\r\n")
+    sizes, bodies = parts[::2], parts[1::2]
+    if rest or len(sizes) != len(bodies) or len(sizes) < 2:
+        return data
+    try:
+        whole = [int(size, 16) for size in sizes] == [len(body) for body in bodies]
+    except ValueError:
+        return data
+    if not whole or not all(bodies):  # an empty one is the last
+        return data
+    body = b"".join(bodies)
+    return b"%x\r\n%s\r\n" % (len(body), body)
+
+
+class Gathering(asyncio.Protocol):
+    """One connection on which an answer comes.
+
+    wanted: the reader waits. While it doesn't, nothing is taken, so that the peer is held up.
+    waits: something has come that wasn't handed on; since, grown: the ticks in which the first and
+    the latest of it came. number: the file descriptor of a paused connection; -1: there is TLS.
+    """
+
+    __slots__ = (
+        "_arrivals", "_cut", "_least", "_left", "_owner", "_pieces", "_protocol", "_seen", "_size",
+        "_usual", "grown", "number", "since", "transport", "waits", "wanted",
+    )  # fmt: skip
+
+    def __init__(
+        self, owner: "Gatherer", transport: asyncio.Transport, number: int, arrivals: Arrivals
+    ) -> None:
+        self.wanted = self.waits = False
+        self.since = self.grown = 0
+        self.transport = transport
+        self.number = number
+        self._owner = owner
+        self._protocol = cast(asyncio.Protocol, transport.get_protocol())
+        self._arrivals = arrivals
+        self._left = False
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._cut = b""  # the end of what came, when it wasn't the end of a line
+        self._seen = 0  # bytes that the kernel had at the last look
+        self._usual = self._least = MOST  # the smallest growth before the last hand-on, and since
+        arrivals.draw = self.draw
+
+    def look(self) -> None:
+        """The kernel has something new: how much, and whether it must be read now."""
+        if self._left or self.transport.is_closing():
+            return
+        fcntl.ioctl(self.number, termios.FIONREAD, _waiting)
+        growth, self._seen = _waiting[0] - self._seen, _waiting[0]
+        if growth > 0:
+            self._note()
+            self._least = min(self._least, growth)
+        one = self._usual <= growth <= self._usual + _WORD
+        if self.wanted and (not one or self._seen > MOST):
+            self._fetch()
+
+    def draw(self) -> bool:
+        """Hand on what has come; False: nothing had, or nobody reads."""
+        if not self.wanted:
+            return False
+        if self.number >= 0:
+            self._fetch()
+        found = self.waits or bool(self._pieces)
+        self._hand_on()
+        return found
+
+    def rest(self) -> None:
+        """The reader has what there was. aiohttp resumes a transport whenever something is read."""
+        self.wanted = False
+        if self.number >= 0 and not self._left and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def leave(self) -> None:
+        """Hand on what has come; from here on the loop reads as if we had not been."""
+        if self._left:
+            return
+        self._left = True
+        self._arrivals.draw = nothing
+        self._owner.forget(self)
+        if self.number < 0:
+            self.transport.set_protocol(self._protocol)
+        self._hand_on()
+        if self.number >= 0 and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _note(self) -> None:
+        self.grown = self._owner.ticks
+        if not self.waits:
+            self.waits = True
+            self.since = self.grown
+        self._arrivals.coming()
+
+    def _fetch(self) -> None:
+        """Read what the kernel has; leave the connection to the loop when that is its end."""
+        size = self._seen + _MORE
+        self._seen = 0
+        while not (self.transport.is_closing() or self.transport.is_reading()):
+            try:
+                data = os.read(self.number, size)
+            except BlockingIOError:
+                return
+            except OSError:  # what it is, the transport finds out again
+                break
+            if not data:
+                break
+            self._take(data)
+            if len(data) < size:
+                return
+        self.leave()
+
+    def _take(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        seen = self._cut + data if self._cut else data
+        self._cut = b"" if data.endswith(b"\n") else seen[-_TAIL:]
+        if self._size > MOST or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size, self.waits = 0, False
+        if self._least < MOST:
+            self._usual, self._least = self._least, MOST
+        if data:
+            self._protocol.data_received(merged(data))
+
+    def data_received(self, data: bytes) -> None:
+        """What TLS has unwrapped."""
+        self._note()
+        self._take(data)
+        if not self.wanted:
+            self._hand_on()
+
+    def eof_received(self) -> bool | None:
+        """The peer says nothing more."""
+        self.leave()
+        return self._protocol.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self.leave()
+        self._protocol.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        """The peer doesn't read fast enough."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._protocol.resume_writing()
+
+
+class Gatherer:
+    """All connections of one client. ticks: so many looks were taken."""
+
+    def __init__(self, hold: float = HOLD) -> None:
+        self.ticks = 0
+        self._held = max(1, round(min(hold, HOLD) / TICK))
+        self._poll: select.epoll | None = None
+        self._paused: dict[int, Gathering] = {}
+        self._wrapped: set[Gathering] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(AttributeError):  # there is no epoll but on Linux
+            self._poll = select.epoll()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in [*self._paused.values(), *self._wrapped]:
+            each.leave()
+        if self._poll is not None:
+            self._poll.close()
+
+    def gather(self, transport: asyncio.Transport | None, arrivals: Arrivals) -> Gathering | None:
+        """From here on what comes gathers; None where that can't be done."""
+        if self._poll is None or transport is None or transport.is_closing():
+            return None
+        if transport.get_extra_info("sslcontext") is not None:
+            each = Gathering(self, transport, -1, arrivals)
+            transport.set_protocol(each)
+            self._wrapped.add(each)
+        elif (inner := transport.get_extra_info("socket")) is not None:
+            each = Gathering(self, transport, inner.fileno(), arrivals)
+            transport.pause_reading()
+            self._poll.register(each.number, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+            self._paused[each.number] = each
+            asyncio.get_running_loop().call_soon(each.look)  # a short answer is all there by now
+        else:
+            return None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+        return each
+
+    def forget(self, each: Gathering) -> None:
+        """Look at a connection no more."""
+        self._wrapped.discard(each)
+        if self._poll is not None and self._paused.get(each.number) is each:
+            del self._paused[each.number]
+            with contextlib.suppress(OSError):  # somebody closed it
+                self._poll.unregister(each.number)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.ticks += 1
+        if self._poll is not None and self._paused:
+            for number, event in self._poll.poll(0, len(self._paused)):
+                if (each := self._paused.get(number)) is None:
+                    continue
+                if event == select.EPOLLIN:
+                    each.look()
+                else:  # the peer has closed it, or it broke
+                    each.leave()
+        self._draw()
+        if self._paused or self._wrapped:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+
+    def _draw(self) -> None:
+        """Hand on what has lain for long enough, of some streams at a time: the loop is shared."""
+        late, still = self.ticks - self._held, self.ticks - STILL
+        streams = [*self._paused.values(), *self._wrapped]
+        due = [
+            each
+            for each in streams
+            if each.waits and (each.grown <= still or each.since <= late) and each.wanted
+        ]
+        for each in due[: max(_FEW, len(streams) // _PARTS)]:
+            each.draw()

@@ -1,0 +1,361 @@
+"""What arrives gathers until it is drawn or at its end; with TLS and on uvloop too."""
+
+import asyncio
+import json
+import select
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+import uvloop
+
+from core.deepseek import gathering
+from core.deepseek.client import DeepSeek
+from core.errors import CompletionError, Failure
+from core.types import CompletionRequest, Message, Role
+from tests.contract.deepseek.raw import STREAM, Answer, chunked, options, serving
+
+HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
+END = chunked(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
+DONE = chunked(b"data: [DONE]\n\n")
+COMMENT = chunked(b": keep-alive\n\n")
+NEVER = 10**9
+
+Scenario = Callable[[ssl.SSLContext | None], Awaitable[None]]
+
+
+def word(text: str) -> bytes:
+    found = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    return chunked(f"data: {json.dumps(found)}\n\n".encode())
+
+
+class Asked:
+    """A request whose text is collected as it is handed out."""
+
+    def __init__(self, client: DeepSeek) -> None:
+        self.request = CompletionRequest(messages=(Message(Role.USER, "Hello"),))
+        self.text = ""
+        self.failure: CompletionError | None = None
+        self.came = 0
+        self.request.arrivals.coming = self._coming
+        self.task = asyncio.ensure_future(self._read(client))
+
+    def _coming(self) -> None:
+        self.came += 1
+
+    async def _read(self, client: DeepSeek) -> None:
+        try:
+            async with aclosing(client.stream(self.request)) as chunks:
+                async for chunk in chunks:
+                    self.text += chunk.text
+        except CompletionError as error:
+            self.failure = error
+
+    async def has(self, text: str) -> None:
+        async with asyncio.timeout(3):
+            while self.text != text:  # noqa: ASYNC110 whatever brings it
+                await asyncio.sleep(0.001)
+
+    async def ends(self) -> None:
+        await asyncio.wait_for(self.task, 3)
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's, and a client's that trusts it."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "asyncio, TLS", "uvloop, TLS"])
+def play(
+    request: pytest.FixtureRequest,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[Scenario], None]]:
+    """Plays a scenario on a loop of this kind; its argument is what its server needs for TLS."""
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", contexts[1])
+    factory: Any = uvloop.new_event_loop if "uvloop" in request.param else None
+    tls = contexts[0] if "TLS" in request.param else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+
+        async def within(scenario: Scenario) -> None:
+            await scenario(tls)
+
+        yield lambda scenario: runner.run(within(scenario))
+
+
+class Scripted:
+    """A server that says what it is told, when it is told."""
+
+    def __init__(self) -> None:
+        self._writer: asyncio.Future[asyncio.StreamWriter] | None = None
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ready().set_result(writer)
+        await asyncio.get_running_loop().create_future()
+
+    def _ready(self) -> "asyncio.Future[asyncio.StreamWriter]":
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_future()
+        return self._writer
+
+    async def say(self, *pieces: bytes) -> None:
+        writer = await asyncio.wait_for(self._ready(), 3)
+        writer.write(b"".join(pieces))
+        await writer.drain()
+        await asyncio.sleep(0.02)  # until the kernel has it on the other side
+
+    async def die(self, *, rudely: bool) -> None:
+        writer = await self._ready()
+        if rudely:
+            inner = writer.get_extra_info("socket")
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            writer.transport.abort()
+        else:
+            writer.close()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is handed on for having lain or stood still."""
+    monkeypatch.setattr(gathering, "HOLD", NEVER)
+    monkeypatch.setattr(gathering, "STILL", NEVER)
+
+
+def test_what_waits_is_handed_out_when_it_is_drawn(
+    play: Callable[[Scenario], None], unhurried: None
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            for text, whole in (("b", "ab"), ("c", "abc"), ("d", "abcd")):
+                came = asked.came
+                await server.say(word(text))
+                await asyncio.sleep(3 * gathering.TICK)
+                assert asked.came > came  # whoever shows it was told
+                assert asked.text == whole[:-1]
+                assert asked.request.arrivals.draw()
+                await asyncio.sleep(0)
+                assert asked.text == whole
+            assert not asked.request.arrivals.draw()
+            await server.say(END, DONE, b"0\r\n\r\n")
+            await asked.ends()
+            assert (asked.text, asked.failure) == ("abcd", None)
+
+    play(scenario)
+
+
+def test_what_the_kernel_has_since_the_last_look_is_drawn_too(
+    unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        server = Scripted()
+        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            assert (asked.came, asked.text) == (0, "a")
+            assert asked.request.arrivals.draw()
+            await asyncio.sleep(0)
+            assert asked.text == "ab"
+            asked.task.cancel()
+
+    monkeypatch.setattr(gathering, "TICK", 3600.0)
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_end_is_noticed_at_the_next_look(
+    play: Callable[[Scenario], None], unhurried: None, apart: bool
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            for _ in range(3):  # what a word's size is has been learned
+                await server.say(word("a"))
+                asked.request.arrivals.draw()
+            for number in range(3):
+                await server.say(word("b" * number + "b"))
+            assert asked.text == "aaaa"
+            cut = END.index(b"reason")
+            last = (END[:cut], END[cut:]) if apart else (END, DONE)
+            for piece in last:
+                await server.say(piece)
+            ticks = client._gatherer.ticks
+            await asked.has("aaaabbbbbb")
+            assert client._gatherer.ticks - ticks <= 1
+            asked.task.cancel()
+
+    play(scenario)
+
+
+def patient(raw: Any, **more: Any) -> Any:
+    """Options under which the clocks say nothing about what is looked at here."""
+    return options(raw, **{"idle_timeout": 2.0 * NEVER, "progress_timeout": 2.0 * NEVER, **more})
+
+
+@pytest.mark.parametrize("rudely", [False, True])
+def test_a_peer_that_dies_while_nothing_is_read_is_noticed(
+    play: Callable[[Scenario], None], unhurried: None, rudely: bool
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            await server.die(rudely=rudely)
+            await asked.ends()
+            assert asked.failure is not None
+            assert asked.failure.failure is Failure.TRUNCATED
+            assert rudely or asked.text == "ab"  # a reset may take what wasn't read with it
+
+    play(scenario)
+
+
+def test_what_stands_still_or_has_lain_is_handed_on(play: Callable[[Scenario], None]) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(options(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            await asked.has("ab")
+            asked.task.cancel()
+
+    play(scenario)
+
+
+def test_a_paused_stream_that_says_nothing_is_stalled(play: Callable[[Scenario], None]) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        limits = {"idle_timeout": 0.8, "progress_timeout": 5.0}
+        async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **limits)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            for _ in range(20):  # that something comes is enough, though it is no word
+                await asyncio.sleep(0.03)
+                await server.say(COMMENT)
+            assert not asked.task.done()
+            await asked.ends()
+            assert asked.failure is not None
+            assert asked.failure.failure is Failure.STALLED
+            assert "Not a byte" in asked.failure.message
+
+    play(scenario)
+
+
+def test_what_waits_when_the_time_is_up_still_counts(
+    play: Callable[[Scenario], None], unhurried: None
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with (
+            serving(server.answer, tls) as raw,
+            DeepSeek(patient(raw, turn_timeout=0.4)) as client,
+        ):
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            await asked.ends()
+            assert asked.failure is not None
+            assert asked.failure.failure is Failure.STALLED
+            assert asked.text == "ab"
+
+    play(scenario)
+
+
+def flood(words: int) -> Answer:
+    """All at once, far more than is buffered anywhere."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + word("0 "))
+        await asyncio.sleep(0.02)
+        for number in range(1, words):
+            writer.write(word(f"{number} "))
+            if number % 500 == 0:
+                await writer.drain()
+        writer.write(END + DONE + b"0\r\n\r\n")
+        await writer.drain()
+
+    return answer
+
+
+def test_a_flood_for_a_slow_reader_stays_in_order(play: Callable[[Scenario], None]) -> None:
+    words = 12_000
+
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        async with serving(flood(words), tls) as raw, DeepSeek(options(raw)) as client:
+            request = CompletionRequest(messages=(Message(Role.USER, "Hello"),))
+            text, number = "", 0
+            async with aclosing(client.stream(request)) as chunks:
+                async for chunk in chunks:
+                    text, number = text + chunk.text, number + 1
+                    if number % 3 == 0:
+                        await asyncio.sleep(0.01)
+            assert text == "".join(f"{each} " for each in range(words))
+            assert raw.connections == 1
+
+    play(scenario)
+
+
+def test_where_nothing_can_gather_all_is_read_as_it_comes(
+    play: Callable[[Scenario], None], unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await server.say(word("b"))
+            await asked.has("ab")
+            assert not asked.request.arrivals.draw()
+            asked.task.cancel()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gathering.Gatherer, "__enter__", lambda self: self)
+        play(scenario)
+
+
+def test_nothing_is_left_behind(play: Callable[[Scenario], None]) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(options(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            gatherer = client._gatherer
+            assert len(gatherer._paused) + len(gatherer._wrapped) == 1
+            asked.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asked.task
+            assert not gatherer._paused
+            assert not gatherer._wrapped
+            await asyncio.sleep(2 * gathering.TICK)
+            assert gatherer._timer is None
+
+    play(scenario)
+
+
+def test_the_kernel_of_this_test_has_what_is_tested() -> None:
+    assert hasattr(select, "epoll")

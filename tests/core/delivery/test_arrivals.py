@@ -1,0 +1,142 @@
+"""Text that was not read yet: it is drawn before any is bound, and counts from when it came."""
+
+import asyncio
+
+import pytest
+
+from core.delivery.reply import Reply
+from core.delivery.sharing import OwnBudget
+from core.delivery.waiting import PATIENCE, QUIET
+from core.types import NOTHING, Allowance, Kind, Unseen
+from tests.core.delivery.session import Session
+from tests.fakes.clock import now, run
+from tests.fakes.thread import FakeThread, limits
+
+
+class Unread:
+    """What has come for a session; like the client, it is decoded in the loop's next turn."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: list[str] = []
+        session.writer.arrivals.draw = self.draw
+
+    def come(self, text: str, *, noticed: bool = True) -> None:
+        self._waiting.append(text)
+        if noticed:
+            self._session.writer.arrivals.coming()
+
+    def draw(self) -> bool:
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._decode)
+        return bool(self._waiting)
+
+    def _decode(self) -> None:
+        for text in self._waiting:
+            self._session.reply.add(text)
+        self._waiting.clear()
+        self._session.writer.wake()
+
+
+def test_text_nobody_has_read_is_shown_as_soon_as_if_it_had_been() -> None:
+    thread = FakeThread(latency=lambda: 0.0)
+
+    async def main() -> None:
+        session = Session(thread)
+        unread = Unread(session)
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(1.0)
+        unread.come("a ")
+        await asyncio.sleep(0.02)
+        unread.come("b ")
+        await asyncio.sleep(0.5)
+        (call,) = thread.calls
+        assert call.text == "a b "
+        assert call.at == pytest.approx(1.02 + QUIET)
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+
+    run(main())
+    assert thread.visible == ["a b "]
+
+
+def test_what_came_while_leave_was_asked_for_is_bound_too() -> None:
+    thread = FakeThread(latency=lambda: 0.3)
+
+    async def main() -> None:
+        session = Session(thread)
+        unread = Unread(session)
+        writing = asyncio.create_task(session.writer.run())
+        unread.come("a ")
+        await asyncio.sleep(0.5)
+        came = []
+        for number in range(26):  # all through the gap, and none of it is read for its own sake
+            unread.come(f"{number} ", noticed=number == 0)
+            came.append(now())
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.6)
+        last = thread.calls[1]
+        assert came[-1] < last.at
+        assert last.text == "a " + "".join(f"{number} " for number in range(26))
+        assert last.at <= thread.calls[0].at + limits().gap + QUIET
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+        assert now() < 3.0
+
+    run(main())
+
+
+class Slow(OwnBudget):
+    """Grants everything, but takes its time."""
+
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        await asyncio.sleep(0.3)
+        return 0.0
+
+
+def test_what_came_while_a_call_was_granted_is_in_it() -> None:
+    thread = FakeThread(latency=lambda: 0.0)
+
+    async def main() -> None:
+        session = Session(thread, budget=Slow(now))
+        unread = Unread(session)
+        writing = asyncio.create_task(session.writer.run())
+        unread.come("a ")
+        await asyncio.sleep(0.2)
+        unread.come("b ")
+        await asyncio.sleep(0.2)
+        assert [call.text for call in thread.calls] == ["a b "]
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+
+    run(main())
+
+
+def test_text_that_was_announced_keeps_the_time_it_came() -> None:
+    reply = Reply(limits())
+    reply.coming(1.0)
+    reply.add("a")
+    reply.heard(1.03)
+    assert reply.wait(1.03) == pytest.approx(QUIET - 0.03)
+    reply.coming(1.03)
+    reply.add("b")
+    reply.add("c")
+    reply.heard(1.2)
+    assert reply.unseen(1.2).characters == 3
+    assert reply.unseen(1.2).area == pytest.approx(0.03 / 2 + 0.17 + 2 * 0.17 / 2)
+    delivery = reply.due(1.0 + PATIENCE)
+    assert delivery is not None
+    assert (delivery.text, delivery.kind) == ("abc", Kind.FIRST)
+
+
+def test_what_came_and_was_no_text_is_forgotten() -> None:
+    reply = Reply(limits())
+    reply.coming(1.0)
+    assert reply.due(2.0) is None
+    reply.add("a")
+    reply.heard(3.0)
+    assert reply.wait(3.0) == pytest.approx(QUIET)
+    assert reply.unseen(4.0).area == pytest.approx(1.0)
