@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -87,6 +87,7 @@ soup = st.lists(
 
 
 @given(soup)
+@example("_*\n*_(")
 @settings(max_examples=300, deadline=None)
 def test_what_is_added_closes_something(text: str) -> None:
     for end in range(len(text) + 1):
