@@ -15,10 +15,10 @@ from adapters.discord import calls, commands, refusals
 from adapters.discord.calls import Answer, Api
 from adapters.discord.commands import Ask, Form, Help, New, Used
 from adapters.discord.events import Ignored, plain
+from adapters.discord.forms import NO_PINGS
 from adapters.discord.ids import Bot
 from adapters.discord.intake import Intake
 from adapters.discord.refusals import Refused
-from adapters.discord.thread import NO_PINGS
 from core.errors import DeliveryError, RateLimited, StoreError, Undeliverable
 
 log = structlog.get_logger()

@@ -25,7 +25,8 @@ from adapters.discord.starts import Starts
 from adapters.discord.thread import DiscordThread
 from core.budget import Budget
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
-from core.ports import Edits, Seat, Seats
+from core.ports import Edits
+from core.seats import Seat, Seats
 from core.types import Prompt
 
 log = structlog.get_logger()

@@ -19,7 +19,8 @@ from adapters.discord.posts import Posts
 from adapters.discord.session import Account, Session
 from adapters.discord.starts import Starts
 from core.errors import Unreachable
-from core.ports import Edits, Seat
+from core.ports import Edits
+from core.seats import Seat
 
 log = structlog.get_logger()
 

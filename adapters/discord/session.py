@@ -11,7 +11,7 @@ from adapters.discord.gateway import Closed, Gateway
 from adapters.discord.ids import Bot, guild_of, is_snowflake
 from adapters.discord.missed import Place, places_of
 from core.errors import Unreachable
-from core.ports import Seat
+from core.seats import Seat
 from core.types import ThreadKey
 
 

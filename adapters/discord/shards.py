@@ -14,7 +14,7 @@ from adapters.discord.gateway import Closed
 from adapters.discord.incoming import pauses
 from adapters.discord.starts import Starts
 from core.errors import DeliveryError, StoreError
-from core.ports import Seat, Seating, Seats
+from core.seats import Seat, Seating, Seats
 
 log = structlog.get_logger()
 

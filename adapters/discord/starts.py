@@ -17,7 +17,7 @@ from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.gateway import IDENTIFY_EVERY, WRONG_TOKEN, Begun, Closed
 from core.errors import LockedOut, RateLimited, StoreError, Unreachable
-from core.ports import Seats
+from core.seats import Seats
 
 log = structlog.get_logger()
 

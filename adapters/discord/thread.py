@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from adapters.discord import calls, limits, refusals
+from adapters.discord import calls, forms, limits, refusals
 from adapters.discord.calls import Api, Route
 from adapters.discord.earlier import said_before
 from adapters.discord.events import thread_name
@@ -18,12 +18,11 @@ from adapters.discord.ids import (
     Bot,
     guild_of,
     nonce,
-    part_id,
     split_part_id,
     time_of,
 )
 from adapters.discord.lost import Behind, behind
-from adapters.discord.markup import measure, render
+from adapters.discord.markup import measure
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
@@ -48,11 +47,6 @@ TYPING = 9.0
 """Seconds between two signs of typing; Discord shows one for ten."""
 TYPING_MOST = 65.0
 """Seconds for which one status types; the engine repeats its status every minute."""
-
-SUPPRESS_EMBEDS = 1 << 2
-NO_PINGS: Mapping[str, Any] = {"parse": [], "replied_user": False}
-"""Sent with every text, edits included: an edit rebuilds who is mentioned
-(docs.discord.com/developers/resources/message#edit-message)."""
 
 _FIRST = ":0"  # how the key of a reply's first post ends (core.ports.Thread.post)
 _DEAD = frozenset({refusals.TOKEN_DEAD, refusals.UNKNOWN_WEBHOOK, refusals.UNKNOWN_INTERACTION})
@@ -123,12 +117,12 @@ class DiscordThread:
     async def post(self, text: str, key: str) -> PartId:
         """Post a new message; the first one of a command's answer fills the one that waits."""
         self._stop_typing()
-        form = _form(text)
+        form = forms.form(text)
         if (self._at.token or self._at.answer) and key.endswith(_FIRST):
             return await self._answer(form, key)
         channel = await self._place()
         if not self._at.member:
-            return _part(await self._follow_up(calls.FOLLOW_UP, form))
+            return forms.part(await self._follow_up(calls.FOLLOW_UP, form))
         return await self._post(channel, form, key)
 
     async def _post(self, channel: str, form: Mapping[str, Any], key: str) -> PartId:
@@ -146,8 +140,8 @@ class DiscordThread:
                 raise
             del named["message_reference"]
             found = await self._api.call(calls.POST, {"channel": channel}, named)
-        part = _part(found.body, channel)
-        if not _shows(found.body, form):
+        part = forms.part(found.body, channel)
+        if not forms.shows(found.body, form):
             # A former attempt had landed, and its nonce makes Discord return that one.
             await self._rewrite(*split_part_id(part), form)
         return part
@@ -155,7 +149,7 @@ class DiscordThread:
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours."""
         channel, message = split_part_id(part)
-        await self._rewrite(channel, message, _form(text))
+        await self._rewrite(channel, message, forms.form(text))
         await self._open_on_answer()
 
     async def remove(self, part: PartId) -> None:
@@ -240,13 +234,13 @@ class DiscordThread:
         if not self._has_nonce(key):
             return
         channel = self._place_expected()
-        form = _form("…") | {"nonce": nonce(self._identity, key), "enforce_nonce": True}
+        form = forms.form("…") | {"nonce": nonce(self._identity, key), "enforce_nonce": True}
         try:
             found = await self._api.call(calls.POST, {"channel": channel}, form)
         except Undeliverable as error:
             log.info("discord.nothing_to_retract", reason=str(error))
             return
-        await self.remove(_part(found.body, channel))
+        await self.remove(forms.part(found.body, channel))
 
     async def concluded(self, _outcome: Outcome) -> None:
         """The answer is shown; it gets its thread now if it has none yet."""
@@ -274,7 +268,7 @@ class DiscordThread:
             # The token is dead and the bot's own is not let near the message that waits.
             log.info("discord.answer_posted_anew", code=refused.code)
             return await self._post(self._at.channel, form, key)
-        part = _part(found, self._at.channel)
+        part = forms.part(found, self._at.channel)
         await self._open_on_answer()
         return part
 
@@ -386,22 +380,3 @@ class DiscordThread:
         if self._typing and not self._opening.locked():
             self._typing.cancel()
             self._typing = None
-
-
-def _form(text: str) -> dict[str, Any]:
-    """What every text is sent with: no pings, no embeds."""
-    return {"content": render(text), "flags": SUPPRESS_EMBEDS, "allowed_mentions": dict(NO_PINGS)}
-
-
-def _shows(message: object, form: Mapping[str, Any]) -> bool:
-    """Whether a returned message has the text that was sent; Discord trims it."""
-    shown = message.get("content") if isinstance(message, Mapping) else None
-    return not isinstance(shown, str) or shown.strip() == str(form["content"]).strip()
-
-
-def _part(message: object, channel: str = "") -> PartId:
-    """The id of a message that Discord returned. channel: where it was sent, though its nonce may
-    have given one elsewhere; empty when only the token reaches it."""
-    if not isinstance(message, Mapping) or "id" not in message:
-        raise Unreachable("Discord's answer names no message")
-    return part_id(channel and str(message.get("channel_id", channel)), str(message["id"]))

@@ -6,8 +6,8 @@ limits are those that the adapters state.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from adapters.discord.ids import Address as DiscordAddress
@@ -15,7 +15,7 @@ from adapters.discord.ids import Bot as DiscordBot
 from adapters.discord.limits import Buckets
 from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
-from adapters.slack.budgets import streams
+from adapters.slack.calls import Api as SlackApi
 from adapters.slack.ids import Address as SlackAddress
 from adapters.slack.ids import Bot as SlackBot
 from adapters.slack.thread import SlackThread
@@ -156,6 +156,10 @@ class _Journal:
     async def delivered(self, seconds: float) -> None:
         """See Writer."""
 
+    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+        """See Writer."""
+        return ()
+
 
 async def ours(answer: Answer, site: Site, shared: Shared) -> None:
     """Deliver one answer until all of it is visible. Raises: Undeliverable."""
@@ -229,6 +233,7 @@ def _prompt(address: str) -> Prompt:
 
 
 _API = cast(Any, None)  # stating limits makes no call
+_SLACK = SlackApi("", "", _API)
 _LIMITS: dict[Place, Callable[[Answer], Limits]] = {
     Place.SLACK: _slack_limits,
     Place.THREADS: _discord_limits,

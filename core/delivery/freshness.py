@@ -7,7 +7,7 @@ shows a few more (a fence that is closed, a header that is repeated) doesn't cou
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from core.delivery.reply import STREAMED, Delivery, How
+from core.delivery.deliveries import STREAMED, Delivery, How
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ Chosen when there is something to show, for each part anew, by what the budgets 
 from collections.abc import Callable
 
 from core.budget import Budget
+from core.delivery.deliveries import Delivery, How
 from core.delivery.pacing import HORIZON
-from core.delivery.reply import Delivery, How, Reply
+from core.delivery.reply import Reply
 from core.ports import Paces, Streams, Thread
 from core.types import Allowance, Kind, PartId, StreamLimits
 

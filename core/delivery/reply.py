@@ -6,8 +6,8 @@ is under way; the text is bound when it starts; parts become final in order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
+from core.delivery.deliveries import STREAMED, Delivery, How
 from core.delivery.markup import Splitter
 from core.delivery.sanitise import clean
 from core.delivery.waiting import Waiting
@@ -17,39 +17,6 @@ from core.types import Kind, Limits, PartId, Unseen
 SMALLEST = 200
 """Units below which a part isn't made smaller."""
 _ROUNDING = 1e-6
-
-
-class How(Enum):
-    """What call shows a text. The last three are those of a native stream (core.ports.Streams)."""
-
-    POST = auto()
-    EDIT = auto()
-    START = auto()
-    APPEND = auto()
-    STOP = auto()
-
-
-STREAMED = frozenset({How.START, How.APPEND, How.STOP})
-"""The calls of native streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One call: make part `index` show the text; part: its message, None when it has none yet.
-
-    shown: what a message that is appended to says now.
-    """
-
-    index: int
-    part: PartId | None
-    text: str
-    kind: Kind
-    how: How = How.EDIT
-    shown: str = ""
-
-    def __post_init__(self) -> None:
-        if self.part is None and self.how is How.EDIT:
-            object.__setattr__(self, "how", How.POST)
 
 
 @dataclass(frozen=True, slots=True)

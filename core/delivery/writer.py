@@ -1,16 +1,18 @@
 """Writes a reply into a thread: asks for leave, makes the calls, survives their failures."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from core.budget import Budget
 from core.delivery.clearing import Clearing
+from core.delivery.deliveries import Delivery, How
+from core.delivery.finding import Journal, look_for, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
-from core.delivery.reply import Delivery, How, Reply
+from core.delivery.reply import Reply
 from core.errors import (
     Held,
     RateLimited,
@@ -20,7 +22,7 @@ from core.errors import (
     Undeliverable,
     Unreachable,
 )
-from core.ports import FindsPost, HasNameless, RemovesPart, Streams, Thread
+from core.ports import FindsPost, RemovesPart, Streams, Thread
 from core.types import Arrivals, PartId
 
 log = structlog.get_logger()
@@ -39,27 +41,6 @@ LONGEST_GAP = 2.0
 """Seconds that a reply waits at most for more text, and between two calls on one message."""
 
 _T = TypeVar("_T")
-
-
-def post_key(key: str, index: int) -> str:
-    """The key under which part `index` of a reply is posted, however often that is tried."""
-    return f"{key}:{index}"
-
-
-class Journal(Protocol):
-    """The durable memory of what was posted."""
-
-    async def announce(self, index: int) -> None:
-        """The part `index` is about to be posted."""
-
-    async def posted(self, index: int, part: PartId) -> None:
-        """The part `index` was posted as `part`."""
-
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
-        """Those of these messages that are parts of nothing, as far as anybody knows."""
-
-    async def delivered(self, seconds: float) -> None:
-        """All is shown, and nothing that was cut off before can land after so many seconds."""
 
 
 class Writer:
@@ -335,24 +316,15 @@ class Writer:
         quiet = self._lost_at + self._quiescence - self._now()
         if quiet > 0:
             await asyncio.sleep(quiet)
-        tried, found = await self._attempt(self._look_for(self._thread, self._post_key(index)))
+        tried, found = await self._attempt(
+            look_for(self._thread, self._journal, self._post_key(index), self._reply.known)
+        )
         if not tried:
             return
         part = found[0] if found else None
         if part is not None:
             await self._journal.posted(index, part)
         self._reply.found(index, part)
-
-    async def _look_for(self, thread: FindsPost, key: str) -> Sequence[PartId]:
-        """The messages posted with this key; where it finds none and may be forgotten, the single
-        one of ours that nobody else can have posted.
-        """
-        found = await thread.find(key, self._reply.known)
-        if found or not isinstance(thread, HasNameless):
-            return found
-        nameless = await thread.nameless(key)
-        left = await self._journal.strangers(nameless) if nameless else ()
-        return left if len(left) == 1 else ()
 
     async def _clear_away(self) -> None:
         """Remove what was posted beyond the final parts, where that can be done.

@@ -7,7 +7,7 @@ seconds since the epoch, by the clock that all share; `lease` and `seconds` are 
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from core.ports import Seat, Seating
+from core.seats import Seat, Seating
 from core.store.clock import Now
 from core.store.schema import seat
 from core.store.upsert import insert

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from core.lifecycle import State
-from core.ports import Amended, Recent, Seat, Seating, Turn
+from core.ports import Amended, Recent, Turn
+from core.seats import Seat, Seating
 from core.store import claims, edits, history, inbox, leases, seats
 from core.store.clock import Clock, Uptime
 from core.store.opening import Transactions

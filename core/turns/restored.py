@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from core.delivery.writer import post_key
+from core.delivery.finding import post_key
 from core.errors import DeliveryError, LockedOut, RateLimited, Undeliverable
 from core.ports import FindsPost, Thread, Turn
 

@@ -1,5 +1,5 @@
 """The fault table: every row that the design names, in order."""
 
-from tests.faults import first_half, second_half
+from tests.faults import first_third, last_third, second_third
 
-FAULTS = (*first_half.FAULTS, *second_half.FAULTS)
+FAULTS = (*first_third.FAULTS, *second_third.FAULTS, *last_third.FAULTS)

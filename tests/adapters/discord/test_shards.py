@@ -12,7 +12,7 @@ from adapters.discord.session import Account
 from adapters.discord.shards import MARGIN
 from adapters.discord.starts import Starts
 from core.errors import StoreBusy
-from core.ports import Seat
+from core.seats import Seat
 from core.store.sql import SqlSeats
 from tests.adapters.discord.conftest import US, Inbox, Log, Make, until
 from tests.adapters.discord.test_gateway import lines

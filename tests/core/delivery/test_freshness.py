@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from core.delivery.deliveries import Delivery
 from core.delivery.freshness import Figures, Freshness
-from core.delivery.reply import Delivery
 from core.types import Kind, PartId
 from tests.core.delivery.session import Session
 from tests.fakes.clock import now, run

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.reply import SMALLEST, Delivery, Reply
+from core.delivery.deliveries import Delivery
+from core.delivery.reply import SMALLEST, Reply
 from core.ports import Posted
 from core.types import Kind, PartId
 from tests.core.delivery.markdown import documents

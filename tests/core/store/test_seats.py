@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.ports import Seat, Seats
+from core.seats import Seat, Seats
 from core.store.sql import SqlSeats
 from tests.core.store.making import Store
 

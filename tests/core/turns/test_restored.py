@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.delivery.writer import post_key
+from core.delivery.finding import post_key
 from core.errors import RateLimited, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.ports import Posted, Turn
