@@ -80,7 +80,8 @@ _AGAIN = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 )
 _GONE = frozenset({"message_not_found"})
-_NOT_SERVED = frozenset({*range(200, 429), *range(430, 500), 501})
+_GARBLED = frozenset({*range(200, 429), *range(430, 500), 501})
+_NOT_SERVED = frozenset({404, 405, 410, 501})
 _TOO_LARGE = frozenset({"msg_too_long", "msg_blocks_too_long", "markdown_text_too_long"})
 _WHAT_TO_DO = {
     "not_in_channel": "invite the bot to the channel (/invite)",
@@ -104,6 +105,10 @@ _UNKNOWN = "see the method's page on docs.slack.dev"
 
 class Garbled(Unreachable):
     """An answer that Slack doesn't give: somebody between gave it, so the method isn't served."""
+
+
+class NotServed(Garbled):
+    """One that says so by its status: nothing was done."""
 
 
 class Stopped(PartGone):
@@ -141,7 +146,9 @@ def refusal(method: str, status: int, headers: Mapping[str, str], body: object) 
     if status == 429 or code in ("ratelimited", "rate_limited"):
         return RateLimited(_wait(headers))
     if not code or status >= 500 or code in _AGAIN:
-        kind = Garbled if not code and status in _NOT_SERVED else Unreachable
+        kind = Unreachable
+        if not code and status in _GARBLED:
+            kind = NotServed if status in _NOT_SERVED else Garbled
         return kind(f"Slack failed at {method} (HTTP {status} {code})".replace(" )", ")"))
     if code == "stopped_by_user":
         return Stopped(f"the stream was stopped ({code})")

@@ -20,7 +20,7 @@ from adapters.slack.ids import (
     split_part_id,
 )
 from adapters.slack.markup import growing, measure, render
-from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, Refused, Stopped
+from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, NotServed, Refused, Stopped
 from core.errors import DeliveryError, PartGone, StreamOver, Unreachable
 from core.types import Limits, PartId, Prompt, Remembered
 
@@ -102,7 +102,7 @@ class SlackThread:
         try:
             part = part_id(answer["channel"], answer["ts"])
         except KeyError as error:
-            raise Unreachable(f"Slack's answer to {method.name} names no message") from error
+            raise Garbled(f"Slack's answer to {method.name} names no message") from error
         self._names[part] = name
         return part
 
@@ -180,6 +180,8 @@ class SlackThread:
             self._streams = False
             if isinstance(error, Garbled):
                 self._stream_no_more("garbled")
+            if isinstance(error, NotServed):
+                raise StreamOver(str(error)) from error
             raise
         except Refused as refused:
             if refused.code in ENDED:
@@ -291,6 +293,8 @@ class SlackThread:
                 self._api.off.add(method)
             log.info("slack.hint_refused", method=method.name, code=refused.code)
         except DeliveryError as error:
+            if isinstance(error, NotServed):
+                self._api.off.add(method)
             log.info("slack.hint_failed", method=method.name, error=type(error).__name__)
 
     async def earlier(self) -> Sequence[Remembered]:

@@ -216,15 +216,18 @@ async def test_a_thread_that_ended_says_so(
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [Fault(START, status=404), Fault(START, status=200), Fault(START, status=501)],
-    ids=lambda fault: str(fault.status),
+    ("status", "error"),
+    [(404, StreamOver), (405, StreamOver), (501, StreamOver), (200, Unreachable)],
 )
 async def test_an_answer_that_is_not_slacks_ends_streams(
-    slack: SlackServer, opened: Open, thread: SlackThread, fault: Fault
+    slack: SlackServer,
+    opened: Open,
+    thread: SlackThread,
+    status: int,
+    error: type[DeliveryError],
 ) -> None:
-    slack.faults.add(replace(fault))
-    with pytest.raises(Unreachable):
+    slack.faults.add(Fault(START, status=status))
+    with pytest.raises(error):
         await thread.start("one", "1:0")
     assert opened().limits.stream is None
     assert await thread.find("1:0", ()) == []

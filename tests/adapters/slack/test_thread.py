@@ -221,14 +221,26 @@ async def test_a_status_is_shown_until_there_are_words(
     assert slack.record.status("general", root) == ""
 
 
-@pytest.mark.parametrize("code", ["unknown_method", "missing_scope", "not_allowed_token_type"])
+STATUS = "assistant.threads.setStatus"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(STATUS, error="unknown_method"),
+        Fault(STATUS, error="missing_scope"),
+        Fault(STATUS, error="not_allowed_token_type"),
+        Fault(STATUS, status=404),
+    ],
+    ids=lambda fault: fault.error or str(fault.status),
+)
 async def test_a_status_that_can_never_work_is_not_tried_again(
-    slack: SlackServer, thread: SlackThread, root: str, code: str
+    slack: SlackServer, thread: SlackThread, root: str, fault: Fault
 ) -> None:
-    slack.faults.add(Fault("assistant.threads.setStatus", error=code))
+    slack.faults.add(replace(fault))
     await thread.status("is thinking…")
     await thread.status("is thinking…")
-    assert len(slack.record.called_with("assistant.threads.setStatus")) == 1
+    assert len(slack.record.called_with(STATUS)) == 1
 
 
 async def test_a_status_never_raises(slack: SlackServer, thread: SlackThread, root: str) -> None:
