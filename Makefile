@@ -28,7 +28,7 @@ run: .venv/.runtime ## start Threadseek: the playground, and every platform that
 	@$(BIN)/threadseek run
 
 test: .venv/.dev ## run every test
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: .venv/.dev ## format, lint, strict types, import contracts, migrations without drift
 	$(BIN)/ruff format --check .
@@ -49,10 +49,10 @@ faults: .venv/.dev ## take each right behaviour out once and see its tests fail 
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
 
-bench: .venv/.dev ## measure everything against its bars, in ten minutes (ARGS="--json", "store")
+bench: .venv/.bench ## measure everything against its bars, in ten minutes (ARGS="--json", "store")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: .venv/.dev ## less of each, in two minutes
+bench-quick: .venv/.bench ## less of each, in two minutes
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 soak: .venv/.dev ## run under steady load with faults and draw its memory, files, tasks and lag (MINUTES=20)

@@ -19,7 +19,7 @@ from benchmarks.closing import figures_of, table, text_of
 from benchmarks.reporting import Figure
 
 _HERE = Path(__file__).parent
-_APART = {"soak"}  # which is asked for how long
+_APART = {"soak", "delivery_live"}  # which take their time, by the wall clock
 _EXTRA = ("openai", "litellm", "httpx_sse")  # whom we are compared with: the extra `bench`
 
 Run = Callable[[Sequence[str]], tuple[int, str]]

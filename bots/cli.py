@@ -55,9 +55,9 @@ def _root(
 @app.command()
 def run() -> None:
     """Start every platform that has its tokens, and the playground."""
-    from bots.loops import factory
-
     loaded = _settings()
+    from bots.loops import factory  # behind the settings: structlog is loaded there (bots.logs)
+
     _guarded(lambda: _serve(loaded), factory())
 
 

@@ -15,9 +15,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.discord import calls as discord_calls
 from adapters.discord import ids as discord_ids
 from adapters.discord.calls import Api as DiscordApi
+from adapters.discord.forms import form as discord_form
 from adapters.discord.limits import Buckets
 from adapters.discord.posts import Posts
-from adapters.discord.thread import DiscordThread, _form
+from adapters.discord.thread import DiscordThread
 from adapters.slack import calls as slack_calls
 from adapters.slack import ids as slack_ids
 from adapters.slack.calls import Api as SlackApi
@@ -119,7 +120,7 @@ async def of_discord(calls: int, repetitions: int) -> dict[str, list[float]]:
         thread = DiscordThread(
             api, discord_ids.Bot("1", "1"), prompt, asyncio.ensure_future, Posts()
         )
-        part, form = discord_ids.part_id(channel, message), _form(TEXT)
+        part, form = discord_ids.part_id(channel, message), discord_form(TEXT)
         names = {"channel": channel, "message": message}
         discord.http.Route.BASE = url
         client = discord.Client(intents=discord.Intents.none())

@@ -116,7 +116,8 @@ class Splitter:
         last = last_block(shown)
         if last.fence is None:
             end = inline.first_open(shown, last.start)
-            shown = body[: inline.settled(body, end)]
+            line = shown.rfind("\n", 0, end) + 1
+            shown = shown[: line if inline.bare(shown, line, end) else end]
         return shown.rstrip() if shown[len(self._carry) :].strip() else ""
 
     def finish(self) -> None:
@@ -277,6 +278,8 @@ class Splitter:
         torn = _Spans([] if last.fence else opaque(body, last.start))
         for pattern in (_SENTENCE, _SPACE):
             for place in pattern.finditer(self._open, room, self._mark):
+                if place.end() == self._mark:
+                    continue  # what stands behind it has a say, and isn't known to stay
                 at = place.end() + offset
                 inside = emphasis.around(at) is not None
                 line = self._open.rfind("\n", 0, place.end() - 1) + 1

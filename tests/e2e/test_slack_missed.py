@@ -71,7 +71,7 @@ async def test_what_was_asked_while_it_was_down(
         settings["SLACK_SIGNING_SECRET"] = slack.app.signing_secret
     say, general = slack.workspace.say, slack.workspace.channel("general").id
     direct = slack.workspace.direct("bob")
-    ago(slack, 7000, f"{slack.mention} before it was ever started")
+    await given_up(slack, ago(slack, 7000, f"{slack.mention} before it was ever started"))
     async with running(tmp_path, settings) as service:
         await let_in(service, slack, transport)
         root = ago(slack, 6000, f"{slack.mention} one")

@@ -70,10 +70,10 @@ def ours(slack: SlackServer) -> list[Post]:
 
 
 def grew(slack: SlackServer, ts: str) -> list[str]:
-    """All that a message showed; each text begins with the one before, code fences apart."""
-    states = [(state.text or "").removesuffix("\n```") for state in slack.record.history(ts)]
+    """All that a message showed; each text begins with the one before, but for what closes it."""
+    states = [state.text or "" for state in slack.record.history(ts)]
     for before, after in pairwise(states):
-        assert after.startswith(before), (before, after)
+        assert after.startswith(before.rstrip("`\n").rstrip("*")), (before, after)
     return states
 
 

@@ -121,6 +121,9 @@ def test_no_part_of_a_good_answer_shows_a_sign_of_markup(text: str, step: int) -
 
 
 @given(answers | soup, st.sampled_from([60, 97, 200]))
+@example(
+    f"word\n{'word ' * 3}[the docs](https://a.example/b_c)\n\n*word word* **`__init__` \\***", 97
+)
 @settings(max_examples=150, deadline=None)
 def test_what_grows_is_never_taken_back(text: str, size: int) -> None:
     splitter = Splitter(size, len)
