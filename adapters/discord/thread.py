@@ -198,8 +198,12 @@ class DiscordThread:
         if not self._has_nonce(key):
             return ()
         found = await self._behind()
-        replies = self._at.opens and found.channel == self._at.channel
-        return found.nameless(self._bot.user, self._at.message if replies else "")
+        here = self._at.opens and found.channel == self._at.channel
+        parts = found.nameless(self._bot.user, self._at.message if here else "")
+        if self._at.opens and not here:  # it may be from before the thread could be opened
+            found = await behind(self._api, self._at.channel, self._at.before)
+            parts += found.nameless(self._bot.user, self._at.message)
+        return parts
 
     def _has_nonce(self, key: str) -> bool:
         """Whether the post of this key is one by the bot's own token."""

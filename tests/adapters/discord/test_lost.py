@@ -100,3 +100,21 @@ async def test_a_post_of_a_process_that_died_long_ago_is_written_on(
     )
     ours = [m for m in discord.world.history(place) if m.author == BOT and not m.system]
     assert [m.content for m in ours] == ([WHOLE] if threads else ["not yours", WHOLE])
+
+
+async def test_a_further_part_from_before_a_thread_could_be_opened_is_written_on(
+    discord: DiscordServer, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "KNOWN_FOR", -2.0)  # a Date is up to a second late
+    discord.world.deny("general", CREATE_THREADS)
+    _, prompt = await given.ask()
+    long = [f"word {number} " for number in range(300)]
+    journal = await given.answer(prompt, long, 0)
+    discord.world.allow("general", CREATE_THREADS)
+    discord.context.nonces.clear()
+    first = Address.decode(prompt.address).answer
+    await given.answer(prompt, long, 0, parts=[Posted(0, journal.parts[0]), Posted(1, None)])
+    assert discord.world.history(first), "it has a thread now"
+    places = (first, discord.world.channel("general").id)
+    ours = [m for place in places for m in discord.world.history(place) if m.author == BOT]
+    assert " ".join(m.content for m in ours if not m.system).split() == "".join(long).split()
