@@ -17,7 +17,7 @@ import aiohttp
 
 from benchmarks.far_ends.process import FarEnd, far_end
 
-COMMAND = (str(Path(sys.executable).parent / "threadseek"), "run")
+COMMAND: tuple[str, ...] = (str(Path(sys.executable).parent / "threadseek"), "run")
 PROBED = (sys.executable, "-m", "benchmarks.probed")
 ROOT = Path(__file__).parents[1]
 

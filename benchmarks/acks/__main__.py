@@ -73,8 +73,8 @@ class Side:
                 at = datetime.fromisoformat(said["timestamp"]).timestamp()
                 found[said["identity"].rpartition(":")[2]] = at
             elif line[:1].isdigit() and line.count(" ") == 1:
-                id_, _, at = line.partition(" ")
-                found[id_] = float(at)
+                id_, _, seconds = line.partition(" ")
+                found[id_] = float(seconds)
         return found
 
 
@@ -87,7 +87,7 @@ async def side(way: str, ask: str, *, ours: bool) -> AsyncIterator[Side]:
         _, more = await stack.enter_async_context(service.api())
         if ours:
             more |= {"DEEPSEEK_CONCURRENCY": "1", "LOG_FORMAT": "json"}
-            program = service.COMMAND
+            program: tuple[str, ...] = service.COMMAND
         else:
             program = (sys.executable, "-m", "benchmarks.acks.empty", way)
         run = await stack.enter_async_context(service.running(variables | more, program))

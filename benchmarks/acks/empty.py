@@ -34,7 +34,7 @@ def _app() -> AsyncApp:
 
 async def _socket() -> None:
     handler = AsyncSocketModeHandler(_app(), os.environ["SLACK_APP_TOKEN"])
-    await handler.connect_async()
+    await handler.connect_async()  # type: ignore[no-untyped-call]
     print(0, flush=True)
     await asyncio.Event().wait()
 

@@ -7,6 +7,7 @@ floor is aiohttp with one session posting the same body and reading the answer. 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import discord
@@ -96,7 +97,7 @@ async def slack(calls: int, repetitions: int) -> dict[str, list[float]]:
         api = SlackApi(token, url, session)
         thread = SlackThread(api, slack_ids.Bot("U2", "B2", "T1"), prompt)
         part = slack_ids.part_id("C1", ts)
-        body = {"channel": "C1", "ts": ts, "markdown_text": slack_render(TEXT)}
+        body: dict[str, Any] = {"channel": "C1", "ts": ts, "markdown_text": slack_render(TEXT)}
         shared = AsyncWebClient(token=token, base_url=url, session=session)
         default = AsyncWebClient(token=token, base_url=url)
         ways: dict[str, Call] = {

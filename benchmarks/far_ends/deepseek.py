@@ -27,8 +27,13 @@ _HEAD = (
 
 def _event(text: str, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": finish}
-    body = {"id": "0b5d3f0e-6c2e-4a53-9d2c-1f7f8d2a9b11", "object": "chat.completion.chunk"}
-    body |= {"created": 1764000000, "model": "deepseek-v3", "choices": [choice]}
+    body: dict[str, Any] = {
+        "id": "0b5d3f0e-6c2e-4a53-9d2c-1f7f8d2a9b11",
+        "object": "chat.completion.chunk",
+        "created": 1764000000,
+        "model": "deepseek-v3",
+        "choices": [choice],
+    }
     body["system_fingerprint"] = "fp_bench"
     data = b"data: " + json.dumps(body).encode() + b"\n\n"
     return b"%x\r\n%s\r\n" % (len(data), data)
@@ -112,7 +117,7 @@ class DeepSeek:
         """Tokens that were sent and not read."""
         streams = (stream for each in self._slices for stream in each)
         waiting = sum(stream.transport.get_write_buffer_size() for stream in streams)
-        return (waiting + _unread(self._port)) / SIZE
+        return float(waiting + _unread(self._port)) / SIZE
 
     async def _write(self) -> None:
         """Each slice in its turn; one that is late is not made up for."""

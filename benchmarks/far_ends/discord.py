@@ -292,7 +292,7 @@ class Discord:
         began = time.perf_counter()
         await self._dispatch("INTERACTION_CREATE", body)
         try:
-            return await asyncio.wait_for(acked, _LOST) - began
+            return float(await asyncio.wait_for(acked, _LOST)) - began
         except TimeoutError:
             return float("inf")
 

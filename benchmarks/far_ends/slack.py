@@ -113,7 +113,13 @@ class Slack:
     def _payload(self, channel: str) -> dict[str, Any]:
         """A mention at the root of a channel, by default of a channel of its own."""
         ts = self._ts()
-        event = {"type": "app_mention", "user": "U0ASKER", "ts": ts, "event_ts": ts, "team": TEAM}
+        event: dict[str, Any] = {
+            "type": "app_mention",
+            "user": "U0ASKER",
+            "ts": ts,
+            "event_ts": ts,
+            "team": TEAM,
+        }
         text = f"<@{BOT}> Why is the sky blue, and number {self._count}?"
         event |= {"text": text, "channel": channel or f"C{self._count:08d}"}
         event["blocks"] = [
@@ -154,7 +160,11 @@ class Slack:
 
     async def _send(self, payload: dict[str, Any]) -> float:
         identity = str(uuid.uuid4())
-        envelope = {"envelope_id": identity, "type": "events_api", "payload": payload}
+        envelope: dict[str, Any] = {
+            "envelope_id": identity,
+            "type": "events_api",
+            "payload": payload,
+        }
         envelope |= {"accepts_response_payload": False, "retry_attempt": 0, "retry_reason": ""}
         acked = self._acks[identity] = asyncio.get_running_loop().create_future()
         assert self._socket is not None
@@ -162,7 +172,7 @@ class Slack:
         began = time.perf_counter()
         await self._socket.send_str(text)
         try:
-            return await asyncio.wait_for(acked, _LOST) - began
+            return float(await asyncio.wait_for(acked, _LOST)) - began
         except TimeoutError:
             self.refused += 1
             return float("inf")

@@ -113,7 +113,7 @@ def main() -> None:
     rose = fmean(row[2] for row in stale) / fmean(row[1] for row in stale) - 1
     judged = figures(runs, rose)
     if chosen.json:
-        told = {"part": "streams", "figures": [asdict(figure) for figure in judged]}
+        told: dict[str, Any] = {"part": "streams", "figures": [asdict(figure) for figure in judged]}
         told["runs"] = {str(case): each for case, each in runs.items()}
         told["staleness"] = stale
         print(json.dumps(told, indent=2))

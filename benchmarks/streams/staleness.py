@@ -81,7 +81,7 @@ def gathered(answer: Answer, reply: Reply, writer: Writer) -> None:
 
 def staleness(cell: Cell, read: Read, runs: int) -> float:
     """What our delivery comes to in a cell, in seconds."""
-    before, ours._read = ours._read, read
+    before, ours._read = ours._read, read  # type: ignore[assignment]
     try:
         return play(cell, ours.process, range(runs)).measure.staleness
     finally:
