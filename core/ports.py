@@ -123,16 +123,14 @@ class FindsPost(Protocol):
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The messages posted with this key, oldest first: one, when all went well.
 
-        known: the messages of this reply that are known. When they are given, and the platform
-        has no names for streams, this also finds those that `Streams.start` began and that were
-        not stopped yet: of the other ones, it can only be told which they are not.
-        Raises: DeliveryError.
+        known: messages of this reply that aren't looked for. Raises: DeliveryError.
         """
 
 
 @runtime_checkable
 class HasNameless(Protocol):
-    """Has posts that can't be found by their key after some time, nor posted again once only."""
+    """Has posts that can't be found by their key, ever or after some time, nor posted again once
+    only."""
 
     async def nameless(self, key: str) -> Sequence[PartId]:
         """Messages of ours behind the question that this may be true of, oldest first; those

@@ -48,12 +48,12 @@ EVENT_TYPE = "threadseek"
 
 class SlackThread:
     """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier, Streams,
-    FindsPost and RemovesPart of `core.ports`; raises what they say.
+    FindsPost, HasNameless and RemovesPart of `core.ports`; raises what they say.
 
-    A stream can't be named when it is started, so one whose start got no answer is found by what it
-    lacks: see `find`. That is right because no other message of ours in the thread lacks it:
-    posts, stops and edits all name what they write. Answers in one thread come one after the other,
-    each until nothing of it can land any more; the refusals beside them (`is_aside`) are posts.
+    A stream can't be named when it is started, so one whose start got no answer is told by what it
+    lacks. That is right because no other message of ours in the thread lacks it: posts, stops and
+    edits all name what they write, and a stream that is open elsewhere is somebody's known part.
+    The refusals beside a full queue (`is_aside`) are posts.
     """
 
     def __init__(self, api: Api, bot: Bot, prompt: Prompt) -> None:
@@ -309,29 +309,32 @@ class SlackThread:
         return tuple(newest)
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
-        """The messages posted with this key, by their metadata; with `known`, also the streams
-        in the thread, younger than the question, that nobody named: they are this answer's.
-
-        A stream that a dead process left open is known, and unnamed too, until it is edited.
-        """
+        """The messages posted with this key, by their metadata."""
         name = post_id(self._identity, key)
         found = []
-        async for message in self._replies(oldest=self._at.ts, include_all_metadata=True):
-            ours = message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
-            part = part_id(self._at.channel, str(message["ts"]))
-            if not ours or part in (known or ()):
-                continue
-            named = _posted_as(message)
-            lost = named is None and known is not None and self._may_be_stream(message)
-            if lost or named in (name, self._of_answer):
+        async for part, message in self._ours():
+            if part not in (known or ()) and _posted_as(message) in (name, self._of_answer):
                 self._names[part] = name
                 found.append(part)
         return found
 
-    def _may_be_stream(self, message: Mapping[str, Any]) -> bool:
-        """Whether this unnamed message of ours can be a stream of this answer."""
-        younger = sequence(str(message["ts"])) > sequence(self._at.ts)
-        return younger and self._may_have_streamed and not message.get("subtype")
+    async def nameless(self, key: str) -> Sequence[PartId]:
+        """The streams in the thread, younger than the question, that nobody named."""
+        if not self._may_have_streamed:
+            return ()
+        found = []
+        async for part, message in self._ours():
+            younger = sequence(str(message["ts"])) > sequence(self._at.ts)
+            if younger and _posted_as(message) is None and not message.get("subtype"):
+                self._names.setdefault(part, post_id(self._identity, key))
+                found.append(part)
+        return found
+
+    async def _ours(self) -> AsyncIterator[tuple[PartId, Mapping[str, Any]]]:
+        """Our messages in the thread since the question."""
+        async for message in self._replies(oldest=self._at.ts, include_all_metadata=True):
+            if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot:
+                yield part_id(self._at.channel, str(message["ts"])), message
 
     async def _replies(self, **bounds: Any) -> AsyncIterator[Mapping[str, Any]]:
         """The thread's messages between `oldest` and `latest`, oldest first."""

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from core.delivery.finding import Journal, look_for
 from core.delivery.reply import Reply
 from core.ports import FindsPost, RemovesPart, Retracts, Thread
 from core.types import PartId
@@ -27,12 +28,14 @@ class Clearing:
         self,
         thread: Thread,
         reply: Reply,
+        journal: Journal,
         attempt: Attempt,
         patience: Callable[[], None],
         key: Callable[[int], str],
     ) -> None:
         self._thread = thread
         self._reply = reply
+        self._journal = journal
         self._attempt = attempt
         self._check_patience = patience
         self._key = key
@@ -57,7 +60,7 @@ class Clearing:
             found = None
             while found is None:
                 _, found = await self._attempt(
-                    self._thread.find(self._key(index), self._reply.known)
+                    look_for(self._thread, self._journal, self._key(index), self._reply.known)
                 )
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))

@@ -73,7 +73,7 @@ class Writer:
         self._reply = reply
         self._lanes = Lanes(thread, reply, budget, now)
         self._clearing = Clearing(
-            thread, reply, self._attempt, self._check_patience, self._post_key
+            thread, reply, journal, self._attempt, self._check_patience, self._post_key
         )
         self._journal = journal
         self._now = now

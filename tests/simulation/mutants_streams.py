@@ -64,17 +64,17 @@ class NeverStops(SmallSlackThread):
 class FindsNoStreams(SmallSlackThread):
     """Doesn't look for a stream whose start got no answer."""
 
-    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
+    async def nameless(self, key: str) -> Sequence[PartId]:
         """Only by name."""
-        return await super().find(key)
+        return ()
 
 
 class FindsKnownStreams(SmallSlackThread):
     """Takes every stream without a name for the one that was lost."""
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
-        """As if nothing were known."""
-        return await super().find(key, None if known is None else ())
+        """By what it lacks alone."""
+        return [*await super().find(key, known), *await self.nameless(key)]
 
 
 class EditsNoStreams(SmallSlackThread):
