@@ -132,11 +132,12 @@ class HasNameless(Protocol):
     """Has posts that can't be found by their key, ever or after some time, nor posted again once
     only."""
 
-    async def nameless(self, key: str) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
         """Messages of ours behind the question that this may be true of, oldest first; those
         posted with other keys, also for other prompts, among them.
 
-        Raises: DeliveryError.
+        within: the post was tried first so many seconds ago, `inf` when nobody knows. Older
+        messages are left out where the platform tells their age. Raises: DeliveryError.
         """
 
 

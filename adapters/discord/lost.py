@@ -14,6 +14,9 @@ KNOWN_FOR = 60.0
 (docs.discord.com/developers/resources/message#create-message). Also longer than an id that we got
 stays unrecorded (core.turns.journal.AGAIN)."""
 
+SLACK = 5.0
+"""Seconds by which Discord's times and ours may differ."""
+
 _PAGE, _PAGES = 100, 5
 _PLAIN, _REPLY = 0, 19  # docs.discord.com/developers/resources/message#message-object-message-types
 
@@ -30,9 +33,9 @@ class Behind:
         """The messages that still tell this nonce."""
         return self._parts(one for one in self.messages if one.get("nonce") == nonce)
 
-    def nameless(self, bot: str, question: str) -> tuple[PartId, ...]:
+    def nameless(self, bot: str, question: str, within: float) -> tuple[PartId, ...]:
         """Our posts whose nonce may be known no more. bot: our user. question: the message that
-        they reply to; empty where they reply to none.
+        they reply to; empty where they reply to none. within: seconds; older ones are others'.
         """
         return self._parts(
             one
@@ -41,7 +44,7 @@ class Behind:
             and one.get("type") in (_PLAIN, _REPLY)
             and not one.get("webhook_id")  # an interaction's
             and _replies_to(one) == question
-            and self.time - time_of(one["id"]) >= KNOWN_FOR
+            and KNOWN_FOR <= self.time - time_of(one["id"]) <= within + SLACK
         )
 
     def _parts(self, messages: Any) -> tuple[PartId, ...]:

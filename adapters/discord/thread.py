@@ -21,7 +21,7 @@ from adapters.discord.ids import (
     split_part_id,
     time_of,
 )
-from adapters.discord.lost import Behind, behind
+from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
@@ -193,16 +193,16 @@ class DiscordThread:
         wanted = nonce(self._identity, key)
         return self._posts.of(wanted) or (await self._behind()).named(wanted)
 
-    async def nameless(self, key: str) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
         """Our posts behind the question that are too old for their nonce to be known again."""
-        if not self._has_nonce(key):
+        if not self._has_nonce(key) or within < KNOWN_FOR - SLACK:
             return ()
         found = await self._behind()
         here = self._at.opens and found.channel == self._at.channel
-        parts = found.nameless(self._bot.user, self._at.message if here else "")
+        parts = found.nameless(self._bot.user, self._at.message if here else "", within)
         if self._at.opens and not here:  # it may be from before the thread could be opened
             found = await behind(self._api, self._at.channel, self._at.before)
-            parts += found.nameless(self._bot.user, self._at.message)
+            parts += found.nameless(self._bot.user, self._at.message, within)
         return parts
 
     def _has_nonce(self, key: str) -> bool:

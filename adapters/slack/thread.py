@@ -318,7 +318,7 @@ class SlackThread:
                 found.append(part)
         return found
 
-    async def nameless(self, key: str) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
         """The streams in the thread, younger than the question, that nobody named."""
         if not self._may_have_streamed:
             return ()

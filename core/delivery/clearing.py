@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from core.delivery.finding import Journal, look_for
+from core.delivery.finding import Lost
 from core.delivery.reply import Reply
 from core.ports import FindsPost, RemovesPart, Retracts, Thread
 from core.types import PartId
@@ -28,14 +28,14 @@ class Clearing:
         self,
         thread: Thread,
         reply: Reply,
-        journal: Journal,
+        lost: Lost,
         attempt: Attempt,
         patience: Callable[[], None],
         key: Callable[[int], str],
     ) -> None:
         self._thread = thread
         self._reply = reply
-        self._journal = journal
+        self._lost = lost
         self._attempt = attempt
         self._check_patience = patience
         self._key = key
@@ -59,9 +59,7 @@ class Clearing:
         for index in sorted(ambiguous):
             found = None
             while found is None:
-                _, found = await self._attempt(
-                    look_for(self._thread, self._journal, self._key(index), self._reply.known)
-                )
+                _, found = await self._attempt(self._lost.look(index))
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))
             for part in found:

@@ -1,9 +1,11 @@
 """Posts whose answer was lost: the names they go by, who remembers them, how they are found."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 from typing import Protocol
 
-from core.ports import FindsPost, HasNameless
+from core.delivery.reply import Reply
+from core.ports import FindsPost, HasNameless, Thread
 from core.types import PartId
 
 
@@ -28,15 +30,42 @@ class Journal(Protocol):
         """All is shown, and nothing that was cut off before can land after so many seconds."""
 
 
-async def look_for(
-    thread: FindsPost, journal: Journal, key: str, known: Collection[PartId]
-) -> Sequence[PartId]:
-    """The messages posted with this key; where it finds none and may be forgotten, the single
-    one of ours that nobody else can have posted. known: those of this reply that are known.
+class Lost:
+    """Looks for posts of one reply whose answer was lost.
+
+    key: of the post of a part. now: the writer's clock.
     """
-    found = await thread.find(key, known)
-    if found or not isinstance(thread, HasNameless):
-        return found
-    nameless = await thread.nameless(key)
-    left = await journal.strangers(nameless) if nameless else ()
-    return left if len(left) == 1 else ()
+
+    def __init__(
+        self,
+        thread: Thread,
+        journal: Journal,
+        reply: Reply,
+        key: Callable[[int], str],
+        now: Callable[[], float],
+    ) -> None:
+        self._thread = thread
+        self._journal = journal
+        self._reply = reply
+        self._key = key
+        self._now = now
+        self._tried: dict[int, float] = {}  # when this process posted a part first
+
+    def tried(self, index: int) -> None:
+        """The part is being posted now."""
+        if index not in self._reply.inherited:
+            self._tried.setdefault(index, self._now())
+
+    async def look(self, index: int) -> Sequence[PartId]:
+        """The messages posted with the key of this part; where it finds none and may be forgotten,
+        the single one of ours that nobody else can have posted. Raises: DeliveryError, StoreError.
+        """
+        thread, key = self._thread, self._key(index)
+        if not isinstance(thread, FindsPost):
+            return ()
+        found = await thread.find(key, self._reply.known)
+        if found or not isinstance(thread, HasNameless):
+            return found
+        nameless = await thread.nameless(key, self._now() - self._tried.get(index, -inf))
+        left = await self._journal.strangers(nameless) if nameless else ()
+        return left if len(left) == 1 else ()

@@ -9,7 +9,7 @@ import structlog
 from core.budget import Budget
 from core.delivery.clearing import Clearing
 from core.delivery.deliveries import Delivery, How
-from core.delivery.finding import Journal, look_for, post_key
+from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
@@ -72,8 +72,9 @@ class Writer:
         self._thread = thread
         self._reply = reply
         self._lanes = Lanes(thread, reply, budget, now)
+        self._lost = Lost(thread, journal, reply, self._post_key, now)
         self._clearing = Clearing(
-            thread, reply, journal, self._attempt, self._check_patience, self._post_key
+            thread, reply, self._lost, self._attempt, self._check_patience, self._post_key
         )
         self._journal = journal
         self._now = now
@@ -297,6 +298,7 @@ class Writer:
         if delivery.index not in self._announced:
             await self._journal.announce(delivery.index)
             self._announced.add(delivery.index)
+        self._lost.tried(delivery.index)
         text, key = delivery.text, self._post_key(delivery.index)
         if delivery.how is How.START and isinstance(self._thread, Streams):
             part = await self._thread.start(text, key)
@@ -316,9 +318,7 @@ class Writer:
         quiet = self._lost_at + self._quiescence - self._now()
         if quiet > 0:
             await asyncio.sleep(quiet)
-        tried, found = await self._attempt(
-            look_for(self._thread, self._journal, self._post_key(index), self._reply.known)
-        )
+        tried, found = await self._attempt(self._lost.look(index))
         if not tried:
             return
         part = found[0] if found else None

@@ -192,9 +192,11 @@ class ForgetfulThread(AbleThread):
         found = await super().find(key, known)
         return [part for part in found if part not in self.forgotten]
 
-    async def nameless(self, key: str) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
-        return [part for part in self.states if part in self.forgotten - self.gone]
+        since = now() - within
+        there = self.forgotten - self.gone
+        return [p for p, states in self.states.items() if p in there and states[0][0] >= since]
 
 
 class StreamingThread(AbleThread):

@@ -349,7 +349,13 @@ class DiscordSite(Site):
         body = {"id": id_, "channel_id": channel, "type": 0, "content": text, "author": author}
         if reference := self.replies.get(part):
             body |= {"type": 19, "message_reference": reference}
+        if self.messages[part].key == FOLLOW_UP or id_ in self._answers():
+            body["webhook_id"] = _BOT.application
         return body
+
+    def _answers(self) -> set[str]:
+        """The messages that Discord made for the answers of commands."""
+        return {at.answer for at in self._addresses().values() if at.token}
 
 
 def _major(call: Call) -> str:

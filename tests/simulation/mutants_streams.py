@@ -4,6 +4,7 @@ Every one of these must be noticed, like those of `mutants`.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 
 from adapters.slack.markup import render
 from core.errors import StreamOver, Unreachable
@@ -64,7 +65,7 @@ class NeverStops(SmallSlackThread):
 class FindsNoStreams(SmallSlackThread):
     """Doesn't look for a stream whose start got no answer."""
 
-    async def nameless(self, key: str) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
         """Only by name."""
         return ()
 
@@ -74,7 +75,7 @@ class FindsKnownStreams(SmallSlackThread):
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """By what it lacks alone."""
-        return [*await super().find(key, known), *await self.nameless(key)]
+        return [*await super().find(key, known), *await self.nameless(key, inf)]
 
 
 class EditsNoStreams(SmallSlackThread):

@@ -1,6 +1,7 @@
 """Which of our messages a post may be whose id was lost and whose nonce is known no more."""
 
 from collections.abc import AsyncIterator, Mapping
+from math import inf
 from typing import Any
 
 import pytest
@@ -44,14 +45,20 @@ def said(age: float, **facts: object) -> Mapping[str, Any]:
 def test_ours_are_told_by_author_age_and_what_they_reply_to(
     message: Mapping[str, Any], question: str, told: bool
 ) -> None:
-    found = Behind("5", (message,), NOW).nameless("1", question)
+    found = Behind("5", (message,), NOW).nameless("1", question, inf)
     assert found == ((f"5:{message['id']}",) if told else ())
+
+
+def test_what_is_older_than_the_first_try_is_somebody_elses() -> None:
+    found = Behind("5", (said(120), said(90)), NOW)
+    assert len(found.nameless("1", "", 100.0)) == 1
+    assert len(found.nameless("1", "", 119.0)) == 2, "clocks differ a little"
 
 
 def test_the_age_goes_by_discords_clock() -> None:
     message = said(120)
     for read_at, told in ((time_of(message["id"]) + 59, 0), (time_of(message["id"]) + 61, 1)):
-        assert len(Behind("5", (message,), read_at).nameless("1", "")) == told
+        assert len(Behind("5", (message,), read_at).nameless("1", "", inf)) == told
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Streams whose start got no answer: told from all other messages by the name that they lack."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -24,11 +25,11 @@ async def test_a_start_whose_answer_was_lost_is_found(
     with pytest.raises(Unreachable):
         await thread.start("one", "1:0")
     assert await thread.find("1:0") == []
-    (found,) = await thread.nameless("1:0")
+    (found,) = await thread.nameless("1:0", inf)
     await thread.edit(found, "one and a half")
     assert slack.record.visible("general", root) == ["one and a half"]
     assert await opened().find("1:0") == [found]
-    assert await opened().nameless("1:1") == []
+    assert await opened().nameless("1:1", inf) == []
 
 
 async def test_whoever_knows_one_stream_tells_the_other_from_it(
@@ -38,7 +39,7 @@ async def test_whoever_knows_one_stream_tells_the_other_from_it(
     slack.faults.add(Fault(START, cut="after"))
     with pytest.raises(Unreachable):
         await thread.start("two", "1:1")
-    known, found = await opened().nameless("1:1")
+    known, found = await opened().nameless("1:1", inf)
     assert known == left_open
     assert post(slack, found).raw == "two"
 
@@ -59,11 +60,11 @@ async def test_answers_of_one_thread_are_not_taken_for_each_other(
     slack.workspace.stop(split_part_id(stopped)[1])
     with pytest.raises(PartGone):
         await first.append(stopped, "three", "three four")
-    assert await opened(second).nameless("2:0") == []
+    assert await opened(second).nameless("2:0", inf) == []
     slack.faults.add(Fault(START, cut="after"))
     with pytest.raises(Unreachable):
         await opened(second).start("mine", "2:0")
-    (found,) = await opened(second).nameless("2:0")
+    (found,) = await opened(second).nameless("2:0", inf)
     assert post(slack, found).raw == "mine"
 
 
@@ -78,8 +79,8 @@ async def test_other_messages_are_not_taken_for_a_lost_stream(
     other = slack.workspace.add_user("otherbot", is_bot=True)
     slack.workspace.channel("general").members.add(other)
     say(other, "general", "nor this", thread_ts=root)
-    assert await opened(asked).nameless("2:0") == []
-    assert await opened().nameless("1:0") == [before]
+    assert await opened(asked).nameless("2:0", inf) == []
+    assert await opened().nameless("1:0", inf) == [before]
 
 
 async def test_a_refusal_beside_the_conversation_takes_no_stream(
@@ -92,7 +93,7 @@ async def test_a_refusal_beside_the_conversation_takes_no_stream(
     aside = SlackThread(api, Bot(BOT_USER, BOT, TEAM), crowded)
     await opened().start("being written", "1:0")
     assert aside.limits.stream is None
-    assert list(await aside.nameless("9:0")) == []
+    assert list(await aside.nameless("9:0", inf)) == []
     posted = await aside.post("too many", "9:0")
     assert await aside.find("9:0") == [posted]
 
@@ -106,4 +107,4 @@ async def test_the_message_that_the_thread_hangs_on_is_no_stream(
     direct = slack.workspace.direct("alice")
     asked = slack.workspace.say("alice", direct, "hello", thread_ts=root)
     assert slack.workspace.posts[root].user == BOT_USER
-    assert await opened(asked, direct).nameless("2:0") == []
+    assert await opened(asked, direct).nameless("2:0", inf) == []

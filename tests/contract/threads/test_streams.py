@@ -1,6 +1,8 @@
 """Where a platform has native streams, a message grows by what is new; whatever becomes of the
 stream, an edit makes the text right. Where it has none, it says so."""
 
+from math import inf
+
 import pytest
 
 from core import ports
@@ -84,10 +86,10 @@ async def test_a_stream_is_found_like_a_post_and_removed_like_one(stage: Stage) 
     finder = stage.open(prompt)
     assert isinstance(finder, ports.FindsPost)
     assert isinstance(finder, ports.HasNameless)
-    assert list(await finder.nameless("1:0")) == [part]
+    assert list(await finder.nameless("1:0", inf)) == [part]
     await streams(finder).stop(part, "one", "one.")
     assert list(await finder.find("1:0")) == [part]
-    assert list(await finder.nameless("1:0")) == []
+    assert list(await finder.nameless("1:0", inf)) == []
     other = await streams(finder).start("two", "1:1")
     assert isinstance(finder, ports.RemovesPart)
     for each in (part, other):

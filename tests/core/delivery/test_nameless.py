@@ -1,10 +1,14 @@
 """Posts whose id was lost and whose key finds them no more: told by what nobody else knows."""
 
+import asyncio
+from collections import deque
+
+from core.errors import Unreachable
 from core.ports import Posted
 from core.types import PartId
 from tests.core.delivery.session import Session
 from tests.fakes.clock import run
-from tests.fakes.thread import ForgetfulThread
+from tests.fakes.thread import Fault, ForgetfulThread
 
 LOST = (Posted(0, None),)
 
@@ -36,6 +40,18 @@ def test_one_of_several_that_nobody_knows_is_not_guessed() -> None:
         session = Session(thread_with("who", "knows"), LOST)
         await session.stream(["the beginning"])
         assert session.thread.visible == ["who", "knows", "the beginning"]
+
+    run(main())
+
+
+def test_what_stood_there_before_the_first_try_is_somebody_elses() -> None:
+    async def main() -> None:
+        thread = thread_with("left behind by another answer")
+        await asyncio.sleep(60.0)
+        thread.faults = deque([Fault(Unreachable("no answer"))])
+        session = Session(thread)
+        await session.stream(["the beginning"])
+        assert thread.visible == ["left behind by another answer", "the beginning"]
 
     run(main())
 
