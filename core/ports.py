@@ -130,14 +130,20 @@ class FindsPost(Protocol):
 @runtime_checkable
 class HasNameless(Protocol):
     """Has posts that can't be found by their key, ever or after some time, nor posted again once
-    only."""
+    only.
 
-    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
+    exclusive: what nobody knows of them is this conversation's, also when it is several.
+    """
+
+    exclusive: bool
+
+    async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """Messages of ours behind the question that this may be true of, oldest first; those
         posted with other keys, also for other prompts, among them.
 
         within: the post was tried first so many seconds ago, `inf` when nobody knows. Older
-        messages are left out where the platform tells their age. Raises: DeliveryError.
+        messages are left out where the platform tells their age. after: one that is older than
+        the post; what is older still is left out. Raises: DeliveryError.
         """
 
 

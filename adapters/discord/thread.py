@@ -64,6 +64,8 @@ class DiscordThread:
     posts: what Discord told of our posts. wall: seconds since the epoch.
     """
 
+    exclusive = False  # where no thread can be opened, others are answered in the same channel
+
     def __init__(
         self,
         api: Api,
@@ -193,7 +195,7 @@ class DiscordThread:
         wanted = nonce(self._identity, key)
         return self._posts.of(wanted) or (await self._behind()).named(wanted)
 
-    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """Our posts behind the question that are too old for their nonce to be known again."""
         if not self._has_nonce(key) or within < KNOWN_FOR - SLACK:
             return ()
@@ -203,7 +205,8 @@ class DiscordThread:
         if self._at.opens and not here:  # it may be from before the thread could be opened
             found = await behind(self._api, self._at.channel, self._at.before)
             parts += found.nameless(self._bot.user, self._at.message, within)
-        return parts
+        oldest = int(split_part_id(after)[1]) if after else 0
+        return tuple(part for part in parts if int(split_part_id(part)[1]) > oldest)
 
     def _has_nonce(self, key: str) -> bool:
         """Whether the post of this key is one by the bot's own token."""

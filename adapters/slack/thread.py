@@ -56,6 +56,8 @@ class SlackThread:
     The refusals beside a full queue (`is_aside`) are posts.
     """
 
+    exclusive = True  # answers in a thread come one after the other
+
     def __init__(self, api: Api, bot: Bot, prompt: Prompt) -> None:
         self._api = api
         self._bot = bot
@@ -318,13 +320,14 @@ class SlackThread:
                 found.append(part)
         return found
 
-    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """The streams in the thread, younger than the question, that nobody named."""
         if not self._may_have_streamed:
             return ()
         found = []
+        oldest = sequence(split_part_id(after)[1] if after else self._at.ts)
         async for part, message in self._ours():
-            younger = sequence(str(message["ts"])) > sequence(self._at.ts)
+            younger = sequence(str(message["ts"])) > oldest
             if younger and _posted_as(message) is None and not message.get("subtype"):
                 self._names.setdefault(part, post_id(self._identity, key))
                 found.append(part)

@@ -57,8 +57,10 @@ class Lost:
             self._tried.setdefault(index, self._now())
 
     async def look(self, index: int) -> Sequence[PartId]:
-        """The messages posted with the key of this part; where it finds none and may be forgotten,
-        the single one of ours that nobody else can have posted. Raises: DeliveryError, StoreError.
+        """The messages posted with the key of this part, oldest first; where it finds none and may
+        be forgotten, those of ours that nobody else can have posted.
+
+        Raises: DeliveryError, StoreError.
         """
         thread, key = self._thread, self._key(index)
         if not isinstance(thread, FindsPost):
@@ -66,6 +68,7 @@ class Lost:
         found = await thread.find(key, self._reply.known)
         if found or not isinstance(thread, HasNameless):
             return found
-        nameless = await thread.nameless(key, self._now() - self._tried.get(index, -inf))
+        within = self._now() - self._tried.get(index, -inf)
+        nameless = await thread.nameless(key, within, self._reply.before(index))
         left = await self._journal.strangers(nameless) if nameless else ()
-        return left if len(left) == 1 else ()
+        return left if len(left) == 1 or thread.exclusive else ()

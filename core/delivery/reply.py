@@ -201,6 +201,10 @@ class Reply:
         """The message that shows a part of the finished reply; None when it has no such part."""
         return self._ids.get(index) if index < len(self._final) else None
 
+    def before(self, index: int) -> PartId | None:
+        """The message of the part before this one: parts are posted in order. None: not known."""
+        return self._ids.get(index - 1)
+
     @property
     def placed(self) -> bool:
         """Finished, and every part has its message: from here on it takes edits alone."""

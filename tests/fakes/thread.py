@@ -184,6 +184,8 @@ class AbleThread(FakeThread):
 class ForgetfulThread(AbleThread):
     """One whose posts lose their key after a time, as in Discord. forgotten: those that did."""
 
+    exclusive = False
+
     def __init__(self) -> None:
         super().__init__()
         self.forgotten: set[PartId] = set()
@@ -192,9 +194,9 @@ class ForgetfulThread(AbleThread):
         found = await super().find(key, known)
         return [part for part in found if part not in self.forgotten]
 
-    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         await asyncio.sleep(self._latency())
-        since = now() - within
+        since = max(now() - within, self.states[after][0][0] if after else 0.0)
         there = self.forgotten - self.gone
         return [p for p, states in self.states.items() if p in there and states[0][0] >= since]
 

@@ -65,7 +65,7 @@ class NeverStops(SmallSlackThread):
 class FindsNoStreams(SmallSlackThread):
     """Doesn't look for a stream whose start got no answer."""
 
-    async def nameless(self, key: str, within: float) -> Sequence[PartId]:
+    async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """Only by name."""
         return ()
 
@@ -75,7 +75,7 @@ class FindsKnownStreams(SmallSlackThread):
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """By what it lacks alone."""
-        return [*await super().find(key, known), *await self.nameless(key, inf)]
+        return [*await super().find(key, known), *await self.nameless(key, inf, None)]
 
 
 class EditsNoStreams(SmallSlackThread):

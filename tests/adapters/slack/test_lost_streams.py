@@ -25,11 +25,11 @@ async def test_a_start_whose_answer_was_lost_is_found(
     with pytest.raises(Unreachable):
         await thread.start("one", "1:0")
     assert await thread.find("1:0") == []
-    (found,) = await thread.nameless("1:0", inf)
+    (found,) = await thread.nameless("1:0", inf, None)
     await thread.edit(found, "one and a half")
     assert slack.record.visible("general", root) == ["one and a half"]
     assert await opened().find("1:0") == [found]
-    assert await opened().nameless("1:1", inf) == []
+    assert await opened().nameless("1:1", inf, None) == []
 
 
 async def test_whoever_knows_one_stream_tells_the_other_from_it(
@@ -39,8 +39,9 @@ async def test_whoever_knows_one_stream_tells_the_other_from_it(
     slack.faults.add(Fault(START, cut="after"))
     with pytest.raises(Unreachable):
         await thread.start("two", "1:1")
-    known, found = await opened().nameless("1:1", inf)
+    known, found = await opened().nameless("1:1", inf, None)
     assert known == left_open
+    assert await opened().nameless("1:1", inf, left_open) == [found], "parts are posted in order"
     assert post(slack, found).raw == "two"
 
 
@@ -60,11 +61,11 @@ async def test_answers_of_one_thread_are_not_taken_for_each_other(
     slack.workspace.stop(split_part_id(stopped)[1])
     with pytest.raises(PartGone):
         await first.append(stopped, "three", "three four")
-    assert await opened(second).nameless("2:0", inf) == []
+    assert await opened(second).nameless("2:0", inf, None) == []
     slack.faults.add(Fault(START, cut="after"))
     with pytest.raises(Unreachable):
         await opened(second).start("mine", "2:0")
-    (found,) = await opened(second).nameless("2:0", inf)
+    (found,) = await opened(second).nameless("2:0", inf, None)
     assert post(slack, found).raw == "mine"
 
 
@@ -79,8 +80,8 @@ async def test_other_messages_are_not_taken_for_a_lost_stream(
     other = slack.workspace.add_user("otherbot", is_bot=True)
     slack.workspace.channel("general").members.add(other)
     say(other, "general", "nor this", thread_ts=root)
-    assert await opened(asked).nameless("2:0", inf) == []
-    assert await opened().nameless("1:0", inf) == [before]
+    assert await opened(asked).nameless("2:0", inf, None) == []
+    assert await opened().nameless("1:0", inf, None) == [before]
 
 
 async def test_a_refusal_beside_the_conversation_takes_no_stream(
@@ -93,7 +94,7 @@ async def test_a_refusal_beside_the_conversation_takes_no_stream(
     aside = SlackThread(api, Bot(BOT_USER, BOT, TEAM), crowded)
     await opened().start("being written", "1:0")
     assert aside.limits.stream is None
-    assert list(await aside.nameless("9:0", inf)) == []
+    assert list(await aside.nameless("9:0", inf, None)) == []
     posted = await aside.post("too many", "9:0")
     assert await aside.find("9:0") == [posted]
 
@@ -107,4 +108,4 @@ async def test_the_message_that_the_thread_hangs_on_is_no_stream(
     direct = slack.workspace.direct("alice")
     asked = slack.workspace.say("alice", direct, "hello", thread_ts=root)
     assert slack.workspace.posts[root].user == BOT_USER
-    assert await opened(asked, direct).nameless("2:0", inf) == []
+    assert await opened(asked, direct).nameless("2:0", inf, None) == []

@@ -86,10 +86,10 @@ async def test_a_stream_is_found_like_a_post_and_removed_like_one(stage: Stage) 
     finder = stage.open(prompt)
     assert isinstance(finder, ports.FindsPost)
     assert isinstance(finder, ports.HasNameless)
-    assert list(await finder.nameless("1:0", inf)) == [part]
+    assert list(await finder.nameless("1:0", inf, None)) == [part]
     await streams(finder).stop(part, "one", "one.")
     assert list(await finder.find("1:0")) == [part]
-    assert list(await finder.nameless("1:0", inf)) == []
+    assert list(await finder.nameless("1:0", inf, None)) == []
     other = await streams(finder).start("two", "1:1")
     assert isinstance(finder, ports.RemovesPart)
     for each in (part, other):

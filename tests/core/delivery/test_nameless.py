@@ -44,6 +44,16 @@ def test_one_of_several_that_nobody_knows_is_not_guessed() -> None:
     run(main())
 
 
+def test_where_all_of_them_are_this_answers_one_is_written_on_and_the_others_go() -> None:
+    async def main() -> None:
+        thread = thread_with("the", "the beg")
+        thread.exclusive = True
+        await Session(thread, LOST).stream(["the beginning"])
+        assert thread.visible == ["the beginning"]
+
+    run(main())
+
+
 def test_what_stood_there_before_the_first_try_is_somebody_elses() -> None:
     async def main() -> None:
         thread = thread_with("left behind by another answer")
