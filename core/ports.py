@@ -132,7 +132,8 @@ class HasNameless(Protocol):
     """Has posts that can't be found by their key, ever or after some time, nor posted again once
     only.
 
-    exclusive: what nobody knows of them is this conversation's, also when it is several.
+    exclusive: what nobody knows of them is this conversation's, also when it is several, and none
+    is a refusal's beside it.
     """
 
     exclusive: bool
@@ -285,9 +286,13 @@ class Turns(Protocol):
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Keep the id of the posted part `index`."""
 
-    async def strangers(self, turn: Turn, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(
+        self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool
+    ) -> Sequence[PartId]:
         """Those of these messages that were kept for no turn, in their order; none while they may
         be another turn's in the same place that misses one, too.
+
+        exclusive: refusals beside the conversation have none of them.
         """
 
     async def answer(

@@ -156,7 +156,7 @@ class _Journal:
     async def delivered(self, seconds: float) -> None:
         """See Writer."""
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         """See Writer."""
         return ()
 

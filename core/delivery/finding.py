@@ -23,8 +23,11 @@ class Journal(Protocol):
     async def posted(self, index: int, part: PartId) -> None:
         """The part `index` was posted as `part`."""
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
-        """Those of these messages that are parts of nothing, as far as anybody knows."""
+    async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
+        """Those of these messages that are parts of nothing, as far as anybody knows.
+
+        exclusive: see `core.ports.HasNameless`.
+        """
 
     async def delivered(self, seconds: float) -> None:
         """All is shown, and nothing that was cut off before can land after so many seconds."""
@@ -70,5 +73,7 @@ class Lost:
             return found
         within = self._now() - self._tried.get(index, -inf)
         nameless = await thread.nameless(key, within, self._reply.before(index))
-        left = await self._journal.strangers(nameless) if nameless else ()
+        if not nameless:
+            return ()
+        left = await self._journal.strangers(nameless, exclusive=thread.exclusive)
         return left if len(left) == 1 or thread.exclusive else ()

@@ -60,9 +60,11 @@ class SqlTurns:
         """Keep the id of the posted part `index`."""
         await self._database.write(claims.posted, turn, index, part)
 
-    async def strangers(self, turn: Turn, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(
+        self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool
+    ) -> Sequence[PartId]:
         """Those of these messages that were kept for no turn, in their order."""
-        return await self._database.read(strangers, turn, parts)
+        return await self._database.read(strangers, turn, parts, exclusive)
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory

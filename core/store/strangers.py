@@ -10,10 +10,13 @@ from core.store.schema import conversation, part, turn
 from core.types import PartId
 
 
-def strangers(conn: Connection, mine: Turn, parts: Sequence[PartId]) -> list[PartId]:
+def strangers(
+    conn: Connection, mine: Turn, parts: Sequence[PartId], exclusive: bool
+) -> list[PartId]:
     """Those of these messages that are no part of any turn. Reads every part there is.
 
     None, while another open turn that is answered in the same place misses one as well.
+    exclusive: refusals beside the conversation don't count.
     """
     place = mine.prompt.thread.partition(ASIDE)[0]
     here = conversation.c.thread
@@ -22,7 +25,11 @@ def strangers(conn: Connection, mine: Turn, parts: Sequence[PartId]) -> list[Par
         .join(part)
         .join(conversation)
         .where(turn.c.settled_at.is_(None), turn.c.id != mine.id, part.c.part_id.is_(None))
-        .where(or_(here == place, here.startswith(place + ASIDE, autoescape=True)))
+        .where(
+            here == place
+            if exclusive
+            else or_(here == place, here.startswith(place + ASIDE, autoescape=True))
+        )
         .limit(1)
     )
     if conn.execute(missing).first() is not None:

@@ -40,10 +40,10 @@ class Journal:
         done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
         self._complete = self._complete and done
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         """Those of these messages that are parts of nothing; none while that can't be told."""
         try:
-            found = await self._turns.strangers(self._turn, parts)
+            found = await self._turns.strangers(self._turn, parts, exclusive=exclusive)
         except StoreError as error:
             log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
             return ()

@@ -61,7 +61,7 @@ class Journal:
     async def posted(self, index: int, part: PartId) -> None:
         self.parts[index] = part
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         return [part for part in parts if part not in self.parts.values()]
 
     async def delivered(self, _seconds: float) -> None:

@@ -29,7 +29,7 @@ class Record:
         self.known.add(part)
         self.entries.append((index, part))
 
-    async def strangers(self, parts: Sequence[PartId]) -> Sequence[PartId]:
+    async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         return [part for part in parts if part not in self.known]
 
     async def delivered(self, seconds: float) -> None:

@@ -16,8 +16,8 @@ async def test_parts_of_any_turn_are_known_and_others_are_told_in_their_order(st
     await store.turns.posted(first, 0, PartId("C1:1"))
     await store.turns.announce(first, 1)
     await store.turns.posted(second, 0, PartId("C1:2"))
-    assert await store.turns.strangers(first, ASKED) == ["C1:4", "C1:3"]
-    assert await store.turns.strangers(first, []) == []
+    assert await store.turns.strangers(first, ASKED, exclusive=False) == ["C1:4", "C1:3"]
+    assert await store.turns.strangers(first, [], exclusive=False) == []
 
 
 async def test_while_another_turn_of_the_place_misses_one_nobody_knows_whose_they_are(
@@ -33,14 +33,18 @@ async def test_while_another_turn_of_the_place_misses_one_nobody_knows_whose_the
     assert main.prompt.thread == THREAD
     await store.turns.announce(other, 0)
     for mine in (main, aside, other):
-        assert await store.turns.strangers(mine, ASKED) == ASKED, "the other place is another"
+        assert await store.turns.strangers(mine, ASKED, exclusive=False) == ASKED, (
+            "the other place is another"
+        )
     await store.turns.announce(aside, 0)
-    assert await store.turns.strangers(aside, ASKED) == ASKED
+    assert await store.turns.strangers(aside, ASKED, exclusive=False) == ASKED
     for mine in (main, next_):
-        assert await store.turns.strangers(mine, ASKED) == []
+        assert await store.turns.strangers(mine, ASKED, exclusive=False) == []
+    alone = await store.turns.strangers(main, ASKED, exclusive=True)
+    assert alone == ASKED, "where refusals have none of them"
     await store.turns.posted(aside, 0, PartId("C1:4"))
-    assert await store.turns.strangers(main, ASKED) == ASKED[1:]
+    assert await store.turns.strangers(main, ASKED, exclusive=False) == ASKED[1:]
     await store.turns.announce(main, 0)
-    assert await store.turns.strangers(aside, ASKED) == []
+    assert await store.turns.strangers(aside, ASKED, exclusive=False) == []
     await store.turns.finish(main, State.CANCELLED)
-    assert await store.turns.strangers(aside, ASKED) == ASKED[1:]
+    assert await store.turns.strangers(aside, ASKED, exclusive=False) == ASKED[1:]
