@@ -9,7 +9,7 @@ from tests.simulation.mutants_streams import STREAM_MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
 from tests.simulation.schedule import play
-from tests.simulation.weather import STORM
+from tests.simulation.weather import STORM, STREAMING, Weather
 
 WITHIN = 400
 """Schedules in which a breakage has to be noticed."""
@@ -21,15 +21,17 @@ BROKEN = (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS, *STREAM_MUTANTS)
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
 def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
     quietly()
+    weather = STREAMING if broken in STREAM_MUTANTS else STORM
     for seed in range(WITHIN):
-        problems = play(seed, STORM, broken).problems
+        problems = play(seed, weather, broken).problems
         if problems:
             print(f"{broken.name}: seed {seed}: {problems[0]}")  # noqa: T201
             return
     pytest.fail(f"{broken.name} survives {WITHIN} schedules: the simulation has a hole")
 
 
-def test_the_storm_itself_is_survived() -> None:
+@pytest.mark.parametrize("weather", [STORM, STREAMING], ids=["edits", "streams"])
+def test_the_storm_itself_is_survived(weather: Weather) -> None:
     quietly()
     for seed in range(40):
-        assert not play(seed, STORM).problems, f"seed {seed}"
+        assert not play(seed, weather).problems, f"seed {seed}"
