@@ -59,7 +59,7 @@ class Clearing:
         for index in sorted(ambiguous):
             found = None
             while found is None:
-                _, found = await self._attempt(self._lost.look(index))
+                _, found = await self._attempt(self._lost.twins(index))
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))
             for part in found:

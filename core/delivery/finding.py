@@ -60,17 +60,27 @@ class Lost:
             self._tried.setdefault(index, self._now())
 
     async def look(self, index: int) -> Sequence[PartId]:
-        """The messages posted with the key of this part, oldest first; where it finds none and may
-        be forgotten, those of ours that nobody else can have posted.
+        """The messages posted with the key of this part; where it finds none and may be forgotten,
+        those of ours that nobody else can have posted. Each kind oldest first.
 
-        Raises: DeliveryError, StoreError.
+        Raises: DeliveryError.
         """
-        thread, key = self._thread, self._key(index)
-        if not isinstance(thread, FindsPost):
+        if not isinstance(self._thread, FindsPost):
             return ()
-        found = await thread.find(key, self._reply.known)
-        if found or not isinstance(thread, HasNameless):
-            return found
+        found = await self._thread.find(self._key(index), self._reply.known)
+        return found or await self._nameless(index)
+
+    async def twins(self, index: int) -> Sequence[PartId]:
+        """All of both kinds: the part may have been posted several times. Raises: DeliveryError."""
+        if not isinstance(self._thread, FindsPost):
+            return ()
+        found = await self._thread.find(self._key(index), self._reply.known)
+        return [*found, *await self._nameless(index)]
+
+    async def _nameless(self, index: int) -> Sequence[PartId]:
+        thread, key = self._thread, self._key(index)
+        if not isinstance(thread, HasNameless):
+            return ()
         within = self._now() - self._tried.get(index, -inf)
         nameless = await thread.nameless(key, within, self._reply.before(index))
         if not nameless:

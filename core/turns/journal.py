@@ -42,12 +42,15 @@ class Journal:
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         """Those of these messages that are parts of nothing; none while that can't be told."""
-        try:
-            found = await self._turns.strangers(self._turn, parts, exclusive=exclusive)
-        except StoreError as error:
-            log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
-            return ()
-        return [part for part in found if part not in self._posted]
+        for delay in (*AGAIN, None):
+            try:
+                found = await self._turns.strangers(self._turn, parts, exclusive=exclusive)
+                return [part for part in found if part not in self._posted]
+            except StoreError as error:
+                log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
+                if delay is not None:
+                    await asyncio.sleep(delay)
+        return ()
 
     async def delivered(self, seconds: float) -> None:
         """All is shown. Waits for the outcome to be stored, which may be late.
