@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 from core.delivery.sharing import OwnBudget
 from core.turns import metrics
+from core.turns.engine import Engine
 from tests.simulation.process import Process
 
 _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
+_LOOK = Engine._claim.__code__
 _PACERS = 11
 """Of one prompt: edits by an interaction's token; posts, edits and the three calls of a stream,
 each maybe under a wider one."""
@@ -22,7 +26,7 @@ def held(process: Process) -> list[str]:
     found = []
     if engine._running or queueing._tasks:
         found.append(f"I14 still at work: {len(engine._running)} {len(queueing._tasks)}")
-    if engine._slots._value != _SLOTS:
+    if not _SLOTS - looking() <= engine._slots._value <= _SLOTS:
         found.append(f"I14 slots left: {engine._slots._value}")
     budget = engine._means.budget
     kept = len(budget._desks._desks) if isinstance(budget, OwnBudget) else 0
@@ -37,10 +41,19 @@ def left(tasks: Iterable["asyncio.Task[object]"]) -> list[str]:
     """Tasks among these that the schedule did not start: nobody waits for them."""
     found = []
     for task in tasks:
-        code = getattr(task.get_coro(), "cr_code", None)
-        if code is not None and Path(code.co_filename).name not in _OURS:
+        code = _begun_at(task)
+        if code is not None and Path(code.co_filename).name not in _OURS and code != _LOOK:
             found.append(f"I14 a task is left: {code.co_qualname}")
     return found
+
+
+def looking() -> int:
+    """How many looks for work are under way; an idle process makes one each second."""
+    return sum(_begun_at(task) == _LOOK for task in asyncio.all_tasks())
+
+
+def _begun_at(task: "asyncio.Task[Any]") -> CodeType | None:
+    return getattr(task.get_coro(), "cr_code", None)
 
 
 def counted() -> tuple[float, float]:

@@ -3,12 +3,12 @@
 Every one of these must be noticed, like those of `mutants`.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from math import inf
+from collections.abc import Callable, Sequence
 
 from adapters.slack.markup import render
 from core.errors import StreamOver, Unreachable
-from core.ports import Thread
+from core.ports import Thread, Turn
+from core.store.sql import SqlTurns
 from core.types import PartId
 from tests.simulation.process import Protocol
 from tests.simulation.slack_site import SmallSlackThread
@@ -70,12 +70,14 @@ class FindsNoStreams(SmallSlackThread):
         return ()
 
 
-class FindsKnownStreams(SmallSlackThread):
-    """Takes every stream without a name for the one that was lost."""
+class KnowsNoMessages(SqlTurns):
+    """Takes every message that a lost one may be for it, whosesoever it is."""
 
-    async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
-        """By what it lacks alone."""
-        return [*await super().find(key, known), *await self.nameless(key, inf, None)]
+    async def strangers(
+        self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool
+    ) -> Sequence[PartId]:
+        """All of them."""
+        return parts
 
 
 class EditsNoStreams(SmallSlackThread):
@@ -103,6 +105,6 @@ STREAM_MUTANTS = (
     Protocol("a stream that is over followed by a post", wraps=_with(PostsTheRest)),
     Protocol("streams not stopped", wraps=_with(NeverStops)),
     Protocol("lost streams not looked for", wraps=_with(FindsNoStreams)),
-    Protocol("known streams taken for lost ones", wraps=_with(FindsKnownStreams)),
+    Protocol("known messages taken for lost ones", turns=KnowsNoMessages),
     Protocol("open streams taken for messages without edits", wraps=_with(EditsNoStreams)),
 )

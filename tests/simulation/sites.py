@@ -202,11 +202,22 @@ class Site(ABC):
         shown = self.messages.get(part)
         if shown is None or shown.gone:
             return False
+        if shown.identity != call.identity and self._is_left_over(part, shown):
+            self.world.hits["a message left over taken for one that was lost"] += 1
+            shown.identity = call.identity
         settled = self.world.ended.get(shown.identity) == "settled"
         if settled and text != shown.texts[-1]:
             self.world.wrong(f"an older state after the end: {shown.identity}")
         shown.texts.append(text)
         return True
+
+    def _is_left_over(self, part: PartId, shown: Shown) -> bool:
+        """Whether nobody misses it: its own answer is over, and is shown without it."""
+        question = (
+            "SELECT 1 FROM part JOIN turn ON turn.id = turn_id WHERE identity = ? AND part_id = ?"
+        )
+        known = self.world.vault.rows(question, shown.identity, part)
+        return shown.identity in self.world.ended and not known
 
     def remove(self, part: PartId) -> bool:
         """A deletion takes effect. False: there is no such message any more."""
