@@ -71,10 +71,15 @@ class Lost:
         return found or await self._nameless(index)
 
     async def twins(self, index: int) -> Sequence[PartId]:
-        """All of both kinds: the part may have been posted several times. Raises: DeliveryError."""
-        if not isinstance(self._thread, FindsPost):
+        """The messages posted with the key of this part, which may have been posted several times;
+        of the others those that are surely ours. Raises: DeliveryError.
+        """
+        thread = self._thread
+        if not isinstance(thread, FindsPost):
             return ()
-        found = await self._thread.find(self._key(index), self._reply.known)
+        found = await thread.find(self._key(index), self._reply.known)
+        if not (isinstance(thread, HasNameless) and thread.exclusive):
+            return found
         return [*found, *await self._nameless(index)]
 
     async def _nameless(self, index: int) -> Sequence[PartId]:

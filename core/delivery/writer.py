@@ -22,7 +22,7 @@ from core.errors import (
     Undeliverable,
     Unreachable,
 )
-from core.ports import FindsPost, RemovesPart, Streams, Thread
+from core.ports import FindsPost, RemovesPart, Retracts, Streams, Thread
 from core.types import Arrivals, PartId
 
 log = structlog.get_logger()
@@ -316,7 +316,7 @@ class Writer:
             self._reply.found(index, None)
             return
         quiet = self._lost_at + self._quiescence - self._now()
-        if quiet > 0:
+        if quiet > 0 and not isinstance(self._thread, Retracts):  # else a repeated post finds it
             await asyncio.sleep(quiet)
         tried, found = await self._attempt(self._lost.look(index))
         if not tried:

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 
+from core.delivery.writer import QUIESCENCE
 from core.errors import Unreachable
 from core.ports import Posted
 from core.types import PartId
 from tests.core.delivery.session import Session
-from tests.fakes.clock import run
+from tests.fakes.clock import now, run
 from tests.fakes.thread import Fault, ForgetfulThread
 
 LOST = (Posted(0, None),)
@@ -84,5 +85,21 @@ def test_it_is_removed_when_the_question_was_deleted() -> None:
         session.writer.withdraw()
         await session.writer.run()
         assert session.thread.visible == ["an answer"]
+
+    run(main())
+
+
+def test_where_a_repeated_post_finds_the_first_nothing_is_waited_for() -> None:
+    """A process that lives for less than the wait would never get beyond it."""
+
+    class Repeats(ForgetfulThread):
+        async def retract(self, key: str) -> None:
+            raise AssertionError("nothing is to be taken back")
+
+    async def main() -> None:
+        thread = Repeats()
+        began = now()
+        await Session(thread, LOST).stream(["the beginning"])
+        assert thread.calls[0].at - began < QUIESCENCE
 
     run(main())
