@@ -28,7 +28,7 @@ run: .venv/.runtime ## start Threadseek: the playground, and every platform that
 	@$(BIN)/threadseek run
 
 test: .venv/.dev ## run every test
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/.dev ## format, lint, strict types, import contracts, migrations without drift
 	$(BIN)/ruff format --check .
