@@ -13,6 +13,9 @@ GAP = 0.5
 """Seconds between two edits of one message."""
 STREAM_GAP = 0.25
 """Seconds between two calls on one stream."""
+HELD_UP = 0.25
+"""Seconds for which a call may be held up on the way: those after it arrive so much closer to it
+than they were made, which each burst has to leave room for."""
 STREAM_LIFE = 270.0
 """Seconds after which a stream is stopped. Slack ends it after about five minutes, active or not,
 which its documentation doesn't say (github.com/slackapi/python-slack-sdk/issues/1859)."""
@@ -20,7 +23,7 @@ which its documentation doesn't say (github.com/slackapi/python-slack-sdk/issues
 
 def posts(team: str, channel: str) -> Allowance:
     """chat.postMessage in one channel. The minute of the workspace is a guess: 300."""
-    everywhere = Allowance(f"slack:{team}:{calls.POST.name}", 30, 4.5, shared=True)
+    everywhere = Allowance(f"slack:{team}:{calls.POST.name}", 30 - HELD_UP * 4.5, 4.5, shared=True)
     name = f"slack:{team}:{channel}:{calls.POST.name}"
     return Allowance(name, 3, 1.0, shared=True, within=everywhere)
 
@@ -46,6 +49,7 @@ def _tier(name: str, minute: int, *, burst: int, more: int) -> Allowance:
 
     more: how many calls beyond the burst may come at that rate before the minute's own is kept.
     """
-    whole = burst + more
-    kept = Allowance(f"{name}:minute", whole, (minute - whole) / 60, shared=True)
-    return Allowance(name, burst, minute / 60, shared=True, within=kept)
+    rate, whole = minute / 60, burst + more
+    slower = (minute - whole) / 60
+    kept = Allowance(f"{name}:minute", whole - HELD_UP * slower, slower, shared=True)
+    return Allowance(name, burst - HELD_UP * rate, rate, shared=True, within=kept)

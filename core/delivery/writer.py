@@ -87,7 +87,6 @@ class Writer:
         self._idle = False
         self._failures = 0
         self._deadline: float | None = None
-        self._announced = set(reply.uncertain)
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
@@ -281,7 +280,7 @@ class Writer:
             self._reply.uncertain.add(delivery.index)
 
     async def _call(self, delivery: Delivery) -> PartId:
-        """The call itself; a new message is announced before and kept after."""
+        """The call itself; a new message is announced before each try and kept after."""
         part, text = delivery.part, delivery.text
         if part is None:
             return await self._begin(delivery)
@@ -294,10 +293,8 @@ class Writer:
         return part
 
     async def _begin(self, delivery: Delivery) -> PartId:
-        """Make a new message."""
-        if delivery.index not in self._announced:
-            await self._journal.announce(delivery.index)
-            self._announced.add(delivery.index)
+        """Make a new message, unless the claim was lost meanwhile."""
+        await self._journal.announce(delivery.index)
         self._lost.tried(delivery.index)
         text, key = delivery.text, self._post_key(delivery.index)
         if delivery.how is How.START and isinstance(self._thread, Streams):

@@ -5,7 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from core.turns.notices import LATE
+from core.store.inbox import MOST_OPEN
+from core.turns.notices import CROWDED, LATE
 from tests.emulators.deepseek import Call, DeepSeekServer
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_interaction import Interaction
@@ -190,13 +191,18 @@ class Books:
         for prompt in thread.prompts:
             row = rows.get(prompt.canary)
             found = [text for text in left if says(text, prompt, row)]
+            if row and row["crowded"]:
+                found = found[:1]  # all refusals are alike; one too many is strange below
+                report.wrong += self._unjust(
+                    row, [rows[p.canary] for p in thread.prompts if p.canary in rows]
+                )
             room = (thread.channel, row["notice"] or LATE if row else "")
             if row and row["late"] and not found and self._rooms[room]:
                 self._rooms[room] -= 1  # the line stands beside the message that waits
                 found = [LATE]
             if found and found[0] in left:
                 self._places[prompt.canary] = left.index(found[0])
-            left = ["" if text in found else text for text in left]
+            left = _without(left, found)
             self._prompt(prompt, row, found, report)
         strange = [text for text in left if text]
         report.wrong += [f"{thread.key} shows {text!r}" for text in strange]
@@ -214,9 +220,19 @@ class Books:
                 report.wrong.append(f"{prompt.canary} shows another answer than is stored")
         else:
             report.notices += 1
-            asked_in_vain = row is not None and row["attempts"] >= MOST_CALLS
+            asked_in_vain = row is not None and (row["crowded"] or row["attempts"] >= MOST_CALLS)
             if not asked_in_vain and self._troubles.breaks(prompt.at) < MOST_CRASHES:
                 report.wrong.append(f"{prompt.canary} got a notice it did not need")
+
+    @staticmethod
+    def _unjust(refused: Row, rows: list[Row]) -> list[str]:
+        """A refusal for a crowd where there was none."""
+        at = refused["received_at"]
+        before = [row for row in rows if row["received_at"] <= at and not row["crowded"]]
+        waiting = [row for row in before if (row["settled_at"] or at) >= at]
+        if len(waiting) >= MOST_OPEN:
+            return []
+        return [f"{refused['canary']} was refused with {len(waiting)} before it"]
 
     def _late(self, prompt: Prompt, report: Report) -> None:
         """It was told that nobody was there, which has to be true."""
@@ -297,10 +313,22 @@ class Books:
         return ours and -1 not in places and places[0] > places[1]
 
 
+def _without(left: list[str], found: list[str]) -> list[str]:
+    """The texts that are left when each of the found ones was taken out once, "" in its place."""
+    gone = Counter(found)
+    kept = []
+    for text in left:
+        kept.append("" if gone[text] > 0 else text)
+        gone[text] -= 1
+    return kept
+
+
 def says(text: str, prompt: Prompt, row: Row | None) -> bool:
     """Whether a text that is shown is this prompt's answer, or its notice."""
     if text in prompt.answers or (text == LATE and row is not None and row["late"]):
         return True
+    if row is not None and row["crowded"]:
+        return text == CROWDED
     mine = set(CANARY.findall(text)) <= {prompt.canary}
     return bool(mine and row and row["notice"] and row["notice"] in text)
 

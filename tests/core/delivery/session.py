@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Iterable, Sequence
 
 from core.budget import Budget
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.writer import Writer
+from core.errors import LostClaim
 from core.ports import Posted
 from core.types import PartId
 from tests.fakes.clock import now
@@ -15,7 +17,12 @@ from tests.fakes.thread import FakeThread
 
 
 class Record:
-    """A journal that remembers what it was told, in order. known: parts of other prompts too."""
+    """A journal that remembers what it was told, in order. known: parts of other prompts too.
+
+    lost_after: after so many entries somebody else has the claim.
+    """
+
+    lost_after = sys.maxsize
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, str | None]] = []
@@ -23,6 +30,8 @@ class Record:
         self.known: set[PartId] = set()
 
     async def announce(self, index: int) -> None:
+        if len(self.entries) >= self.lost_after:
+            raise LostClaim("somebody else has it")
         self.entries.append((index, None))
 
     async def posted(self, index: int, part: PartId) -> None:

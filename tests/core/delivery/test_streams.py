@@ -131,7 +131,7 @@ def test_where_no_stream_is_to_be_had_the_message_is_posted() -> None:
     thread = StreamingThread(faults=(OVER,))
     session = streamed(thread, words(30))
     assert names(thread)[:3] == ["start", "post", "edit"]
-    assert session.journal.entries == [(0, None), (0, "m0")], "announced once"
+    assert session.journal.entries == [(0, None), (0, None), (0, "m0")]
 
 
 def test_a_long_refusal_of_appends_is_not_waited_for() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.delivery.sharing import OwnBudget
-from core.errors import Held, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import Held, LostClaim, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import Allowance, Limits, PartId
 from tests.core.delivery.session import Session
@@ -132,7 +132,21 @@ def test_an_ambiguous_post_is_not_doubled(lost: Fault) -> None:
 
     run(main())
     assert thread.visible == ["".join(words(80))]
-    assert sessions[0].journal.entries == [(0, None), (0, "m0")]
+    tries = sum(call.name == "post" for call in thread.calls)
+    assert sessions[0].journal.entries == [(0, None)] * tries + [(0, "m0")]
+
+
+@pytest.mark.parametrize("fault", [LOST, Fault(RateLimited(7.0))], ids=["lost", "refused"])
+def test_a_post_is_not_repeated_for_a_claim_that_was_lost_meanwhile(fault: Fault) -> None:
+    thread = FakeThread(faults=(fault,))
+
+    async def main() -> None:
+        session = Session(thread)
+        session.journal.lost_after = 1
+        await session.stream(["text"])
+
+    assert isinstance(raised(main()), LostClaim)
+    assert [call.name for call in thread.calls] == ["post"]
 
 
 def test_without_a_search_the_same_key_is_posted_again() -> None:
