@@ -11,7 +11,7 @@ from tests.simulation.report import quietly
 from tests.simulation.schedule import play
 from tests.simulation.weather import STORM, STREAMING, Weather
 
-WITHIN = 400
+WITHIN = 200
 """Schedules in which a breakage has to be noticed."""
 
 

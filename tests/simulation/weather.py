@@ -47,10 +47,11 @@ class Weather:
 
 CALM = Weather(*[0] * len(Weather.__slots__))
 _CUT = {"lost_before": 0.1, "lost_after": 0.1, "late": 0.9}
-STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, streamless=0.6, **_CUT)
+_WILD = {"crash": 0.04, "api": 0.25, "asleep": 0.6, "burst": 0.25}
+STORM = replace(Weather(), crashes=6, streamless=0.6, **_CUT, **_WILD)
 """For protocols that are broken on purpose."""
-STREAMING = replace(STORM, streamless=0.05, sealed=0.4)
-"""For those that are broken where streams are."""
+STREAMING = replace(STORM, crashes=3, streamless=0.05, sealed=0.3, lost_after=0.25)
+"""For those that are broken where streams are; a crash hides much, since its text is edited."""
 
 
 @dataclass(frozen=True, slots=True)
