@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.emulators import discord_commands, discord_responses
 from tests.emulators.discord_app import App
 from tests.emulators.discord_events import Events
-from tests.emulators.discord_faults import Faults
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_gateway import Gateway
 from tests.emulators.discord_interactions import Interactions
 from tests.emulators.discord_limits import Limits
@@ -21,6 +21,7 @@ from tests.emulators.discord_rest import Rest
 from tests.emulators.discord_routes import Context
 from tests.emulators.discord_rules import BOT
 from tests.emulators.discord_world import World
+from tests.emulators.faults import Faults
 
 TOKEN_LIFE, NONCE_LIFE = 900.0, 300.0
 
@@ -46,7 +47,7 @@ class DiscordServer:
         self.app = app or App()
         self.world = World()
         self.record = Record(self.world)
-        self.faults = Faults(seed)
+        self.faults = Faults(Fault, seed)
         self.limits = None if unlimited else limits or Limits(scale=scale)
         self.context = Context(
             app=self.app,

@@ -10,12 +10,13 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 
 from tests.emulators import discord_channels, discord_messages
-from tests.emulators.discord_faults import Fault, Faults
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_limits import Grant
 from tests.emulators.discord_messages import Slow
 from tests.emulators.discord_record import Call
 from tests.emulators.discord_routes import Context, Request, Route
 from tests.emulators.discord_rules import FILE_LIMIT, Refusal, invalid, plain
+from tests.emulators.faults import Faults
 
 _AGENT = re.compile(r"DiscordBot \(\S+,? \S+\)")
 _KEPT = ("user-agent", "content-type", "x-audit-log-reason")
@@ -50,7 +51,7 @@ class _Found:
 class Rest:
     """Everything under /api. Routes of other modules are added with `join`."""
 
-    def __init__(self, context: Context, faults: Faults) -> None:
+    def __init__(self, context: Context, faults: Faults[Fault]) -> None:
         self.context, self.faults = context, faults
         self._routes: list[tuple[str, re.Pattern[str], Route]] = []
         self.join(discord_messages.ROUTES)

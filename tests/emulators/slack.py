@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.emulators.faults import Faults
 from tests.emulators.slack_app import App
 from tests.emulators.slack_delivery import Deliverer, Delivery, SocketMode
 from tests.emulators.slack_events import Events
-from tests.emulators.slack_faults import Faults
+from tests.emulators.slack_faults import Fault
 from tests.emulators.slack_http_events import HttpEvents
 from tests.emulators.slack_limits import Limits
 from tests.emulators.slack_methods import World
@@ -46,7 +47,7 @@ class SlackServer:
         self.app = app or App()
         self.workspace = Workspace()
         self.record = Record(self.workspace, STATUS_LIFE * scale)
-        self.faults = Faults(seed)
+        self.faults = Faults(Fault, seed)
         self.limits = None if unlimited else limits or Limits(scale=scale)
         self.sockets = SocketMode(ack_timeout, seed, self.record.ring)
         self.http = HttpEvents(self.app, ack_timeout)

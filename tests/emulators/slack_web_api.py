@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulators import slack_chat, slack_reading, slack_streams
-from tests.emulators.slack_faults import Fault, Faults
+from tests.emulators.faults import Faults
+from tests.emulators.slack_faults import Fault
 from tests.emulators.slack_limits import Budget, Limits
 from tests.emulators.slack_methods import Args, Json, Method, Refusal, World, must_have
 from tests.emulators.slack_record import Call
@@ -23,7 +24,7 @@ METHODS: dict[str, Method] = {
 class WebApi:
     """`POST` or `GET /api/<method>`. limits None: no budget at all."""
 
-    def __init__(self, world: World, limits: Limits | None, faults: Faults) -> None:
+    def __init__(self, world: World, limits: Limits | None, faults: Faults[Fault]) -> None:
         self.world, self.limits, self.faults = world, limits, faults
         if limits and world.app.distributed:
             for method in ("conversations.replies", "conversations.history"):

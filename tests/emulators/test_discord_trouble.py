@@ -11,8 +11,9 @@ import pytest
 
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_calls import AGENT, WRITE, call, signed_in, text_channel
-from tests.emulators.discord_faults import Fault, Tail
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_limits import Budget, Limits
+from tests.emulators.faults import Tail
 
 POST, EDIT = "POST /channels/{channel}/messages", "PATCH /channels/{channel}/messages/{message}"
 

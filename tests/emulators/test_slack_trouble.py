@@ -11,8 +11,9 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.emulators import slack_markup as markup
+from tests.emulators.faults import Tail
 from tests.emulators.slack import SlackServer
-from tests.emulators.slack_faults import Fault, Tail
+from tests.emulators.slack_faults import Fault
 from tests.emulators.slack_limits import Algorithm, Limits
 
 GENERAL = "C0GENERAL0"

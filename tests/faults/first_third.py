@@ -68,13 +68,13 @@ FAULTS = (
                 "core/delivery/writer.py",
                 "await self._journal.announce(delivery.index)",
                 "await asyncio.sleep(0)",
-                ("tests/core/delivery/test_writer.py::test_every_part_is_announced_then_kept",),
+                ("tests/core/delivery/test_posts.py::test_every_part_is_announced_then_kept",),
             ),
             Breakage(
                 "core/delivery/writer.py",
                 "if not isinstance(self._thread, FindsPost):\n            self._reply.found",
                 "if True:\n            self._reply.found",
-                ("tests/core/delivery/test_writer.py::test_an_ambiguous_post_is_not_doubled",),
+                ("tests/core/delivery/test_posts.py::test_an_ambiguous_post_is_not_doubled",),
             ),
             Breakage(
                 "adapters/discord/thread.py",

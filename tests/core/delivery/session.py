@@ -3,7 +3,10 @@
 import asyncio
 import random
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+import pytest
 
 from core.budget import Budget
 from core.delivery.reply import Reply
@@ -12,7 +15,7 @@ from core.delivery.writer import Writer
 from core.errors import LostClaim
 from core.ports import Posted
 from core.types import PartId
-from tests.fakes.clock import now
+from tests.fakes.clock import now, run
 from tests.fakes.thread import FakeThread
 
 
@@ -85,3 +88,16 @@ class Session:
         async with asyncio.TaskGroup() as group:
             group.create_task(read())
             group.create_task(self.writer.run())
+
+
+def raised(main: Coroutine[Any, Any, None]) -> BaseException:
+    """The only exception out of the task group inside `main`."""
+    with pytest.raises(ExceptionGroup) as caught:
+        run(main)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, BaseException)
+    return error
+
+
+def words(count: int) -> list[str]:
+    return [f"word{number} " for number in range(count)]

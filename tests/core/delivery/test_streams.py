@@ -13,17 +13,13 @@ from core.errors import RateLimited, StreamOver, TooLarge, Unreachable
 from core.ports import Posted
 from core.types import Allowance, Kind, Limits, PartId
 from tests.core.delivery.markdown import documents
-from tests.core.delivery.session import Session
+from tests.core.delivery.session import Session, words
 from tests.fakes.clock import now, run
 from tests.fakes.thread import FakeThread, Fault, StreamingThread, limits, streaming
 
 LOST = Fault(Unreachable("no answer"))
 LANDED = Fault(Unreachable("the answer was lost"), landed=True)
 OVER = Fault(StreamOver("message_not_in_streaming_state"))
-
-
-def words(count: int) -> list[str]:
-    return [f"word{number} " for number in range(count)]
 
 
 def names(thread: FakeThread) -> list[str]:
