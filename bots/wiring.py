@@ -119,7 +119,9 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
         sole = database.exclusive or terminal  # a terminal has no platform to share
         budget = OwnBudget(now) if sole else SharedBudget(database, now)
         history = SqlHistory(database)
-        means = _means(settings, turns, history, completions, budget, terminal=terminal)
+        means = _means(
+            settings, turns, history, completions, budget, terminal=terminal, exclusive=sole
+        )
         concurrency = settings.deepseek_concurrency + _BESIDE
         yield Core(database, turns, means, source, offline, concurrency)
 
@@ -153,6 +155,7 @@ def _means(
     budget: Budget,
     *,
     terminal: bool,
+    exclusive: bool,
 ) -> Means:
     answer = settings.deepseek_max_tokens or _ANSWER_ROOM
     return Means(
@@ -170,6 +173,7 @@ def _means(
         lease=_TERMINAL_LEASE if terminal else settings.lease_seconds,
         now=asyncio.get_running_loop().time,
         chance=random.random,
+        exclusive=exclusive,
         began=time.time(),
     )
 

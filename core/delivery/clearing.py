@@ -1,6 +1,7 @@
 """Removes messages that an answer has no text for: left by another process, or landed late."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 from core.delivery.finding import Lost
@@ -14,7 +15,7 @@ _T = TypeVar("_T")
 class Attempt(Protocol):
     """Makes a call; (False, None) after a pause when it should be repeated."""
 
-    async def __call__(self, call: Awaitable[_T], /) -> tuple[bool, _T | None]:
+    async def __call__(self, call: Callable[[], Awaitable[_T]], /) -> tuple[bool, _T | None]:
         """See the class."""
 
 
@@ -49,7 +50,7 @@ class Clearing:
         for part in self._reply.leftover:
             while part not in self._removed:
                 self._check_patience()
-                if (await self._attempt(self._thread.remove(part)))[0]:
+                if (await self._attempt(partial(self._thread.remove, part)))[0]:
                     self._removed.add(part)
 
     async def twins(self, ambiguous: set[int]) -> None:
@@ -59,16 +60,16 @@ class Clearing:
         for index in sorted(ambiguous):
             found = None
             while found is None:
-                _, found = await self._attempt(self._lost.twins(index))
+                _, found = await self._attempt(partial(self._lost.twins, index))
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))
             for part in found:
                 removed = part == self._reply.message(index)
                 while not removed:
-                    removed, _ = await self._attempt(self._thread.remove(part))
+                    removed, _ = await self._attempt(partial(self._thread.remove, part))
 
     async def _retract(self, key: str) -> None:
         """Remove a post that can't be found."""
         removed = not isinstance(self._thread, Retracts)
         while not removed and isinstance(self._thread, Retracts):
-            removed, _ = await self._attempt(self._thread.retract(key))
+            removed, _ = await self._attempt(partial(self._thread.retract, key))

@@ -17,6 +17,9 @@ def post_key(key: str, index: int) -> str:
 class Journal(Protocol):
     """The durable memory of what was posted."""
 
+    async def held(self) -> bool:
+        """Whether nobody else can be writing this reply; False: that can't be told now."""
+
     async def announce(self, index: int) -> None:
         """The part `index` is about to be posted."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -72,13 +73,13 @@ class Writer:
         self._thread = thread
         self._reply = reply
         self._lanes = Lanes(thread, reply, budget, now)
+        self._post_key = partial(post_key, key)
         self._lost = Lost(thread, journal, reply, self._post_key, now)
         self._clearing = Clearing(
             thread, reply, self._lost, self._attempt, self._check_patience, self._post_key
         )
         self._journal = journal
         self._now = now
-        self._key = key
         self._random = random
         self._quiescence = quiescence
         self._patience = patience
@@ -223,7 +224,7 @@ class Writer:
 
     async def _write(self, wanted: Delivery) -> None:
         """Make one call if it is granted, else wait."""
-        if not await self._leave(wanted):
+        if not (await self._leave(wanted) and await self._held()):
             return
         delivery = self._reply.due(self._now())
         if delivery is None:
@@ -304,9 +305,6 @@ class Writer:
         await self._journal.posted(delivery.index, part)
         return part
 
-    def _post_key(self, index: int) -> str:
-        return post_key(self._key, index)
-
     async def _resolve(self, index: int) -> None:
         """Find out whether an uncertain post landed; else the same key has to do."""
         if not isinstance(self._thread, FindsPost):
@@ -315,7 +313,7 @@ class Writer:
         quiet = self._lost_at + self._quiescence - self._now()
         if quiet > 0 and not isinstance(self._thread, Retracts):  # else a repeated post finds it
             await asyncio.sleep(quiet)
-        tried, found = await self._attempt(self._lost.look(index))
+        tried, found = await self._attempt(partial(self._lost.look, index))
         if not tried:
             return
         part = found[0] if found else None
@@ -339,10 +337,19 @@ class Writer:
         except Undeliverable:
             log.warning("delivery.leftover_stays", parts=len(self._reply.leftover))
 
-    async def _attempt(self, call: Awaitable[_T]) -> tuple[bool, _T | None]:
+    async def _held(self) -> bool:
+        """Whether the reply is surely ours; waits a moment when that can't be told."""
+        held = await self._journal.held()
+        if not held:
+            await self._sleep(FIRST_PAUSE)
+        return held
+
+    async def _attempt(self, call: Callable[[], Awaitable[_T]]) -> tuple[bool, _T | None]:
         """A call beside the reply's own; (False, None) after a pause when it should be repeated."""
+        if not await self._held():
+            return False, None
         try:
-            result = await call
+            result = await call()
         except RateLimited as error:
             await asyncio.sleep(max(error.retry_after, FIRST_PAUSE))
         except Unreachable:

@@ -39,7 +39,8 @@ _ANSWERED_BEFORE = "it is answered already; this database is older than that ans
 class Means:
     """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1).
 
-    began: when this process did, seconds since the epoch.
+    exclusive: no other process can claim a turn that this one holds. began: when this process did,
+    seconds since the epoch.
     """
 
     turns: Turns
@@ -50,6 +51,7 @@ class Means:
     lease: float
     now: Callable[[], float]
     chance: Callable[[], float]
+    exclusive: bool = False
     began: float = float("-inf")
 
 
@@ -65,7 +67,8 @@ class Answering:
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
-        self._journal = Journal(means.turns, turn)
+        held = None if means.exclusive else means.lease
+        self._journal = Journal(means.turns, turn, means.now, held)
         self._writer = Writer(
             thread,
             self._reply,
@@ -272,13 +275,9 @@ class Answering:
         while True:
             await asyncio.sleep(self._means.lease / 3)
             try:
-                await self._means.turns.renew(self._turn, self._means.lease)
-            except LostClaim:
-                raise
+                await self._journal.renew(self._means.lease)
             except Withdrawn:
                 self._withdraw()
-            except StoreError as error:
-                log.error("turn.lease_not_renewed", turn=self._turn.id, error=str(error))
 
     async def _ask(self) -> None:
         outcome = self._turn.outcome

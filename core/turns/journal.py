@@ -13,22 +13,56 @@ log = structlog.get_logger()
 
 AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between tries while the store fails."""
+SURELY = 0.9
+"""The share of a lease for which it is surely held: the answer of the store took a while, and its
+clock may run a little faster than ours."""
 
 
 class Journal:
     """The store, as the writer sees it.
 
     A store that is busy is waited for. One that fails must not keep an answer from a person: what
-    that costs is that a crash just then could post a part again.
+    that costs is that a crash just then could post a part again. But where another process may have
+    claimed the turn meanwhile, nothing is written in its way.
+
+    now: seconds, monotonic. lease: of the claim, in seconds, which just began; None where no other
+    process can claim it.
     outcome_stored: set when what `delivered` waits for is done.
     """
 
-    def __init__(self, turns: Turns, turn: Turn) -> None:
+    def __init__(
+        self, turns: Turns, turn: Turn, now: Callable[[], float], lease: float | None
+    ) -> None:
         self._turns = turns
         self._turn = turn
+        self._now = now
+        self._lease = lease
+        self._held_until = now() + SURELY * (lease or 0.0)
         self._complete = True
         self._posted: set[PartId] = set()
         self.outcome_stored = asyncio.Event()
+
+    async def held(self) -> bool:
+        """Whether nobody else can have claimed the turn. Raises: LostClaim, Withdrawn."""
+        if self._lease is None or self._now() < self._held_until:
+            return True
+        return await self.renew(self._lease)
+
+    async def renew(self, lease: float) -> bool:
+        """Hold the turn for `lease` seconds more; False: the store fails.
+
+        Raises: LostClaim, Withdrawn.
+        """
+        until = self._now() + SURELY * lease
+        try:
+            await self._turns.renew(self._turn, lease)
+        except (LostClaim, Withdrawn):
+            raise
+        except StoreError as error:
+            log.error("turn.lease_not_renewed", turn=self._turn.id, error=str(error))
+            return False
+        self._held_until = until
+        return True
 
     async def announce(self, index: int) -> None:
         """The part is about to be posted."""

@@ -88,13 +88,17 @@ class FakePlatform:
 
 
 class Bench:
-    """What outlives a process: the database, the platform, the API."""
+    """What outlives a process: the database, the platform, the API.
+
+    exclusive: no other process can claim turns.
+    """
 
     def __init__(self, *scripts: Sequence[object], policy: Policy = POLICY) -> None:
         self.database = InlineDatabase()
         self.platform = FakePlatform()
         self.api = ScriptedCompletions(*scripts)  # type: ignore[arg-type]
         self.policy = policy
+        self.exclusive = False
         self.turns = SqlTurns(self.database, now)
         self.history = SqlHistory(self.database)
 
@@ -109,6 +113,7 @@ class Bench:
             lease=60.0,
             now=now,
             chance=lambda: 0.5,
+            exclusive=self.exclusive,
         )
 
     @asynccontextmanager

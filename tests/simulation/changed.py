@@ -31,7 +31,7 @@ def changed(world: World, row: Row) -> list[str]:
         case.crowded and not row["late"] and row["answer"] not in (notices.CROWDED, "", None)
     ):
         found.append(f"I2 {identity}: crowded {case.crowded}, answered {row['answer']}")
-    if POISON in row["text"]:
+    if POISON in row["text"] and not case.crowded:
         found += _parked(world, row)
     if row["answer"] and row["attempts"] and not case.crowded:
         found += _answered(world, row, case)

@@ -152,6 +152,7 @@ class Process:
             lease=LEASE,
             now=now,
             chance=world.rng.random,
+            exclusive=exclusive,
             began=world.wall(),
         )
         self._beside: dict[asyncio.Task[None], None] = {}  # in the order of their beginnings

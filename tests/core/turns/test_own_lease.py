@@ -42,3 +42,27 @@ def test_who_stood_still_past_its_lease_stops_when_it_wakes() -> None:
             assert bench.platform.screen().visible == shown, "it still writes"
 
     run(main())
+
+
+def test_while_its_lease_may_have_ended_it_writes_nothing() -> None:
+    """The store may let another replica claim the turn, and fail for this one."""
+
+    async def main(*, exclusive: bool) -> tuple[float, list[str]]:
+        bench = Bench(words(*"." * 60, pause=2.0))
+        bench.exclusive = exclusive
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5.0)
+            bench.database.broken = StoreBusy("locked")
+            await asyncio.sleep(90.0)
+            (state,) = bench.platform.screen().states.values()
+            last = state[-1][0]
+            bench.database.broken = None
+        return last, bench.platform.screen().visible
+
+    last, visible = run(main(exclusive=False))
+    assert 50.0 < last < 60.0
+    assert visible == ["." * 60]
+    last, visible = run(main(exclusive=True))
+    assert last > 90.0, "nobody else can have it"
+    assert visible == ["." * 60]
