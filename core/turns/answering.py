@@ -151,7 +151,7 @@ class Answering:
             self._withdraw()
 
     def _withdraw(self) -> None:
-        self._turn = replace(self._turn, withdrawn=True)
+        self._turn = self._journal.turn = replace(self._turn, withdrawn=True)
         if self._asker:
             self._asker.cancel()
         self._journal.outcome_stored.set()  # what waits for it is told by the store

@@ -25,6 +25,7 @@ class Journal:
     that costs is that a crash just then could post a part again. But where another process may have
     claimed the turn meanwhile, nothing is written in its way.
 
+    turn: as it is claimed; whoever learns that it was withdrawn says so here.
     now: seconds, monotonic. lease: of the claim, in seconds, which just began; None where no other
     process can claim it.
     outcome_stored: set when what `delivered` waits for is done.
@@ -34,7 +35,7 @@ class Journal:
         self, turns: Turns, turn: Turn, now: Callable[[], float], lease: float | None
     ) -> None:
         self._turns = turns
-        self._turn = turn
+        self.turn = turn
         self._now = now
         self._lease = lease
         self._held_until = now() + SURELY * (lease or 0.0)
@@ -55,33 +56,33 @@ class Journal:
         """
         until = self._now() + SURELY * lease
         try:
-            await self._turns.renew(self._turn, lease)
+            await self._turns.renew(self.turn, lease)
         except (LostClaim, Withdrawn):
             raise
         except StoreError as error:
-            log.error("turn.lease_not_renewed", turn=self._turn.id, error=str(error))
+            log.error("turn.lease_not_renewed", turn=self.turn.id, error=str(error))
             return False
         self._held_until = until
         return True
 
     async def announce(self, index: int) -> None:
         """The part is about to be posted."""
-        await self._tolerant(lambda: self._turns.announce(self._turn, index))
+        await self._tolerant(lambda: self._turns.announce(self.turn, index))
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""
         self._posted.add(part)
-        done = await self._tolerant(lambda: self._turns.posted(self._turn, index, part))
+        done = await self._tolerant(lambda: self._turns.posted(self.turn, index, part))
         self._complete = self._complete and done
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         """Those of these messages that are parts of nothing; none while that can't be told."""
         for delay in (*AGAIN, None):
             try:
-                found = await self._turns.strangers(self._turn, parts, exclusive=exclusive)
+                found = await self._turns.strangers(self.turn, parts, exclusive=exclusive)
                 return [part for part in found if part not in self._posted]
             except StoreError as error:
-                log.warning("turn.strangers_unknown", turn=self._turn.id, error=str(error))
+                log.warning("turn.strangers_unknown", turn=self.turn.id, error=str(error))
                 if delay is not None:
                     await asyncio.sleep(delay)
         return ()
@@ -93,7 +94,7 @@ class Journal:
         """
         await self.outcome_stored.wait()
         if self._complete:
-            await self._tolerant(lambda: self._turns.deliver(self._turn, seconds))
+            await self._tolerant(lambda: self._turns.deliver(self.turn, seconds))
 
     async def _tolerant(self, write: Callable[[], Awaitable[None]]) -> bool:
         """Whether it was written."""
@@ -104,7 +105,7 @@ class Journal:
             except (LostClaim, Withdrawn):
                 raise
             except StoreError as error:
-                log.error("turn.part_not_recorded", turn=self._turn.id, error=str(error))
+                log.error("turn.part_not_recorded", turn=self.turn.id, error=str(error))
                 if delay is None or not isinstance(error, StoreBusy):
                     break
                 await asyncio.sleep(delay)

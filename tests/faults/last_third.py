@@ -51,8 +51,8 @@ FAULTS = (
     Fault(
         27,
         "A replica stands still past its lease, and wakes",
-        "Before it writes on it asks the database whether it still holds the turn: its fence is old, "
-        "nothing is taken from it, and it stops.",
+        "Before it writes on it asks the database whether it still holds the turn: its fence is "
+        "old, nothing is taken from it, and it stops.",
         (
             Breakage(
                 "core/store/leases.py",

@@ -2,10 +2,18 @@
 
 import asyncio
 
-from core.errors import StoreBusy
-from tests.fakes.clock import run
+from sqlalchemy import Connection, select
+
+from core.errors import StoreBusy, Unreachable
+from core.store.schema import conversation
+from core.types import PartId
+from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import Bench, prompt
+from tests.fakes.platform import Bench, Screen, prompt
+
+
+def _fences(conn: Connection) -> list[int]:
+    return list(conn.execute(select(conversation.c.fence)).scalars())
 
 
 def test_a_lease_that_ran_out_with_the_store_gives_one_stream_at_a_time() -> None:
@@ -66,3 +74,30 @@ def test_while_its_lease_may_have_ended_it_writes_nothing() -> None:
     last, visible = run(main(exclusive=True))
     assert last > 90.0, "nobody else can have it"
     assert visible == ["." * 60]
+
+
+class _Kept(Screen):
+    """Takes nothing away before `until`."""
+
+    until = 150.0
+
+    async def remove(self, part: PartId) -> None:
+        if now() < self.until:
+            raise Unreachable("away")
+        await super().remove(part)
+
+
+def test_what_takes_longer_than_a_lease_to_take_back_stays_one_processes() -> None:
+    async def main() -> None:
+        bench = Bench(words(*"." * 30, pause=1.0))
+        asked = prompt("hi")
+        screen = bench.platform.screens[asked.thread] = _Kept()
+        async with bench.process() as engine:
+            await engine.accept(asked)
+            await asyncio.sleep(5.0)
+            await engine.withdraw(asked.identity)
+            await asyncio.sleep(130.0)
+            assert await bench.database.read(_fences) == [1], "claimed anew"
+        assert screen.visible == []
+
+    run(main())
