@@ -280,8 +280,8 @@ class Turns(Protocol):
     async def attempt(self, turn: Turn) -> int:
         """Count one more API attempt before it is made; returns how many there are now."""
 
-    async def announce(self, turn: Turn, index: int) -> None:
-        """Say that the part `index` is about to be posted."""
+    async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
+        """Say that the part `index` is about to be posted. named: its key finds it, ever after."""
 
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Keep the id of the posted part `index`."""
@@ -290,7 +290,7 @@ class Turns(Protocol):
         self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool
     ) -> Sequence[PartId]:
         """Those of these messages that were kept for no turn, in their order; none while they may
-        be another turn's in the same place that misses one, too.
+        be another turn's in the same place that misses one which isn't named, too.
 
         exclusive: refusals beside the conversation have none of them.
         """

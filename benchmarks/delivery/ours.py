@@ -151,7 +151,7 @@ class _Journal:
         """See Writer."""
         return True
 
-    async def announce(self, index: int) -> None:
+    async def announce(self, index: int, *, named: bool) -> None:
         """See Writer."""
 
     async def posted(self, index: int, part: PartId) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
+from core.delivery.deliveries import How
 from core.delivery.reply import Reply
 from core.ports import FindsPost, HasNameless, Thread
 from core.types import PartId
@@ -20,8 +21,8 @@ class Journal(Protocol):
     async def held(self) -> bool:
         """Whether nobody else can be writing this reply; False: that can't be told now."""
 
-    async def announce(self, index: int) -> None:
-        """The part `index` is about to be posted."""
+    async def announce(self, index: int, *, named: bool) -> None:
+        """The part `index` is about to be posted. named: its key finds it, ever after."""
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part `index` was posted as `part`."""
@@ -61,6 +62,11 @@ class Lost:
         """The part is being posted now."""
         if index not in self._reply.inherited:
             self._tried.setdefault(index, self._now())
+
+    def named(self, how: How) -> bool:
+        """Whether the key of a new message that is made so finds it, ever after."""
+        thread = self._thread
+        return not isinstance(thread, HasNameless) or (thread.exclusive and how is not How.START)
 
     async def look(self, index: int) -> Sequence[PartId]:
         """The messages posted with the key of this part; where it finds none and may be forgotten,

@@ -295,7 +295,7 @@ class Writer:
 
     async def _begin(self, delivery: Delivery) -> PartId:
         """Make a new message, unless the claim was lost meanwhile."""
-        await self._journal.announce(delivery.index)
+        await self._journal.announce(delivery.index, named=self._lost.named(delivery.how))
         self._lost.tried(delivery.index)
         text, key = delivery.text, self._post_key(delivery.index)
         if delivery.how is How.START and isinstance(self._thread, Streams):

@@ -74,14 +74,15 @@ def attempt(conn: Connection, claimed: Turn) -> int:
     return int(row.attempts)
 
 
-def announce(conn: Connection, claimed: Turn, index: int) -> None:
-    """Say that the part `index` is about to be posted. An id that is known stays."""
-    _put_part(conn, claimed, index, None)
+def announce(conn: Connection, claimed: Turn, index: int, named: bool) -> None:
+    """Say that the part `index` is about to be posted. An id that is known stays; of several tries
+    all have to be named."""
+    _put_part(conn, claimed, index, None, named=named)
 
 
 def posted(conn: Connection, claimed: Turn, index: int, part_id: PartId) -> None:
     """Keep the id of the posted part `index`."""
-    _put_part(conn, claimed, index, part_id)
+    _put_part(conn, claimed, index, part_id, named=True)
 
 
 def answer(
@@ -172,9 +173,11 @@ def _end(state: State, server: bool) -> Statement:
     )
 
 
-def _put_part(conn: Connection, claimed: Turn, index: int, part_id: PartId | None) -> None:
+def _put_part(
+    conn: Connection, claimed: Turn, index: int, part_id: PartId | None, *, named: bool
+) -> None:
     """Insert the part, or give it its id."""
-    parameters = by(claimed) | {"index": index, "put_id": part_id}
+    parameters = by(claimed) | {"index": index, "put_id": part_id, "its_name": named}
     if _putting(part_id is not None).first(conn, parameters) is None:
         raise lost(conn, claimed)
 
@@ -185,15 +188,17 @@ def _putting(is_posted: bool) -> Statement:
         turn.c.id,
         bindparam("index", type_=part.c.position.type),
         bindparam("put_id", type_=part.c.part_id.type),
+        bindparam("its_name", type_=part.c.named.type),
     ).where(_stands(*_AT_WORK))
     if not is_posted:  # what was posted is kept in any case, since it has to be found again
         source = source.where(NOTICED)
-    statement = insert(part).from_select(["turn_id", "position", "part_id"], source)
+    statement = insert(part).from_select(["turn_id", "position", "part_id", "named"], source)
     known = case(
         (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id
     )
     return Statement(
         statement.on_conflict_do_update(
-            index_elements=[part.c.turn_id, part.c.position], set_={"part_id": known}
+            index_elements=[part.c.turn_id, part.c.position],
+            set_={"part_id": known, "named": and_(part.c.named, statement.excluded.named)},
         ).returning(part.c.turn_id)
     )

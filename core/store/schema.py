@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0008"
+REVISION = "0009"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -177,13 +177,15 @@ Index(
 Index("ix_turn_in_order", turn.c.conversation_id, turn.c.sequence, turn.c.id)
 Index("ix_turn_by_age", turn.c.received_at, turn.c.conversation_id)
 
-# The platform messages of a reply. part_id NULL: about to be posted, or its id was lost.
+# The platform messages of a reply. part_id NULL: about to be posted, or its id was lost; named: its
+# key finds it then.
 part = Table(
     "part",
     metadata,
     Column("turn_id", ForeignKey(turn.c.id, ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("part_id", Words),
+    Column("named", Boolean, nullable=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 

@@ -52,9 +52,9 @@ class SqlTurns:
         """Count one more API attempt before it is made; returns how many there are now."""
         return await self._database.write(claims.attempt, turn)
 
-    async def announce(self, turn: Turn, index: int) -> None:
+    async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Say that the part `index` is about to be posted."""
-        await self._database.write(claims.announce, turn, index)
+        await self._database.write(claims.announce, turn, index, named)
 
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Keep the id of the posted part `index`."""

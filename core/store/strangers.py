@@ -25,6 +25,7 @@ def strangers(
         .join(part)
         .join(conversation)
         .where(turn.c.settled_at.is_(None), turn.c.id != mine.id, part.c.part_id.is_(None))
+        .where(part.c.named.is_(False))
         .where(
             here == place
             if exclusive

@@ -65,9 +65,9 @@ class Journal:
         self._held_until = until
         return True
 
-    async def announce(self, index: int) -> None:
+    async def announce(self, index: int, *, named: bool) -> None:
         """The part is about to be posted."""
-        await self._tolerant(lambda: self._turns.announce(self.turn, index))
+        await self._tolerant(lambda: self._turns.announce(self.turn, index, named=named))
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""

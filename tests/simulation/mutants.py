@@ -83,7 +83,7 @@ class AnswersTheLastFirst(SqlTurns):
 class ForgetsWhatItPosted(SqlTurns):
     """No memory of posts at all."""
 
-    async def announce(self, turn: Turn, index: int) -> None:
+    async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Nothing."""
 
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
@@ -93,7 +93,7 @@ class ForgetsWhatItPosted(SqlTurns):
 class DoesNotAnnounce(SqlTurns):
     """No intent: a post whose answer is lost with the process is unknown to the next one."""
 
-    async def announce(self, turn: Turn, index: int) -> None:
+    async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Nothing."""
 
 
@@ -132,9 +132,9 @@ class HasNoFence(SqlTurns):
         """Without a fence."""
         await super().renew(await self._current(turn), lease)
 
-    async def announce(self, turn: Turn, index: int) -> None:
+    async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Without a fence."""
-        await super().announce(await self._current(turn), index)
+        await super().announce(await self._current(turn), index, named=named)
 
     async def posted(self, turn: Turn, index: int, part: PartId) -> None:
         """Without a fence."""

@@ -225,7 +225,10 @@ class People:
                 await process.accept_patiently(replace(prompt, text=saying.text, late=late))
         while process.early:  # they came live before the question above them was stored
             world.hits["offered again"] += 1
-            await process.accept_patiently(process.early.pop(0))
+            early = process.early.pop(0)
+            await process.accept_patiently(early)
+            if early.identity not in world.stored and gone(early, self._spoken):
+                world.unasked.add(early.identity)  # its question was deleted meanwhile
         process.reading = False
 
     async def archive(self) -> None:

@@ -58,7 +58,7 @@ class Journal:
     async def held(self) -> bool:
         return True
 
-    async def announce(self, _index: int) -> None:
+    async def announce(self, _index: int, *, named: bool) -> None:
         return
 
     async def posted(self, index: int, part: PartId) -> None:

@@ -35,7 +35,7 @@ class Record:
     async def held(self) -> bool:
         return True
 
-    async def announce(self, index: int) -> None:
+    async def announce(self, index: int, *, named: bool) -> None:
         if len(self.entries) >= self.lost_after:
             raise LostClaim("somebody else has it")
         self.entries.append((index, None))

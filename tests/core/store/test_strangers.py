@@ -48,3 +48,14 @@ async def test_while_another_turn_of_the_place_misses_one_nobody_knows_whose_the
     assert await store.turns.strangers(aside, ASKED, exclusive=False) == []
     await store.turns.finish(main, State.CANCELLED)
     assert await store.turns.strangers(aside, ASKED, exclusive=False) == ASKED[1:]
+
+
+async def test_one_that_its_key_finds_makes_no_doubt(store: Store) -> None:
+    for number in range(MOST_OPEN + 1):
+        await store.turns.accept(prompt(number))
+    main, aside = await store.claim(), await store.claim()
+    await store.turns.announce(main, 0, named=True)
+    assert await store.turns.strangers(aside, ASKED, exclusive=False) == ASKED
+    await store.turns.announce(main, 0, named=False)
+    await store.turns.announce(main, 0, named=True)
+    assert await store.turns.strangers(aside, ASKED, exclusive=False) == [], "of the second try"
