@@ -91,8 +91,9 @@ class Api:
 
     budget: shared with other processes of the bot; None when there are none.
     url: the API's address with its version, without a slash at the end. refused: the bot token is,
-    and no call is made with it. no_reactions: servers in
-    which we may put none; kept for the life of the process. reacting: by channel, who may react.
+    and no call is made with it. no_reactions: servers in which we may put none; hides_nonces:
+    reading our posts doesn't tell theirs; both kept for the life of the process. reacting: by
+    channel, who may react; reading: who may read its history.
     """
 
     def __init__(
@@ -111,7 +112,9 @@ class Api:
         self._buckets = Buckets()
         self.refused: TokenRefused | None = None
         self.no_reactions: set[str] = set()
+        self.hides_nonces = False
         self.reacting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def call(
         self,

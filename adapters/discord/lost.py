@@ -7,6 +7,7 @@ from typing import Any
 from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.ids import is_snowflake, part_id, time_of
+from adapters.discord.reading import patiently
 from core.types import PartId
 
 KNOWN_FOR = 60.0
@@ -33,6 +34,11 @@ class Behind:
         """The messages that still tell this nonce."""
         return self._parts(one for one in self.messages if one.get("nonce") == nonce)
 
+    def hides_nonces(self, bot: str) -> bool:
+        """Whether posts of ours, which all have a nonce, are here and none tells it."""
+        ours = [one for one in self.messages if _is_post(one, bot)]
+        return bool(ours) and not any(one.get("nonce") for one in ours)
+
     def nameless(self, bot: str, question: str, within: float) -> tuple[PartId, ...]:
         """Our posts whose nonce may be known no more. bot: our user. question: the message that
         they reply to; empty where they reply to none. within: seconds; older ones are others'.
@@ -40,9 +46,7 @@ class Behind:
         return self._parts(
             one
             for one in self.messages
-            if _author(one) == bot
-            and one.get("type") in (_PLAIN, _REPLY)
-            and not one.get("webhook_id")  # an interaction's
+            if _is_post(one, bot)
             and _replies_to(one) == question
             and KNOWN_FOR <= self.time - time_of(one["id"]) <= within + SLACK
         )
@@ -57,7 +61,7 @@ async def behind(api: Api, channel: str, question: str) -> Behind:
     after = question
     for _ in range(_PAGES):
         query = {"after": after, "limit": str(_PAGE)}
-        answer = await api.call(calls.READ, {"channel": channel}, None, query)
+        answer = await patiently(api, calls.READ, {"channel": channel}, query)
         listed = answer.body if isinstance(answer.body, list) else []
         page = [m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id"))]
         messages += sorted(page, key=lambda message: int(message["id"]))
@@ -65,6 +69,12 @@ async def behind(api: Api, channel: str, question: str) -> Behind:
             break
         after = str(messages[-1]["id"])
     return Behind(channel, tuple(messages), answer.time)
+
+
+def _is_post(message: Mapping[str, Any], bot: str) -> bool:
+    """Whether this user wrote it with its own token, and not an interaction's."""
+    plain = message.get("type") in (_PLAIN, _REPLY)
+    return plain and _author(message) == bot and not message.get("webhook_id")
 
 
 def _author(message: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.events import left_waiting, read
 from adapters.discord.ids import Bot, channel_of, first_after, guild_of, is_snowflake, time_of
-from core.errors import DeliveryError, RateLimited, Unreachable
+from adapters.discord.reading import patiently
+from core.errors import DeliveryError
 from core.ports import Recent
 from core.types import Prompt
 
@@ -33,8 +34,6 @@ NAMING = 10.0
 """Seconds in which Discord should have named all servers of a new session."""
 PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
-PATIENCE = 120.0
-"""Seconds that are waited at most for Discord's rate limits before a place is left out."""
 _TRIES = 3
 _FORUMS = (15, 16)  # their newest message is a post, which is a thread
 _DIRECT = "@me"
@@ -140,7 +139,9 @@ class Reading:
         before = ""
         for _ in range(PAGES):
             try:
-                page = await _page(self._api, place.channel, before)
+                query = {"limit": str(PAGE)} | ({"before": before} if before else {})
+                names = {"channel": place.channel}
+                page = await patiently(self._api, calls.READ, names, query, _TRIES)
             except DeliveryError as error:
                 log.info("discord.not_read_back", channel=place.channel, reason=str(error))
                 break
@@ -176,26 +177,3 @@ class Reading:
         """
         thread = message.get("thread")
         return isinstance(thread, Mapping) and str(thread.get("owner_id")) == self._bot.user
-
-
-async def _page(api: Api, channel: str, before: str) -> calls.Answer:
-    """The next older messages, tried a few times. Raises: DeliveryError.
-
-    A rate limit is no failed try: several places wait for the same second, and one may lose often.
-    """
-    query = {"limit": str(PAGE)} | ({"before": before} if before else {})
-    patience, tries = PATIENCE, _TRIES
-    while True:
-        try:
-            return await api.call(calls.READ, {"channel": channel}, None, query)
-        except RateLimited as error:
-            wait = max(error.retry_after, 0.01)
-            patience -= wait
-            if patience < 0:
-                raise
-        except Unreachable:
-            wait = 1.0
-            tries -= 1
-            if not tries:
-                raise
-        await asyncio.sleep(wait)

@@ -24,6 +24,7 @@ from adapters.discord.ids import (
 from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
 from adapters.discord.posts import Posts
+from adapters.discord.reading import patiently
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
 from core.errors import DeliveryError, Held, LockedOut, PartGone, Undeliverable, Unreachable
@@ -193,7 +194,11 @@ class DiscordThread:
         if not self._has_nonce(key):
             return ()
         wanted = nonce(self._identity, key)
-        return self._posts.of(wanted) or (await self._behind()).named(wanted)
+        if (told := self._posts.of(wanted)) or self._api.hides_nonces:
+            return told
+        found = await self._behind()
+        self._api.hides_nonces = found.hides_nonces(self._bot.user)
+        return found.named(wanted)
 
     async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """Our posts behind the question that are too old for their nonce to be known again."""
@@ -229,7 +234,7 @@ class DiscordThread:
             return self._opened is not False
         names = {"channel": self._at.channel, "message": self._at.message}
         try:
-            question = (await self._api.call(calls.READ_ONE, names)).body
+            question = (await patiently(self._api, calls.READ_ONE, names, {})).body
         except PartGone:
             return True  # a thread outlives the message that it was opened on
         return not isinstance(question, Mapping) or "thread" in question

@@ -327,7 +327,7 @@ def says(text: str, prompt: Prompt, row: Row | None) -> bool:
     """Whether a text that is shown is this prompt's answer, or its notice."""
     if text in prompt.answers or (text == LATE and row is not None and row["late"]):
         return True
-    if row is not None and row["crowded"]:
+    if row is not None and row["crowded"] and not row["notice"]:
         return text == CROWDED
     mine = set(CANARY.findall(text)) <= {prompt.canary}
     return bool(mine and row and row["notice"] and row["notice"] in text)

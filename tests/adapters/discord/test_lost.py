@@ -1,5 +1,6 @@
 """Which of our messages a post may be whose id was lost and whose nonce is known no more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from math import inf
 from typing import Any
@@ -14,6 +15,7 @@ from core.ports import Posted
 from tests.adapters.discord.conftest import registered
 from tests.adapters.discord.test_thread import WHOLE, WORDS, Given
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_limits import Budget
 from tests.emulators.discord_rules import BOT, CREATE_THREADS
 
 NOW = EPOCH + 1_000_000.0
@@ -125,3 +127,35 @@ async def test_a_further_part_from_before_a_thread_could_be_opened_is_written_on
     places = (first, discord.world.channel("general").id)
     ours = [m for place in places for m in discord.world.history(place) if m.author == BOT]
     assert " ".join(m.content for m in ours if not m.system).split() == "".join(long).split()
+
+
+async def test_several_who_look_in_one_channel_all_come_to_the_end(
+    discord: DiscordServer, given: Given, api: Api
+) -> None:
+    """Each needs more reads than one window has, and who began anew would need them again."""
+    reads = "GET /channels/{channel}/messages"
+    assert discord.limits is not None
+    discord.limits.budgets[reads] = Budget(2, 0.2)
+    prompt = given.mention()
+    for number in range(250):
+        discord.world.say("alice", "general", f"line {number}")
+    at = Address.decode(prompt.address)
+    found = await asyncio.wait_for(
+        asyncio.gather(*(lost.behind(api, at.channel, at.message) for _ in range(4))), 10
+    )
+    assert [len(each.messages) for each in found] == [250] * 4
+    assert len(discord.record.called_with(reads)) == 4 * 3
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_nonces_that_reading_does_not_tell_are_not_looked_for_again(
+    discord: DiscordServer, given: Given, api: Api, *, readable: bool
+) -> None:
+    discord.nonces_readable = readable
+    prompt = given.mention()
+    await given.answer(prompt, ["words"])
+    for looks in (1, 2):
+        thread = given.thread(prompt)
+        found = await thread.find(f"{prompt.identity}:0")
+        reads = discord.record.called_with("GET /channels/{channel}/messages")
+        assert (len(found), len(reads)) == ((1, looks) if readable else (0, 1))
