@@ -55,7 +55,9 @@ class Buckets:
             return bucket.reset - now
         if counted and (wait := self._shared(now)) > 0:
             return wait
-        if bucket is not None:
+        if bucket is None:
+            self._keep(self._key(route, major), _Bucket(0, now, now))
+        else:
             bucket.remaining -= 1
             bucket.made = now
         return 0.0
