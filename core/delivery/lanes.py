@@ -27,10 +27,12 @@ later, the text is appended before."""
 LEAST, FEW = 2.0, 3.0
 """Edits that a message needs: its last one and another. Below FEW its first words wait, so as to
 be more."""
-FIRST = 0.4
-CALM = 0.1
-ROUNDING = 1e-6
+FIRST, CALM = 0.6, 0.06
+"""Of the time that each later state lasts, what an answer's first words wait for, to be more: half
+is best for who doesn't know the end, all of it for who does. But not once nothing came for CALM
+seconds."""
 INFINITE = float("inf")
+_ROUNDING = 1e-6
 LONG, ENOUGH = 5.0, 12.0
 """Seconds from which an append isn't waited for where the message could have so many edits: few
 are better kept, since the end of a stream can always bring the rest."""
@@ -116,36 +118,35 @@ class Lanes:
         """Choose the lane of a part that begins."""
         limits = self._reply.limits
         edits = INFINITE if self._edits else self._budget.share(limits.edit)
-        stream = self._better_streamed(edits)
-        calls = self._budget.share(stream.append) if stream else edits
-        if (wait := self._too_early(calls)) > ROUNDING:
-            return wait
-        if stream and await self._take(stream.start, Kind.FIRST) == 0:
-            self._begin_stream(stream)
-            return 0.0
+        if stream := self._better_streamed(edits):
+            if (wait := self._too_early(self._budget.share(stream.append))) > 0:
+                return wait
+            if await self._take(stream.start, Kind.FIRST) == 0:
+                self._begin_stream(stream)
+                return 0.0
         self._reply.begin_native(False)
-        if edits < LEAST:
-            return LOOK
+        if (wait := self._too_early(edits) if edits >= LEAST else LOOK) > 0:
+            return wait
         wait = await self._take(limits.post, Kind.FIRST)
         if wait == 0:
             self._join_edits()
         return wait
 
     def _too_early(self, calls: float) -> float:
-        """Seconds for which first words wait, to be more, where so many calls are to follow.
-
-        Text comes evenly, and each later state lasts equally long. Half of that is best for who
-        doesn't know the end; where there are only a few, all of it.
+        """Seconds for which a message waits that so many calls are to follow; the fewer they are,
+        the more it should say at first.
         """
         now = self._now()
         unseen = self._reply.unseen(now)
-        if calls < LEAST or not unseen.characters:
+        if not unseen.characters:
             return 0.0
-        waited = 2 * unseen.area / unseen.characters
-        lasts = HORIZON / (1 + calls)
+        lasts = HORIZON / (1 + calls)  # each of its states, if all last equally long
+        wait = -2 * unseen.area / unseen.characters  # text comes evenly
         if calls < FEW:
-            return min(LOOK, lasts - waited)
-        return min(lasts * FIRST - waited, CALM - self._reply.silence(now))
+            wait += lasts
+        elif not self._reply.known:  # what follows on a full message was waited for there
+            wait = min(wait + lasts * FIRST, CALM - self._reply.silence(now))
+        return min(LOOK, wait) if wait > _ROUNDING else 0.0
 
     def _better_streamed(self, edits: float) -> StreamLimits | None:
         """The limits of a stream, if one may be started and ended and gets more calls than edits.

@@ -19,10 +19,9 @@ FLOOR = 0.1
 RESERVE, FURTHER = 1.0, 0.2
 """Tokens that interim calls leave in the bucket, and for each further answer that will need its
 last call out of it; at most half of the burst. First paints leave the second part only."""
-SPREAD, SHORTEST = 20.0, 3.0
+SPREAD, SHORTEST = 20.0, 5.0
 """Seconds over which the interim calls of one answer spread the tokens at hand; of several, so much
 less, but never less than the latter: then all are as fresh as one."""
-LONE = 1.0
 SPARE = 0.5
 """Calls of what a platform says is left that are kept, likewise, where several answers may end."""
 HORIZON = 10.0
@@ -97,7 +96,7 @@ class Pacer:
         active: how many answers are written with it.
         """
         self._refill(now)
-        spread = max(SHORTEST, SPREAD / max(LONE, active))
+        spread = max(SHORTEST, SPREAD / max(1, active))
         spare = max(0.0, self._tokens - self._reserve(Kind.INTERIM, finals))
         return 1 / (self.rate + spare / spread)
 
