@@ -27,7 +27,7 @@ later, the text is appended before."""
 LEAST, FEW = 2.0, 3.0
 """Edits that a message needs: its last one and another. Below FEW its first words wait, so as to
 be more."""
-FIRST, CALM = 0.6, 0.06
+FIRST, CALM = 0.75, 0.06
 """Of the time that each later state lasts, what an answer's first words wait for, to be more: half
 is best for who doesn't know the end, all of it for who does. But not once nothing came for CALM
 seconds."""
