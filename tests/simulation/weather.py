@@ -49,8 +49,8 @@ CALM = Weather(*[0] * len(Weather.__slots__))
 _CUT = {"lost_before": 0.1, "lost_after": 0.1, "late": 0.9}
 STORM = replace(Weather(), crashes=6, crash=0.04, api=0.25, asleep=0.6, streamless=0.6, **_CUT)
 """For protocols that are broken on purpose."""
-STREAMING = replace(STORM, streamless=0.05, sealed=0.4)
-"""For those that are broken where streams are."""
+STREAMING = replace(STORM, streamless=0.05, sealed=0.4, lost_after=0.3)
+"""For those that are broken where streams are: more calls land whose answer is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.delivery.lanes import CALM, FIRST, HORIZON
+from core.delivery.lanes import CALM, FIRST
+from core.delivery.pacing import HORIZON
 from core.delivery.waiting import PATIENCE
 from core.types import Allowance
 from tests.core.delivery.session import Session
