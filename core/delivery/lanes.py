@@ -31,6 +31,8 @@ FIRST, CALM = 0.75, 0.06
 """Of the time that each later state lasts, what an answer's first words wait for, to be more: half
 is best for who doesn't know the end, all of it for who does. But not once nothing came for CALM
 seconds."""
+PLENTY = 30.0
+"""Calls from which on nothing waits for that."""
 INFINITE = float("inf")
 _ROUNDING = 1e-6
 LONG, ENOUGH = 5.0, 12.0
@@ -144,7 +146,7 @@ class Lanes:
         wait = -2 * unseen.area / unseen.characters  # text comes evenly
         if calls < FEW:
             wait += lasts
-        elif not self._reply.known:  # what follows on a full message was waited for there
+        elif calls < PLENTY and not self._reply.known:  # not what follows on a full message
             wait = min(wait + lasts * FIRST, CALM - self._reply.silence(now))
         return min(LOOK, wait) if wait > _ROUNDING else 0.0
 
