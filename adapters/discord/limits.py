@@ -39,6 +39,7 @@ class Buckets:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}  # route -> Discord's name of its bucket
         self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._began: dict[tuple[str, str], float] = {}  # first calls, until an answer says more
         self._blocked_until = 0.0
         self._banned_until = 0.0
         self._made: deque[float] = deque(maxlen=GLOBAL)  # when the latest calls were
@@ -55,7 +56,11 @@ class Buckets:
             return bucket.reset - now
         if counted and (wait := self._shared(now)) > 0:
             return wait
-        if bucket is not None:
+        if bucket is None:
+            self._began[route, major] = now
+            if len(self._began) > _MOST:
+                del self._began[next(iter(self._began))]
+        else:
             bucket.remaining -= 1
             bucket.made = now
         return 0.0
@@ -75,7 +80,8 @@ class Buckets:
             return
         key = self._key(route, major, headers)
         known, reset = self._buckets.get(key), now + reset_after
-        left, made = int(remaining), known.made if known is not None else now
+        began = self._began.pop((route, major), now)
+        left, made = int(remaining), known.made if known is not None else began
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
         self._keep(key, _Bucket(left, reset, made))

@@ -20,13 +20,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--svg", type=Path, help="only write the picture of the docs there")
     parser.add_argument("--only", default="", help="cells whose name contains this")
+    parser.add_argument("--seeds", type=int, help="how often each cell is played")
     options = parser.parse_args()
     if options.svg:
         options.svg.write_text(svg())
         return
     wanted = quick() if options.quick else cells()
     wanted = [cell for cell in wanted if options.only in str(cell)]
-    found = results(wanted, options.workers)
+    found = results(wanted, options.workers, options.seeds)
     said = verdicts(found)
     print(_json(found, said) if options.json else _text(found, said))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from sys import stderr
 
@@ -18,7 +19,7 @@ from benchmarks.delivery.traces import NAMES
 
 OURS = "Threadseek"
 _MANY = 10
-SEEDS = {1: 6, 3: 3, 10: 2, 30: 1, 100: 1}
+SEEDS = {1: 12, 3: 3, 10: 2, 30: 1, 100: 1}
 """How often a cell with so many answers is played, with the seeds 0, 1, ..."""
 LEARNED = 10
 """Calls after the first refusal within which a budget that is smaller than believed is learned."""
@@ -95,14 +96,14 @@ def result(cell: Cell, runs: int | None = None) -> Result:
     )
 
 
-def results(wanted: Sequence[Cell], workers: int) -> list[Result]:
-    """Play cells, in their order."""
+def results(wanted: Sequence[Cell], workers: int, runs: int | None = None) -> list[Result]:
+    """Play cells, in their order. runs: see `result`."""
     if workers == 1:
-        return [result(cell) for cell in wanted]
+        return [result(cell, runs) for cell in wanted]
     ordered = sorted(wanted, key=lambda cell: (cell.answers, cell.trace == "long"))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         found = dict[Cell, Result]()
-        for each in pool.map(result, ordered):
+        for each in pool.map(partial(result, runs=runs), ordered):
             found[each.cell] = each
             line = f"{len(found)}/{len(ordered)} {each.cell}: {each.ours.staleness:.3f} s"
             print(f"{line}, {each.best[0]} {each.best[1]:.3f} s", file=stderr, flush=True)

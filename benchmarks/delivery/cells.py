@@ -65,10 +65,15 @@ def play(cell: Cell, process: Process, seeds: Sequence[int]) -> Played:
     for seed in seeds:
         site = Site(cell.place, cell.terms, seed)
         streams = answers(cell, seed)
-        run(_all(streams, site, process()))
+        together(streams, site, process())
         played.extend(streams)
         logs.append(site.log)
     return Played(measure(played), played, logs)
+
+
+def together(streams: Sequence[Answer], site: Site, policy: Policy) -> None:
+    """One run: deliver these answers of one process."""
+    run(_all(streams, site, policy))
 
 
 async def _all(streams: Sequence[Answer], site: Site, policy: Policy) -> None:

@@ -27,7 +27,14 @@ later, the text is appended before."""
 LEAST, FEW = 2.0, 3.0
 """Edits that a message needs: its last one and another. Below FEW its first words wait, so as to
 be more."""
+FIRST, CALM = 0.75, 0.06
+"""Of the time that each later state lasts, what an answer's first words wait for, to be more: half
+is best for who doesn't know the end, all of it for who does. But not once nothing came for CALM
+seconds."""
+PLENTY = 30.0
+"""Calls from which on nothing waits for that."""
 INFINITE = float("inf")
+_ROUNDING = 1e-6
 LONG, ENOUGH = 5.0, 12.0
 """Seconds from which an append isn't waited for where the message could have so many edits: few
 are better kept, since the end of a stream can always bring the rest."""
@@ -113,46 +120,56 @@ class Lanes:
         """Choose the lane of a part that begins."""
         limits = self._reply.limits
         edits = INFINITE if self._edits else self._budget.share(limits.edit)
-        if await self._begin_stream(edits):
-            self._reply.begin_native(True)
-            return 0.0
+        if stream := self._better_streamed(edits):
+            if (wait := self._too_early(self._budget.share(stream.append))) > 0:
+                return wait
+            if await self._take(stream.start, Kind.FIRST) == 0:
+                self._begin_stream(stream)
+                return 0.0
         self._reply.begin_native(False)
-        if (wait := self._too_early(edits)) > 0:
+        if (wait := self._too_early(edits) if edits >= LEAST else LOOK) > 0:
             return wait
         wait = await self._take(limits.post, Kind.FIRST)
         if wait == 0:
             self._join_edits()
         return wait
 
-    def _too_early(self, edits: float) -> float:
-        """Seconds for which a message waits that can be edited so many times; the fewer they are,
-        the more it should say at first, so that each of its states lasts equally long."""
-        if edits < LEAST:
-            return LOOK
-        unseen = self._reply.unseen(self._now())
-        if edits >= FEW or not unseen.characters:
+    def _too_early(self, calls: float) -> float:
+        """Seconds for which a message waits that so many calls are to follow; the fewer they are,
+        the more it should say at first.
+        """
+        now = self._now()
+        unseen = self._reply.unseen(now)
+        if not unseen.characters:
             return 0.0
-        waited = 2 * unseen.area / unseen.characters  # text comes evenly
-        return min(LOOK, HORIZON / (1 + edits) - waited)
+        lasts = HORIZON / (1 + calls)  # each of its states, if all last equally long
+        wait = -2 * unseen.area / unseen.characters  # text comes evenly
+        if calls < FEW:
+            wait += lasts
+        elif calls < PLENTY and not self._reply.known:  # not what follows on a full message
+            wait = min(wait + lasts * FIRST, CALM - self._reply.silence(now))
+        return min(LOOK, wait) if wait > _ROUNDING else 0.0
 
-    async def _begin_stream(self, edits: float) -> bool:
-        """Whether a stream is started now; its end is counted on then.
+    def _better_streamed(self, edits: float) -> StreamLimits | None:
+        """The limits of a stream, if one may be started and ended and gets more calls than edits.
 
         edits: how many the message could have instead, the last one included; a stream's end is
         no append.
         """
         stream = self._thread.limits.stream if isinstance(self._thread, Streams) else None
         if self._reply.plain or stream is None or self._budget.share(stream.stop) < 1:
-            return False
+            return None
         if LEAST <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:
-            return False
-        if await self._take(stream.start, Kind.FIRST) > 0:
-            return False
+            return None
+        return stream
+
+    def _begin_stream(self, stream: StreamLimits) -> None:
+        """It is started; its end is counted on."""
         self._leave_stream()
         self._stream = stream
         self._budget.join(stream.append, final=False)
         self._budget.join(stream.stop)
-        return True
+        self._reply.begin_native(True)
 
     async def _take(self, allowance: Allowance, kind: Kind) -> float:
         now = self._now()

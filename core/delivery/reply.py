@@ -137,6 +137,10 @@ class Reply:
         """The text that nobody sees yet."""
         return self._waiting.unseen(now)
 
+    def silence(self, now: float) -> float:
+        """Seconds since the latest of it came; infinite when there is none."""
+        return self._waiting.silence(now)
+
     def delivered(self, delivery: Delivery, part: PartId, now: float) -> None:
         """The call went through; `part` is the message that shows the text."""
         self._flying = None

@@ -5,7 +5,7 @@ Pure. Times are seconds of one monotonic clock.
 
 from core.types import NOTHING, Unseen
 
-QUIET, PATIENCE = 0.04, 0.15
+QUIET, PATIENCE = 0.025, 0.15
 """Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
 
 
@@ -52,6 +52,10 @@ class Waiting:
             return 0.0
         first, last = self._since
         return min(last + QUIET, first + PATIENCE) - now
+
+    def silence(self, now: float) -> float:
+        """Seconds since the latest of it came; infinite when there is none."""
+        return now - self._since[1] if self._since else float("inf")
 
     def clear(self) -> None:
         """It is on its way, or there is nothing to see in it."""

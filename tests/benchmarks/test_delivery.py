@@ -11,6 +11,7 @@ from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
 from benchmarks.delivery.cells import Cell
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
+from benchmarks.delivery.proofs import alone, one_stream
 from benchmarks.delivery.sites import Place, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
@@ -24,6 +25,10 @@ CELLS = [
 ]
 
 
+def played(cell: Cell) -> Result:
+    return result(cell, runs=1)
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_nobody_beats_the_bound_and_ours_is_whole(cell: Cell) -> None:
     found = result(cell, runs=1)
@@ -34,6 +39,18 @@ def test_nobody_beats_the_bound_and_ours_is_whole(cell: Cell) -> None:
     if not cell.terms.stingy:
         assert found.ours.refused == 0
     assert not next(each for each in verdicts([found]) if "unfinished" in each.bar).misses
+
+
+def test_no_stream_alone_beats_what_one_can_come_to() -> None:
+    least = one_stream("steady", range(1))
+    for shape in Shape:
+        cell = Cell(Place.SLACK, "steady", 1, Terms(shape))
+        assert played(cell).bound <= least <= played(cell).ours.staleness
+
+
+def test_who_shares_nothing_is_as_fresh_alone() -> None:
+    cell = Cell(Place.COMMANDS, "bursty", 3, Terms(Shape.FIXED))
+    assert alone(cell, range(1)) == pytest.approx(played(cell).ours.staleness, rel=0.1)
 
 
 def test_the_same_cell_gives_the_same_result() -> None:

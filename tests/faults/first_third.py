@@ -93,8 +93,8 @@ FAULTS = (
             ),
             Breakage(
                 "adapters/discord/lost.py",
-                "_author(one) == bot",
-                "_author(one) != bot",
+                "_author(message) == bot",
+                "_author(message) != bot",
                 ("tests/adapters/discord/test_lost.py",),
             ),
         ),

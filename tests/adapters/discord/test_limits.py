@@ -47,6 +47,15 @@ def test_what_is_left_is_told_until_the_reset() -> None:
     assert buckets.left(EDIT, "20", 105.0) is None
 
 
+def test_the_age_of_the_first_call_counts_from_its_beginning() -> None:
+    buckets = Buckets()
+    assert wait(buckets, 100.0) == wait(buckets, 100.0, major="21") == 0.0
+    buckets.heard(EDIT, "20", said(4, 4.75, "abc"), 100.25)
+    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5)
+    buckets.heard(EDIT, "20", said(4, 5.0, "abc"), 106.0)  # nobody began it here
+    assert buckets.left(EDIT, "20", 106.0) == Left(4, 5.0, 6.0)
+
+
 def test_only_this_route_and_this_channel_wait() -> None:
     buckets = Buckets()
     buckets.heard(EDIT, "20", said(0, 5.0), 100.0)

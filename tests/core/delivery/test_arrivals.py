@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from core.delivery.lanes import CALM
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.waiting import PATIENCE, QUIET
@@ -52,7 +53,7 @@ def test_text_nobody_has_read_is_shown_as_soon_as_if_it_had_been() -> None:
         await asyncio.sleep(0.5)
         (call,) = thread.calls
         assert call.text == "a b "
-        assert call.at == pytest.approx(1.02 + QUIET)
+        assert call.at == pytest.approx(1.02 + CALM)
         session.reply.finish()
         session.writer.wake()
         await writing
@@ -119,14 +120,14 @@ def test_text_that_was_announced_keeps_the_time_it_came() -> None:
     reply = Reply(limits())
     reply.coming(1.0)
     reply.add("a")
-    reply.heard(1.03)
-    assert reply.wait(1.03) == pytest.approx(QUIET - 0.03)
+    reply.heard(1.01)
+    assert reply.wait(1.01) == pytest.approx(QUIET - 0.01)
     reply.coming(1.03)
     reply.add("b")
     reply.add("c")
     reply.heard(1.2)
     assert reply.unseen(1.2).characters == 3
-    assert reply.unseen(1.2).area == pytest.approx(0.03 / 2 + 0.17 + 2 * 0.17 / 2)
+    assert reply.unseen(1.2).area == pytest.approx(0.01 / 2 + 0.19 + 2 * 0.17 / 2)
     delivery = reply.due(1.0 + PATIENCE)
     assert delivery is not None
     assert (delivery.text, delivery.kind) == ("abc", Kind.FIRST)

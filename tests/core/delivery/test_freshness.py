@@ -6,6 +6,7 @@ import pytest
 
 from core.delivery.deliveries import Delivery
 from core.delivery.freshness import Figures, Freshness
+from core.delivery.lanes import CALM
 from core.types import Kind, PartId
 from tests.core.delivery.session import Session
 from tests.fakes.clock import now, run
@@ -69,7 +70,7 @@ def test_a_failed_attempt_leaves_its_refusals_alone() -> None:
 
 
 def test_the_writer_measures_its_calls() -> None:
-    """The first call waits 0.04 s for more text, a call takes 0.15 s, the end goes at once."""
+    """The first call waits until nothing more comes, each takes 0.15 s, the end goes at once."""
     thread = FakeThread()
 
     async def main() -> Freshness:
@@ -88,7 +89,7 @@ def test_the_writer_measures_its_calls() -> None:
         return fresh
 
     found = run(main()).figures(whole=True)
-    assert found.first_paint == pytest.approx(0.04 + 0.15)
+    assert found.first_paint == pytest.approx(CALM + 0.15)
     assert found.final_lag == pytest.approx(0.15)
-    assert found.staleness == pytest.approx((4 * 0.19 + 5 * 0.15) / 9)
+    assert found.staleness == pytest.approx((4 * (CALM + 0.15) + 5 * 0.15) / 9)
     assert (found.lane, found.refused, found.calls) == ("edit", {}, 2)

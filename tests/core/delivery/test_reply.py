@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.delivery.deliveries import Delivery
 from core.delivery.reply import SMALLEST, Reply
+from core.delivery.waiting import QUIET
 from core.ports import Posted
 from core.types import Kind, PartId
 from tests.core.delivery.markdown import documents
@@ -37,8 +38,8 @@ def test_nothing_is_posted_before_words() -> None:
     assert reply.wait(9.0) is None
     reply.add("Hi")
     assert reply.due(9.0) is None
-    assert reply.wait(9.0) == pytest.approx(0.04)
-    assert show(reply, 9.04) == Delivery(0, None, " \n\nHi", Kind.FIRST)
+    assert reply.wait(9.0) == pytest.approx(QUIET)
+    assert show(reply, 9.0 + QUIET) == Delivery(0, None, " \n\nHi", Kind.FIRST)
 
 
 def test_the_first_words_wait_for_silence_but_not_long() -> None:

@@ -285,4 +285,4 @@ def test_of_several_answers_each_is_to_be_as_fresh_as_one() -> None:
 
     assert gap(1) == pytest.approx(1 / (1 + 19 / 20))
     assert gap(2) == pytest.approx(1 / (1 + 19 / 10))
-    assert gap(50) == pytest.approx(1 / (1 + 19 / 3)), "but not all at once"
+    assert gap(50) == pytest.approx(1 / (1 + 19 / 5)), "but not all at once"
