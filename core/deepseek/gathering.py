@@ -29,7 +29,7 @@ with contextlib.suppress(ImportError):  # Windows has neither these nor epoll
 TICK = 0.018
 """Seconds between two looks: so late the end of an answer is noticed."""
 
-HOLD = 2.0
+HOLD = 3.0
 """Seconds after which what nobody asked for is handed on."""
 
 MOST = 64 * 1024
@@ -228,12 +228,14 @@ class Gatherer:
     def __enter__(self) -> Self:
         with contextlib.suppress(AttributeError):  # there is no epoll but on Linux
             self._poll = select.epoll()
+            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._closed)
         return self
 
     def __exit__(self, *_: object) -> None:
         for each in [*self._paused.values(), *self._wrapped]:
             each.leave()
         if self._poll is not None:
+            asyncio.get_running_loop().remove_reader(self._poll.fileno())
             self._poll.close()
 
     def gather(self, transport: asyncio.Transport | None, arrivals: Arrivals) -> Gathering | None:
@@ -265,6 +267,13 @@ class Gatherer:
             with contextlib.suppress(OSError):  # somebody closed it
                 self._poll.unregister(each.number)
 
+    def _closed(self) -> None:
+        """Peers have closed paused connections, or these broke."""
+        if self._poll is not None:
+            for number, _ in self._poll.poll(0):
+                if (each := self._paused.get(number)) is not None:
+                    each.leave()
+
     def _go_on(self) -> None:
         """Look again, at an even pace whatever a look takes."""
         loop = asyncio.get_running_loop()
@@ -274,10 +283,6 @@ class Gatherer:
     def _look(self) -> None:
         self._timer = None
         self.ticks += 1
-        if self._poll is not None and self._paused:
-            for number, _ in self._poll.poll(0, len(self._paused)):
-                if (each := self._paused.get(number)) is not None:
-                    each.leave()
         due = self._ask(list(self._paused.values()))
         late = self.ticks - self._held
         due += [
