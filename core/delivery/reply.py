@@ -67,6 +67,7 @@ class Reply:
         self._notice = ""
         self._interim = ""
         self._stale = False  # text came that `_interim` doesn't know
+        self._hidden = False  # when it was worked out last, there was nothing new to see in it
         self._waiting = Waiting()
 
     def add(self, text: str) -> None:
@@ -127,6 +128,25 @@ class Reply:
         """What `due` would say, without starting anything."""
         plan = self._plan(now)
         return plan if isinstance(plan, Delivery) else None
+
+    def expected(self, now: float) -> Delivery | None:
+        """The call that new text will surely want, without the text: what can be shown of it takes
+        long to work out. None: `peek` has to tell.
+        """
+        self.heard(now)
+        unsure = self._hidden or self._splitter.filling or self._stream is not None
+        if self._flying is not None or self.finished or not self._stale or unsure:
+            return None
+        self._settle()
+        index, wait = self._settled, max(self._waiting.debounce(now), self._gap(now))
+        known = index in self.uncertain or index in self.inherited
+        if wait > _ROUNDING or known or index < len(self._texts()):
+            return None
+        part = self._ids.get(index)
+        if part is not None:
+            return Delivery(index, part, "", Kind.INTERIM)
+        how = How.START if self.native and not self.plain else How.POST
+        return Delivery(index, None, "", Kind.FIRST, how)
 
     def wait(self, now: float) -> float | None:
         """Seconds until something may be due, 0.0 for now; None: not before something happens."""
@@ -304,6 +324,7 @@ class Reply:
         due = self._sealed_part(now)
         if due is None:
             due = self._open_part(now)
+        self._hidden = due is None
         if due is None:
             self._waiting.clear()  # nothing to see in it
         return plan if due is None else due

@@ -107,8 +107,9 @@ class Writer:
 
     def _coming(self) -> None:
         """Text has come that isn't read yet: it counts from now on."""
-        self._reply.coming(self._now())
-        self.freshness.coming(self._now())
+        now = self._now()
+        self._reply.coming(now)
+        self.freshness.coming(now)
         if self._idle:
             self._woken.set()
 
@@ -197,7 +198,7 @@ class Writer:
             self._check_patience()
             await self._drawn()
             now = self._now()
-            delivery = self._reply.peek(now)
+            delivery = self._reply.expected(now) or self._reply.peek(now)
             if delivery is None:
                 wait = self._reply.wait(now)
                 await self._sleep(wait, idle=wait is not None and wait > LONGEST_GAP)
@@ -215,8 +216,10 @@ class Writer:
         """
         self._woken.clear()
         delay = await self._lanes.ask(wanted)
-        if delay > 0 and not self._woken.is_set():
-            await self._sleep(delay)
+        if delay > 0:
+            if not self._woken.is_set():
+                await self._sleep(delay)
+            return False
         await self._drawn()
         due = self._reply.peek(self._now())
         return due is not None and self._lanes.grants(due)
