@@ -13,6 +13,7 @@ from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
+from core.delivery.waiting import DRAWN, Denied
 from core.errors import (
     Held,
     RateLimited,
@@ -85,7 +86,8 @@ class Writer:
         self.freshness = Freshness()
         self._woken = asyncio.Event()
         self._idle = False
-        self._failures = 0
+        self._failures, self._denied = 0, Denied()
+        self._drawn_at = float("-inf")
         self._deadline: float | None = None
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
@@ -115,6 +117,7 @@ class Writer:
 
     async def _drawn(self) -> None:
         """Have the reader add what has come."""
+        self._drawn_at = self._now()
         if self.arrivals.draw():
             await asyncio.sleep(0)
 
@@ -196,9 +199,12 @@ class Writer:
         """Write until the finished reply is shown and nothing of a former process is left."""
         while not self._reply.done:
             self._check_patience()
-            await self._drawn()
             now = self._now()
-            delivery = self._reply.expected(now) or self._reply.peek(now)
+            delivery = self._reply.expected(now) if now < self._drawn_at + DRAWN else None
+            if delivery is None:
+                await self._drawn()
+                now = self._now()
+                delivery = self._reply.expected(now) or self._reply.peek(now)
             if delivery is None:
                 wait = self._reply.wait(now)
                 await self._sleep(wait, idle=wait is not None and wait > LONGEST_GAP)
@@ -211,14 +217,12 @@ class Writer:
     async def _leave(self, wanted: Delivery) -> bool:
         """Whether the call may be made now; waits when it may not.
 
-        More text may come while the budget is asked, and wait for still more: then the call is
-        made as soon as that is due. What comes besides must not sleep through the wait.
+        What comes while the budget is asked must not sleep through the wait.
         """
         self._woken.clear()
-        delay = await self._lanes.ask(wanted)
-        if delay > 0:
+        if (delay := await self._lanes.ask(wanted)) > 0:
             if not self._woken.is_set():
-                await self._sleep(delay)
+                await self._sleep(self._denied.wait(wanted.kind, delay))
             return False
         await self._drawn()
         due = self._reply.peek(self._now())
@@ -232,6 +236,7 @@ class Writer:
         if delivery is None:
             return
         self._lanes.used()
+        self._denied.over()
         try:
             part = await self._call(delivery)
         except RateLimited as error:
