@@ -39,7 +39,7 @@ _MORE = 4096  # bytes read beyond those known of
 STILL = 3
 """Looks at which nothing new was there, after which what waits is handed on. Each time that this
 was no end it is twice as many, up to four times: then words just come slowly."""
-_WORD = 8  # bytes by which an event may be larger than the smallest, and be a word still
+_WORD = 10  # bytes by which an event, or several, may be larger than the smallest, or as many of it
 _EVENTS = 4  # that may come between two looks, and be words still
 _FINISH = re.compile(rb'finish_reason": ?"')
 _SIZES = {form % size: size for form in (b"%x", b"%X") for size in range(1, 1024)}

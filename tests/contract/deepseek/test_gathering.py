@@ -23,6 +23,7 @@ from tests.contract.deepseek.raw import STREAM, Answer, chunked, options, servin
 HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
 END = chunked(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
 DONE = chunked(b"data: [DONE]\n\n")
+LAST = b"0\r\n\r\n"
 COMMENT = chunked(b": keep-alive\n\n")
 NEVER = 10**9
 
@@ -240,6 +241,59 @@ def test_what_stands_still_or_has_lain_is_handed_on(play: Callable[[Scenario], N
             await asked.has("a")
             await server.say(word("b"))
             await asked.has("ab")
+            asked.task.cancel()
+
+    play(scenario)
+
+
+def test_words_that_come_together_are_left_where_they_are(
+    unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    fetch = gathering.Gathering._fetch
+
+    def counted(each: gathering.Gathering) -> None:
+        read.append(each.number)
+        fetch(each)
+
+    async def scenario() -> None:
+        server = Scripted()
+        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            await asyncio.sleep(3 * gathering.TICK)  # what a word's size is has been learned
+            monkeypatch.setattr(gathering.Gathering, "_fetch", counted)
+            for number in range(1, 5):
+                await server.say(*[word("c")] * number)
+                await asyncio.sleep(3 * gathering.TICK)
+            assert read == []
+            await server.say(word("d"), END, DONE, LAST)
+            await asked.ends()
+            assert asked.text == "ab" + 10 * "c" + "d"
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_of_slow_words_is_read_less_often_than_each_word(
+    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            (each,) = [*client._gatherer._paused.values(), *client._gatherer._wrapped]
+            for _ in range(6):
+                await server.say(word("b"))
+                await asyncio.sleep((gathering.STILL + 3) * gathering.TICK)
+            assert each._still == 4 * gathering.STILL
+            came = len(asked.text)
+            await server.say(word("b"))
+            await asked.has("a" + 6 * "b" + "b")
+            assert came < len(asked.text)
             asked.task.cancel()
 
     play(scenario)
