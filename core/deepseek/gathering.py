@@ -35,6 +35,9 @@ HOLD = 3.0
 MOST = 64 * 1024
 """Bytes of one answer that may wait."""
 
+HELD = 16 * 1024
+"""Bytes of it that may wait here, and not in the kernel."""
+
 _MORE = 4096  # bytes read beyond those known of
 STILL = 3
 """Looks at which nothing new was there, after which what waits is handed on. Each time that this
@@ -122,9 +125,9 @@ class Gathering(asyncio.Protocol):
         """Hand on what has come; False: nothing had, or nobody reads."""
         if not self.wanted:
             return False
-        if self.number >= 0:
-            self._fetch()
-        found = self.waits or bool(self._pieces)
+        found = self.waits
+        if self.number >= 0 and self._fetch():
+            found = True
         self._hand_on()
         return found
 
@@ -154,30 +157,34 @@ class Gathering(asyncio.Protocol):
             self.since = self.grown
         self.arrivals.coming()
 
-    def _fetch(self) -> None:
-        """Read what the kernel has; leave the connection to the loop when that is its end."""
-        size = self.seen + _MORE
+    def _fetch(self) -> bool:
+        """Read what the kernel has; leave the connection to the loop when that is its end. Whether
+        there was anything.
+        """
+        size, found = self.seen + _MORE, False
         self.seen = 0
         while not (self.transport.is_closing() or self.transport.is_reading()):
             try:
                 data = os.read(self.number, size)
             except BlockingIOError:
-                return
+                return found
             except OSError:  # what it is, the transport finds out again
                 break
             if not data:
                 break
+            found = True
             self._take(data)
             if len(data) < size:
-                return
+                return True
         self.leave()
+        return found
 
     def _take(self, data: bytes) -> None:
         self._pieces.append(data)
         self._size += len(data)
         seen = self._cut + data if self._cut else data
         self._cut = b"" if data.endswith(b"\n") else seen[-_TAIL:]
-        if self._size > MOST or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
+        if self._size > HELD or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
             self._hand_on()
 
     def _hand_on(self) -> None:

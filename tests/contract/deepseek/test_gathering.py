@@ -179,6 +179,26 @@ def test_what_the_kernel_has_since_the_last_look_is_drawn_too(
     asyncio.run(scenario())
 
 
+def test_what_is_drawn_is_told_of_though_it_is_more_than_may_wait_here(
+    unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        server = Scripted()
+        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            assert asked.request.arrivals.draw()
+            await asyncio.sleep(0)
+            assert asked.text == "ab"
+            asked.task.cancel()
+
+    monkeypatch.setattr(gathering, "TICK", 3600.0)
+    monkeypatch.setattr(gathering, "HELD", 1)
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_the_end_is_noticed_at_the_next_look(
     play: Callable[[Scenario], None], unhurried: None, apart: bool
