@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.reporting import percentile
 from benchmarks.service import ROOT
 from bots import cli
+from bots.loops import factory
 
 TICK = 0.005
 """Seconds between two looks at how late the loop is."""
@@ -97,7 +98,7 @@ def main() -> None:
         _probe = _Probe()
         return await cli._serve(loaded)
 
-    sys.exit(cli._guarded(probed))
+    sys.exit(cli._guarded(probed, factory()))
 
 
 if __name__ == "__main__":

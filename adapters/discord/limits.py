@@ -8,6 +8,7 @@ coded (docs.discord.com/developers/topics/rate-limits).
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from core.types import Allowance, Left
 
@@ -21,7 +22,8 @@ TOGETHER = Allowance("discord:all", burst=10, rate=35.0, shared=True)
 """The same for all processes of one bot: no second has more than `GLOBAL` calls of theirs."""
 ANSWERS = Allowance("discord:answers", burst=1, rate=44.0)
 """Of `GLOBAL`, what texts are posted and edited by, so that those who wait are asked in turn."""
-_MOST = 4096  # buckets that are remembered
+_MOST = 4096  # buckets that are remembered, and
+_OVER = 60.0  # seconds for which, once they are full again
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ class Buckets:
         left, made = int(remaining), known.made if known is not None else began
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        self._keep(key, _Bucket(left, reset, made))
+        self._keep(key, _Bucket(left, reset, made), now)
 
     def refused(
         self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
@@ -110,7 +112,7 @@ class Buckets:
             known = self._buckets.get(key)
             if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
                 wait = max(wait, known.reset - now)
-            self._keep(key, _Bucket(0, now + wait, now))
+            self._keep(key, _Bucket(0, now + wait, now), now)
         return wait
 
     def _key(
@@ -121,12 +123,15 @@ class Buckets:
             self._names[route] = name
         return self._names.get(route, route), major
 
-    def _keep(self, key: tuple[str, str], bucket: _Bucket) -> None:
-        """Remember it instead of the one that was heard of longest ago."""
+    def _keep(self, key: tuple[str, str], bucket: _Bucket, now: float) -> None:
+        """Remember it instead of those that were heard of longest ago: two, so that they get fewer
+        again, when they say nothing any more.
+        """
         self._buckets.pop(key, None)
         self._buckets[key] = bucket
-        if len(self._buckets) > _MOST:
-            del self._buckets[next(iter(self._buckets))]
+        for old in list(islice(self._buckets, 2)):
+            if self._buckets[old].reset + _OVER < now or len(self._buckets) > _MOST:
+                del self._buckets[old]
 
     def _shared(self, now: float) -> float:
         """The same question for the limit of all calls together."""

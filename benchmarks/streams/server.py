@@ -32,9 +32,13 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-WORDS = [
-    chunked(EVENT.format(text=f'" word{number}"', finish="null").encode()) for number in range(100)
-]
+PROSE = (
+    "the way of a connection that nobody reads is short and what comes on it waits in the kernel "
+    "until somebody wants to show it which costs far less than being woken for every single word "
+    "since most of what a word costs is neither its bytes nor its meaning but the interruption"
+)
+WORDS = [chunked(EVENT.format(text=f'" {word}"', finish="null").encode()) for word in PROSE.split()]
+"""Of as different lengths as a model's: readers may make use of what is alike, as ours does."""
 END = (
     chunked(EVENT.format(text='""', finish='"stop"').encode())
     + chunked(b"data: [DONE]\n\n")

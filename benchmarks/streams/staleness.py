@@ -33,6 +33,7 @@ class Gathered:
         self._noticed = 0
         self._since = self._grown = 0
         self._ticks = 0
+        self._still = STILL
         for number in range(answer.size):
             self._loop.call_at(answer.at(number), self._arrive)
         writer.arrivals.draw = self.draw
@@ -67,8 +68,10 @@ class Gathered:
             self._grown = self._ticks
             self._writer.arrivals.coming()
         self._noticed = self._came
-        still = self._grown <= self._ticks - STILL or self._since <= self._ticks - HOLD / TICK
-        if self._read < self._came and (still or self._came == self._answer.size):
+        waits, still = self._read < self._came, self._grown <= self._ticks - self._still
+        late = self._since <= self._ticks - HOLD / TICK
+        if waits and (still or late or self._came == self._answer.size):
+            self._still = min(2 * self._still, 4 * STILL) if still else self._still
             self._add()
         if self._read < self._answer.size:
             self._loop.call_later(TICK, self._look)

@@ -97,6 +97,7 @@ class DeepSeek(Completions):
             while not reading.ended:
                 data = await attempt.read(response, reading, gathering)
                 chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
+                del data  # it may be large, and the next comes late
                 attempt.note(reading.moved)
                 if reading.moved and not reading.complete and gathering is None:
                     transport = response.connection and response.connection.transport

@@ -26,20 +26,26 @@ with contextlib.suppress(ImportError):  # Windows has neither these nor epoll
     import fcntl
     import termios
 
-TICK = 0.015
+TICK = 0.018
 """Seconds between two looks: so late the end of an answer is noticed."""
 
-HOLD = 0.5
+HOLD = 3.0
 """Seconds after which what nobody asked for is handed on."""
 
 MOST = 64 * 1024
 """Bytes of one answer that may wait."""
 
+HELD = 16 * 1024
+"""Bytes of it that may wait here, and not in the kernel."""
+
 _MORE = 4096  # bytes read beyond those known of
 STILL = 3
-"""Looks at which nothing new was there, after which what waits is handed on."""
-_WORD = 8  # bytes by which an event may be larger than the smallest, and be a word still
+"""Looks at which nothing new was there, after which what waits is handed on. Each time that this
+was no end it is twice as many, up to four times: then words just come slowly."""
+_WORD = 10  # bytes by which an event, or several, may be larger than the smallest, or as many of it
+_EVENTS = 4  # that may come between two looks, and be words still
 _FINISH = re.compile(rb'finish_reason": ?"')
+_SIZES = {form % size: size for form in (b"%x", b"%X") for size in range(1, 1024)}
 _DONE = b"[DONE]"
 _TAIL = 32  # bytes: more than either of these has, or may come behind the last
 
@@ -56,11 +62,7 @@ def merged(data: bytes) -> bytes:
     sizes, bodies = parts[::2], parts[1::2]
     if rest or len(sizes) != len(bodies) or len(sizes) < 2:
         return data
-    try:
-        whole = [int(size, 16) for size in sizes] == [len(body) for body in bodies]
-    except ValueError:
-        return data
-    if not whole or not all(bodies):  # an empty one is the last
+    if list(map(_SIZES.get, sizes)) != list(map(len, bodies)):  # nor is an empty one: the last
         return data
     body = b"".join(bodies)
     return b"%x\r\n%s\r\n" % (len(body), body)
@@ -71,52 +73,61 @@ class Gathering(asyncio.Protocol):
 
     wanted: the reader waits. While it doesn't, nothing is taken, so that the peer is held up.
     waits: something has come that wasn't handed on; since, grown: the ticks in which the first and
-    the latest of it came. number: the file descriptor of a paused connection; -1: there is TLS.
+    the latest of it came. seen: bytes that the kernel had at the last look. usual: the smallest
+    growth since the last hand-on, that of one word, once there was any. number: the file descriptor
+    of a paused connection; -1: there is TLS.
     """
 
     __slots__ = (
-        "_arrivals", "_cut", "_least", "_left", "_owner", "_pieces", "_protocol", "_seen", "_size",
-        "_usual", "grown", "number", "since", "transport", "waits", "wanted",
+        "_cut", "_left", "_owner", "_pieces", "_protocol", "_size", "_still", "arrivals", "grown",
+        "number", "seen", "since", "transport", "usual", "waits", "wanted",
     )  # fmt: skip
 
     def __init__(
         self, owner: "Gatherer", transport: asyncio.Transport, number: int, arrivals: Arrivals
     ) -> None:
         self.wanted = self.waits = False
-        self.since = self.grown = 0
+        self.since = self.grown = self.seen = 0
+        self.usual = MOST
         self.transport = transport
         self.number = number
         self._owner = owner
         self._protocol = cast(asyncio.Protocol, transport.get_protocol())
-        self._arrivals = arrivals
+        self.arrivals = arrivals
         self._left = False
         self._pieces: list[bytes] = []
         self._size = 0
         self._cut = b""  # the end of what came, when it wasn't the end of a line
-        self._seen = 0  # bytes that the kernel had at the last look
-        self._usual = self._least = MOST  # the smallest growth before the last hand-on, and since
+        self._still = STILL
         arrivals.draw = self.draw
 
-    def look(self) -> None:
-        """The kernel has something new: how much, and whether it must be read now."""
-        if self._left or self.transport.is_closing():
+    def look(self, there: int) -> None:
+        """So many bytes are there now: read them if they may be more than words."""
+        growth = there - self.seen
+        if growth <= 0 or not self.wanted:
             return
-        fcntl.ioctl(self.number, termios.FIONREAD, _waiting)
-        growth, self._seen = _waiting[0] - self._seen, _waiting[0]
-        if growth > 0:
-            self._note()
-            self._least = min(self._least, growth)
-        one = self._usual <= growth <= self._usual + _WORD
-        if self.wanted and (not one or self._seen > MOST):
+        self.seen = there
+        self._note()
+        usual = self.usual
+        words = usual <= growth <= usual * _EVENTS + _WORD and growth % usual <= _WORD
+        if not words or there > MOST:
+            self.usual = growth if growth > usual * _EVENTS else min(growth, usual)
             self._fetch()
+
+    def stands(self) -> bool:
+        """Whether nothing more has come for long enough: it may be the end."""
+        if not self.waits or self.grown > self._owner.ticks - self._still:
+            return False
+        self._still = min(2 * self._still, 4 * STILL)
+        return True
 
     def draw(self) -> bool:
         """Hand on what has come; False: nothing had, or nobody reads."""
         if not self.wanted:
             return False
-        if self.number >= 0:
-            self._fetch()
-        found = self.waits or bool(self._pieces)
+        found = self.waits
+        if self.number >= 0 and self._fetch():
+            found = True
         self._hand_on()
         return found
 
@@ -131,7 +142,7 @@ class Gathering(asyncio.Protocol):
         if self._left:
             return
         self._left = True
-        self._arrivals.draw = nothing
+        self.arrivals.draw = nothing
         self._owner.forget(self)
         if self.number < 0:
             self.transport.set_protocol(self._protocol)
@@ -144,40 +155,42 @@ class Gathering(asyncio.Protocol):
         if not self.waits:
             self.waits = True
             self.since = self.grown
-        self._arrivals.coming()
+        self.arrivals.coming()
 
-    def _fetch(self) -> None:
-        """Read what the kernel has; leave the connection to the loop when that is its end."""
-        size = self._seen + _MORE
-        self._seen = 0
+    def _fetch(self) -> bool:
+        """Read what the kernel has; leave the connection to the loop when that is its end. Whether
+        there was anything.
+        """
+        size, found = self.seen + _MORE, False
+        self.seen = 0
         while not (self.transport.is_closing() or self.transport.is_reading()):
             try:
                 data = os.read(self.number, size)
             except BlockingIOError:
-                return
+                return found
             except OSError:  # what it is, the transport finds out again
                 break
             if not data:
                 break
+            found = True
             self._take(data)
             if len(data) < size:
-                return
+                return True
         self.leave()
+        return found
 
     def _take(self, data: bytes) -> None:
         self._pieces.append(data)
         self._size += len(data)
         seen = self._cut + data if self._cut else data
         self._cut = b"" if data.endswith(b"\n") else seen[-_TAIL:]
-        if self._size > MOST or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
+        if self._size > HELD or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
             self._hand_on()
 
     def _hand_on(self) -> None:
         data = b"".join(self._pieces)
         self._pieces.clear()
-        self._size, self.waits = 0, False
-        if self._least < MOST:
-            self._usual, self._least = self._least, MOST
+        self._size, self.waits, self.usual = 0, False, MOST
         if data:
             self._protocol.data_received(merged(data))
 
@@ -217,16 +230,19 @@ class Gatherer:
         self._paused: dict[int, Gathering] = {}
         self._wrapped: set[Gathering] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the next look is taken
 
     def __enter__(self) -> Self:
         with contextlib.suppress(AttributeError):  # there is no epoll but on Linux
             self._poll = select.epoll()
+            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._closed)
         return self
 
     def __exit__(self, *_: object) -> None:
         for each in [*self._paused.values(), *self._wrapped]:
             each.leave()
         if self._poll is not None:
+            asyncio.get_running_loop().remove_reader(self._poll.fileno())
             self._poll.close()
 
     def gather(self, transport: asyncio.Transport | None, arrivals: Arrivals) -> Gathering | None:
@@ -240,13 +256,14 @@ class Gatherer:
         elif (inner := transport.get_extra_info("socket")) is not None:
             each = Gathering(self, transport, inner.fileno(), arrivals)
             transport.pause_reading()
-            self._poll.register(each.number, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+            self._poll.register(each.number, select.EPOLLRDHUP)
             self._paused[each.number] = each
-            asyncio.get_running_loop().call_soon(each.look)  # a short answer is all there by now
+            asyncio.get_running_loop().call_soon(self._ask, [each])  # a short answer is all there
         else:
             return None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+            self._due = asyncio.get_running_loop().time()
+            self._go_on()
         return each
 
     def forget(self, each: Gathering) -> None:
@@ -257,29 +274,56 @@ class Gatherer:
             with contextlib.suppress(OSError):  # somebody closed it
                 self._poll.unregister(each.number)
 
+    def _closed(self) -> None:
+        """Peers have closed paused connections, or these broke."""
+        if self._poll is not None:
+            for number, _ in self._poll.poll(0):
+                if (each := self._paused.get(number)) is not None:
+                    each.leave()
+
+    def _go_on(self) -> None:
+        """Look again, at an even pace whatever a look takes."""
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due + TICK, loop.time())
+        self._timer = loop.call_at(self._due, self._look)
+
     def _look(self) -> None:
         self._timer = None
         self.ticks += 1
-        if self._poll is not None and self._paused:
-            for number, event in self._poll.poll(0, len(self._paused)):
-                if (each := self._paused.get(number)) is None:
-                    continue
-                if event == select.EPOLLIN:
-                    each.look()
-                else:  # the peer has closed it, or it broke
-                    each.leave()
-        self._draw()
-        if self._paused or self._wrapped:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
-
-    def _draw(self) -> None:
-        """Hand on what has lain for long enough, of some streams at a time: the loop is shared."""
-        late, still = self.ticks - self._held, self.ticks - STILL
-        streams = [*self._paused.values(), *self._wrapped]
-        due = [
-            each
-            for each in streams
-            if each.waits and (each.grown <= still or each.since <= late) and each.wanted
+        due = self._ask(list(self._paused.values()))
+        late = self.ticks - self._held
+        due += [
+            each for each in self._wrapped if each.stands() or (each.waits and each.since <= late)
         ]
-        for each in due[: max(_FEW, len(streams) // _PARTS)]:
-            each.draw()
+        for each in due[: max(_FEW, (len(self._paused) + len(self._wrapped)) // _PARTS)]:
+            each.draw()  # some at a time: the loop is shared
+        if self._paused or self._wrapped:
+            self._go_on()
+
+    def _ask(self, paused: list[Gathering]) -> list[Gathering]:
+        """Look at paused connections; those whose text stands still, or has lain for long enough.
+
+        Each event of each answer costs what is done here for a word.
+        """
+        ioctl, how_much, answer = fcntl.ioctl, termios.FIONREAD, _waiting
+        ticks, late, due = self.ticks, self.ticks - self._held, []
+        for each in paused:
+            try:
+                ioctl(each.number, how_much, answer)
+            except OSError:  # somebody closed it
+                each.leave()
+                continue
+            there = answer[0]
+            growth = there - each.seen
+            if not growth:
+                if each.stands():
+                    due.append(each)
+            elif 0 <= growth - each.usual <= _WORD and each.wanted and each.waits:
+                each.seen = there
+                each.grown = ticks
+                each.arrivals.coming()
+            else:
+                each.look(there)
+            if each.since <= late and each.waits:
+                due.append(each)
+        return due

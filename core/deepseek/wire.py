@@ -18,27 +18,31 @@ from core.errors import CompletionError, Failure
 from core.types import Chunk, CompletionRequest, Message, Role, Usage
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Delta
     index: Literal[0] = 0
     finish_reason: None = None
 
 
-class _Word(msgspec.Struct):
+class _Word(msgspec.Struct, gc=False):
     choices: tuple[_Choice]
-    id: str = ""
-    model: str = ""
     usage: None = None
     error: None = None
 
 
+class _Named(msgspec.Struct):
+    id: str = ""
+    model: str = ""
+
+
 _words = msgspec.json.Decoder(list[_Word])
+_named = msgspec.json.Decoder(_Named)
 
 JSON_RULE = "Answer with one valid JSON object and nothing else."
 """json_object needs the word "json" in the messages (api-docs.deepseek.com/guides/json_mode)."""
@@ -108,18 +112,19 @@ def words(data: bytes) -> tuple[Chunk, int] | None:
         return None
     try:
         found = _words.decode(b"[%s]" % joined)
+        last = _named.decode(data[data.rfind(b"\n\ndata: {", 0, -2) + 8 if len(found) > 1 else 6 :])
     except (ValueError, RecursionError):
         return None
     if len(found) != 1 + (len(data) - 8 - len(joined)) // 7:
         return None
     deltas = [word.choices[0].delta for word in found]
-    last = found[-1]
-    text = "".join([delta.content for delta in deltas if delta.content])
-    reasoning = "".join([each.reasoning_content for each in deltas if each.reasoning_content])
-    if bool(text) == bool(reasoning):
+    texts = [each.content for each in deltas if each.content]
+    reasons = [each.reasoning_content for each in deltas if each.reasoning_content]
+    if bool(texts) == bool(reasons):
         return None
-    number = sum(1 for delta in deltas if delta.content or delta.reasoning_content)
-    return Chunk(text=text, reasoning=reasoning, response_id=last.id, model=last.model), number
+    text, reasoning = "".join(texts), "".join(reasons)
+    chunk = Chunk(text=text, reasoning=reasoning, response_id=last.id, model=last.model)
+    return chunk, len(texts) + len(reasons)
 
 
 def parse(data: bytes) -> Any:

@@ -147,7 +147,7 @@ class Lanes:
         if calls < FEW:
             wait += lasts
         elif calls < PLENTY and not self._reply.known:  # not what follows on a full message
-            wait = min(wait + lasts * FIRST, CALM - self._reply.silence(now))
+            wait = min(wait + lasts * FIRST, CALM - self._reply.waiting.silence(now))
         return min(LOOK, wait) if wait > _ROUNDING else 0.0
 
     def _better_streamed(self, edits: float) -> StreamLimits | None:

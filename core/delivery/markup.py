@@ -127,6 +127,11 @@ class Splitter:
             self._seal(len(self._open), final=True)
 
     @property
+    def filling(self) -> bool:
+        """The last sixth of the open part fills: what can be shown of it stays for a while."""
+        return self._room is not None
+
+    @property
     def rest(self) -> tuple[str, str]:
         """The slice that is not sealed, and its carry."""
         self._take()

@@ -42,6 +42,7 @@ class Reply:
     plain: no streams any more. withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
+    waiting: the text that nobody sees yet.
     """
 
     def __init__(self, limits: Limits, posted: Sequence[Posted] = ()) -> None:
@@ -67,22 +68,23 @@ class Reply:
         self._notice = ""
         self._interim = ""
         self._stale = False  # text came that `_interim` doesn't know
-        self._waiting = Waiting()
+        self._hidden = False  # when it was worked out last, there was nothing new to see in it
+        self.waiting = Waiting()
 
     def add(self, text: str) -> None:
         """More of the answer. The writer should be told."""
         if text and not self.withdrawn:
             self._splitter.feed(clean(text))
-            self._waiting.came(len(text))
+            self.waiting.came(len(text))
             self._stale = True
 
     def heard(self, now: float) -> None:
         """Note that what was added came now (else: when the next question is asked)."""
-        self._waiting.heard(now)
+        self.waiting.heard(now)
 
     def coming(self, now: float) -> None:
         """Text has come that will be added before any is handed out; it came now, not then."""
-        self._waiting.coming(now)
+        self.waiting.coming(now)
 
     def finish(self, notice: str = "") -> None:
         """The answer is complete; saying so again changes nothing.
@@ -111,7 +113,7 @@ class Reply:
             raise RuntimeError("a reply can't restart: some of its text was handed out already")
         self._splitter = Splitter(self._size, self.limits.measure)
         self._interim, self._stale = "", False
-        self._waiting = Waiting()
+        self.waiting = Waiting()
 
     def due(self, now: float) -> Delivery | None:
         """The call to make now, its text bound; it is under way until reported."""
@@ -120,13 +122,32 @@ class Reply:
             return None
         self.begun = True
         self._flying, self._started = plan, now
-        self._waiting.clear()
+        self.waiting.clear()
         return plan
 
     def peek(self, now: float) -> Delivery | None:
         """What `due` would say, without starting anything."""
         plan = self._plan(now)
         return plan if isinstance(plan, Delivery) else None
+
+    def expected(self, now: float) -> Delivery | None:
+        """The call that new text will surely want, without the text: what can be shown of it takes
+        long to work out. None: `peek` has to tell.
+        """
+        self.heard(now)
+        unsure = self._hidden or self._splitter.filling or self._stream is not None
+        if self._flying is not None or self.finished or not self._stale or unsure:
+            return None
+        self._settle()
+        index, wait = self._settled, max(self.waiting.debounce(now), self._gap(now))
+        known = index in self.uncertain or index in self.inherited
+        if wait > _ROUNDING or known or index < len(self._texts()):
+            return None
+        part = self._ids.get(index)
+        if part is not None:
+            return Delivery(index, part, "", Kind.INTERIM)
+        how = How.START if self.native and not self.plain else How.POST
+        return Delivery(index, None, "", Kind.FIRST, how)
 
     def wait(self, now: float) -> float | None:
         """Seconds until something may be due, 0.0 for now; None: not before something happens."""
@@ -135,11 +156,7 @@ class Reply:
 
     def unseen(self, now: float) -> Unseen:
         """The text that nobody sees yet."""
-        return self._waiting.unseen(now)
-
-    def silence(self, now: float) -> float:
-        """Seconds since the latest of it came; infinite when there is none."""
-        return self._waiting.silence(now)
+        return self.waiting.unseen(now)
 
     def delivered(self, delivery: Delivery, part: PartId, now: float) -> None:
         """The call went through; `part` is the message that shows the text."""
@@ -298,7 +315,7 @@ class Reply:
         if (plan := self._end_of_life(now)) is not None and isinstance(plan, Delivery):
             return plan
         if self._stale:
-            if (wait := max(self._waiting.debounce(now), self._gap(now))) > _ROUNDING:
+            if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
             grows = self._is_open(self._settled) or (self.native and not self.plain)
             splitter = self._splitter
@@ -308,8 +325,9 @@ class Reply:
         due = self._sealed_part(now)
         if due is None:
             due = self._open_part(now)
+        self._hidden = due is None
         if due is None:
-            self._waiting.clear()  # nothing to see in it
+            self.waiting.clear()  # nothing to see in it
         return plan if due is None else due
 
     def _sealed_part(self, now: float) -> Delivery | float | None:

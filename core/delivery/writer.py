@@ -14,6 +14,7 @@ from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
+from core.delivery.waiting import DRAWN, Deadline, Denied
 from core.errors import (
     Held,
     RateLimited,
@@ -82,12 +83,12 @@ class Writer:
         self._now = now
         self._random = random
         self._quiescence = quiescence
-        self._patience = patience
         self.freshness = Freshness()
         self._woken = asyncio.Event()
         self._idle = False
-        self._failures = 0
-        self._deadline: float | None = None
+        self._failures, self._denied = 0, Denied()
+        self._drawn_at = float("-inf")
+        self._deadline = Deadline(patience)
         self._lost_at = now()  # when a post's answer was lost last
         self._ambiguous = set(reply.inherited)  # parts that may have been posted unknown to us
         self._doubt = now() if reply.inherited else None  # when a call was cut off last
@@ -108,13 +109,15 @@ class Writer:
 
     def _coming(self) -> None:
         """Text has come that isn't read yet: it counts from now on."""
-        self._reply.coming(self._now())
-        self.freshness.coming(self._now())
+        now = self._now()
+        self._reply.coming(now)
+        self.freshness.coming(now)
         if self._idle:
             self._woken.set()
 
     async def _drawn(self) -> None:
         """Have the reader add what has come."""
+        self._drawn_at = self._now()
         if self.arrivals.draw():
             await asyncio.sleep(0)
 
@@ -196,9 +199,12 @@ class Writer:
         """Write until the finished reply is shown and nothing of a former process is left."""
         while not self._reply.done:
             self._check_patience()
-            await self._drawn()
             now = self._now()
-            delivery = self._reply.peek(now)
+            delivery = self._reply.expected(now) if now < self._drawn_at + DRAWN else None
+            if delivery is None:
+                await self._drawn()
+                now = self._now()
+                delivery = self._reply.expected(now) or self._reply.peek(now)
             if delivery is None:
                 wait = self._reply.wait(now)
                 await self._sleep(wait, idle=wait is not None and wait > LONGEST_GAP)
@@ -211,13 +217,13 @@ class Writer:
     async def _leave(self, wanted: Delivery) -> bool:
         """Whether the call may be made now; waits when it may not.
 
-        More text may come while the budget is asked, and wait for still more: then the call is
-        made as soon as that is due. What comes besides must not sleep through the wait.
+        What comes while the budget is asked must not sleep through the wait.
         """
         self._woken.clear()
-        delay = await self._lanes.ask(wanted)
-        if delay > 0 and not self._woken.is_set():
-            await self._sleep(delay)
+        if (delay := await self._lanes.ask(wanted)) > 0:
+            if not self._woken.is_set():
+                await self._sleep(self._denied.wait(wanted.kind, delay))
+            return False
         await self._drawn()
         due = self._reply.peek(self._now())
         return due is not None and self._lanes.grants(due)
@@ -230,6 +236,7 @@ class Writer:
         if delivery is None:
             return
         self._lanes.used()
+        self._denied.over()
         try:
             part = await self._call(delivery)
         except RateLimited as error:
@@ -371,27 +378,17 @@ class Writer:
 
     def _check_patience(self) -> None:
         """Give up on a finished reply that can't be shown for too long."""
-        if not self._reply.finished:
-            return
-        if self._deadline is None:
-            self._deadline = self._now() + self._patience
-        elif self._now() >= self._deadline:
-            raise Undeliverable(
-                f"the platform couldn't be reached for {self._patience / 60:g} minutes; "
-                "the answer is stored, but not shown completely"
-            )
+        self._deadline.check(finished=self._reply.finished, now=self._now())
 
     async def _sleep(self, seconds: float | None, *, idle: bool = False) -> None:
         """Wait so long (None: until woken). The end of the reply's text ends the wait.
 
         idle: any text does.
         """
-        if seconds is not None and self._deadline is not None:
-            seconds = min(seconds, max(0.0, self._deadline - self._now()))
         self._idle = idle or seconds is None
         self._woken.clear()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._deadline.within(seconds, self._now())):
                 await self._woken.wait()
         except TimeoutError:
             pass

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -66,8 +67,9 @@ class Journal:
         return True
 
     async def announce(self, index: int, *, named: bool) -> None:
-        """The part is about to be posted."""
-        await self._tolerant(lambda: self._turns.announce(self.turn, index, named=named))
+        """The part is about to be posted. Raises: LostClaim, Withdrawn."""
+        turn = replace(self.turn, withdrawn=False)  # nothing is posted for a deleted prompt
+        await self._tolerant(lambda: self._turns.announce(turn, index, named=named))
 
     async def posted(self, index: int, part: PartId) -> None:
         """The part was posted."""

@@ -258,3 +258,15 @@ def test_half_an_answer_teaches_nothing(headers: dict[str, str]) -> None:
     buckets = Buckets()
     buckets.heard(EDIT, "20", headers, 100.0)
     assert wait(buckets, 100.0) == 0.0
+
+
+def test_buckets_that_are_full_again_are_forgotten() -> None:
+    buckets = Buckets()
+    for number in range(1000):
+        buckets.heard(EDIT, str(number), said(0, 5.0), float(number))
+    assert len(buckets._buckets) < 100
+    assert wait(buckets, 1000.0, major="999") == 4.0
+    for number in range(5000):
+        buckets.heard(EDIT, str(number), said(0, 5.0), 1000.0)
+    assert len(buckets._buckets) <= 4096
+    assert wait(buckets, 1001.0, major="4999") == 4.0

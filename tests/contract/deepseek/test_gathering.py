@@ -1,9 +1,7 @@
 """What arrives gathers until it is drawn or at its end; with TLS and on uvloop too."""
 
 import asyncio
-import json
 import select
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
@@ -16,53 +14,14 @@ import uvloop
 
 from core.deepseek import gathering
 from core.deepseek.client import DeepSeek
-from core.errors import CompletionError, Failure
+from core.errors import Failure
 from core.types import CompletionRequest, Message, Role
-from tests.contract.deepseek.raw import STREAM, Answer, chunked, options, serving
+from tests.contract.deepseek.raw import Answer, options, serving
+from tests.contract.deepseek.scripted import COMMENT, DONE, END, HEAD, LAST, Asked, Scripted, word
 
-HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
-END = chunked(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
-DONE = chunked(b"data: [DONE]\n\n")
-COMMENT = chunked(b": keep-alive\n\n")
 NEVER = 10**9
 
 Scenario = Callable[[ssl.SSLContext | None], Awaitable[None]]
-
-
-def word(text: str) -> bytes:
-    found = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
-    return chunked(f"data: {json.dumps(found)}\n\n".encode())
-
-
-class Asked:
-    """A request whose text is collected as it is handed out."""
-
-    def __init__(self, client: DeepSeek) -> None:
-        self.request = CompletionRequest(messages=(Message(Role.USER, "Hello"),))
-        self.text = ""
-        self.failure: CompletionError | None = None
-        self.came = 0
-        self.request.arrivals.coming = self._coming
-        self.task = asyncio.ensure_future(self._read(client))
-
-    def _coming(self) -> None:
-        self.came += 1
-
-    async def _read(self, client: DeepSeek) -> None:
-        try:
-            async with aclosing(client.stream(self.request)) as chunks:
-                async for chunk in chunks:
-                    self.text += chunk.text
-        except CompletionError as error:
-            self.failure = error
-
-    async def has(self, text: str) -> None:
-        async with asyncio.timeout(3):
-            while self.text != text:  # noqa: ASYNC110 whatever brings it
-                await asyncio.sleep(0.001)
-
-    async def ends(self) -> None:
-        await asyncio.wait_for(self.task, 3)
 
 
 @pytest.fixture(scope="module")
@@ -92,37 +51,6 @@ def play(
             await scenario(tls)
 
         yield lambda scenario: runner.run(within(scenario))
-
-
-class Scripted:
-    """A server that says what it is told, when it is told."""
-
-    def __init__(self) -> None:
-        self._writer: asyncio.Future[asyncio.StreamWriter] | None = None
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ready().set_result(writer)
-        await asyncio.get_running_loop().create_future()
-
-    def _ready(self) -> "asyncio.Future[asyncio.StreamWriter]":
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_future()
-        return self._writer
-
-    async def say(self, *pieces: bytes) -> None:
-        writer = await asyncio.wait_for(self._ready(), 3)
-        writer.write(b"".join(pieces))
-        await writer.drain()
-        await asyncio.sleep(0.02)  # until the kernel has it on the other side
-
-    async def die(self, *, rudely: bool) -> None:
-        writer = await self._ready()
-        if rudely:
-            inner = writer.get_extra_info("socket")
-            inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            writer.transport.abort()
-        else:
-            writer.close()
 
 
 @pytest.fixture
@@ -175,6 +103,26 @@ def test_what_the_kernel_has_since_the_last_look_is_drawn_too(
             asked.task.cancel()
 
     monkeypatch.setattr(gathering, "TICK", 3600.0)
+    asyncio.run(scenario())
+
+
+def test_what_is_drawn_is_told_of_though_it_is_more_than_may_wait_here(
+    unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        server = Scripted()
+        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            assert asked.request.arrivals.draw()
+            await asyncio.sleep(0)
+            assert asked.text == "ab"
+            asked.task.cancel()
+
+    monkeypatch.setattr(gathering, "TICK", 3600.0)
+    monkeypatch.setattr(gathering, "HELD", 1)
     asyncio.run(scenario())
 
 
@@ -240,6 +188,59 @@ def test_what_stands_still_or_has_lain_is_handed_on(play: Callable[[Scenario], N
             await asked.has("a")
             await server.say(word("b"))
             await asked.has("ab")
+            asked.task.cancel()
+
+    play(scenario)
+
+
+def test_words_that_come_together_are_left_where_they_are(
+    unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    fetch = gathering.Gathering._fetch
+
+    def counted(each: gathering.Gathering) -> None:
+        read.append(each.number)
+        fetch(each)
+
+    async def scenario() -> None:
+        server = Scripted()
+        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await server.say(word("b"))
+            await asyncio.sleep(3 * gathering.TICK)  # what a word's size is has been learned
+            monkeypatch.setattr(gathering.Gathering, "_fetch", counted)
+            for number in range(1, 5):
+                await server.say(*[word("c")] * number)
+                await asyncio.sleep(3 * gathering.TICK)
+            assert read == []
+            await server.say(word("d"), END, DONE, LAST)
+            await asked.ends()
+            assert asked.text == "ab" + 10 * "c" + "d"
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_of_slow_words_is_read_less_often_than_each_word(
+    play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            (each,) = [*client._gatherer._paused.values(), *client._gatherer._wrapped]
+            for _ in range(6):
+                await server.say(word("b"))
+                await asyncio.sleep((gathering.STILL + 3) * gathering.TICK)
+            assert each._still == 4 * gathering.STILL
+            came = len(asked.text)
+            await server.say(word("b"))
+            await asked.has("a" + 6 * "b" + "b")
+            assert came < len(asked.text)
             asked.task.cancel()
 
     play(scenario)

@@ -1,13 +1,14 @@
 """Text that was not read yet: it is drawn before any is bound, and counts from when it came."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from core.delivery.lanes import CALM
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
-from core.delivery.waiting import PATIENCE, QUIET
+from core.delivery.waiting import DRAWN, FEW, LONGEST_PUSH, PATIENCE, QUIET, Denied
 from core.types import NOTHING, Allowance, Kind, Unseen
 from tests.core.delivery.session import Session
 from tests.fakes.clock import now, run
@@ -141,3 +142,97 @@ def test_what_came_and_was_no_text_is_forgotten() -> None:
     reply.heard(3.0)
     assert reply.wait(3.0) == pytest.approx(QUIET)
     assert reply.unseen(4.0).area == pytest.approx(1.0)
+
+
+class Stingy(OwnBudget):
+    """Grants nothing until it is told to; counts how often it was asked."""
+
+    asked = 0
+    until = float("inf")
+
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        self.asked += 1
+        if now() < self.until:
+            return 0.02
+        return await super().take(allowance, kind, unseen)
+
+
+def test_while_no_call_is_granted_nobody_works_out_its_text() -> None:
+    measured: list[int] = []
+
+    def measure(text: str) -> int:
+        measured.append(len(text))
+        return len(text)
+
+    thread = FakeThread(replace(limits(), measure=measure), latency=lambda: 0.0)
+
+    async def main() -> None:
+        budget = Stingy(now)
+        budget.until = 0.0
+        session = Session(thread, budget=budget)
+        writing = asyncio.create_task(session.writer.run())
+        session.reply.add("a ")
+        session.writer.wake()
+        await asyncio.sleep(0.5)
+        assert [call.text for call in thread.calls] == ["a "]
+        budget.until = now() + 10.0
+        budget.asked = 0
+        await asyncio.sleep(2.0)
+        measured.clear()
+        for _ in range(100):
+            session.reply.add("b ")
+            session.writer.wake()
+            await asyncio.sleep(0.08)
+        assert len(measured) <= 1  # the first of it showed that there is something to see
+        assert 8.0 / LONGEST_PUSH <= budget.asked <= 8.0 / LONGEST_PUSH + 3 * FEW
+        await asyncio.sleep(2.0)
+        assert thread.calls[-1].text.rstrip() == "a" + " b" * 100
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+
+    run(main())
+
+
+def test_text_is_drawn_twice_a_second_while_no_call_is_granted_and_before_one_is_made() -> None:
+    thread = FakeThread(latency=lambda: 0.0)
+
+    async def main() -> None:
+        budget = Stingy(now)
+        session = Session(thread, budget=budget)
+        unread = Unread(session)
+        draw, drawn = session.writer.arrivals.draw, []
+
+        def counted() -> bool:
+            drawn.append(now())
+            return draw()
+
+        session.writer.arrivals.draw = counted
+        writing = asyncio.create_task(session.writer.run())
+        for number in range(200):
+            unread.come(f"{number} ")
+            await asyncio.sleep(0.02)
+        debounced = PATIENCE / 0.02
+        assert 3 <= len(drawn) <= 4.0 / DRAWN + debounced
+        budget.until = now()
+        unread.come("last ")
+        await asyncio.sleep(0.2)
+        (call,) = thread.calls
+        assert call.text.endswith("199 last ")
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+
+    run(main())
+
+
+def test_who_was_denied_often_asks_less_often() -> None:
+    denied = Denied()
+    assert [denied.wait(Kind.INTERIM, 0.01) for _ in range(FEW)] == [0.01] * FEW
+    waits = [denied.wait(Kind.INTERIM, 0.01) for _ in range(100)]
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_PUSH
+    assert denied.wait(Kind.INTERIM, 7.0) == 7.0
+    assert denied.wait(Kind.FINAL, 0.01) == denied.wait(Kind.FIRST, 0.01) == 0.01
+    denied.over()
+    assert denied.wait(Kind.INTERIM, 0.01) == 0.01

@@ -1,0 +1,84 @@
+"""A stream that is said piece by piece, and what is read of it."""
+
+import asyncio
+import json
+import socket
+from contextlib import aclosing
+
+from core.deepseek.client import DeepSeek
+from core.errors import CompletionError
+from core.types import CompletionRequest, Message, Role
+from tests.contract.deepseek.raw import STREAM, chunked
+
+HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
+END = chunked(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
+DONE = chunked(b"data: [DONE]\n\n")
+LAST = b"0\r\n\r\n"
+COMMENT = chunked(b": keep-alive\n\n")
+
+
+def word(text: str) -> bytes:
+    found = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    return chunked(f"data: {json.dumps(found)}\n\n".encode())
+
+
+class Asked:
+    """A request whose text is collected as it is handed out."""
+
+    def __init__(self, client: DeepSeek) -> None:
+        self.request = CompletionRequest(messages=(Message(Role.USER, "Hello"),))
+        self.text = ""
+        self.failure: CompletionError | None = None
+        self.came = 0
+        self.request.arrivals.coming = self._coming
+        self.task = asyncio.ensure_future(self._read(client))
+
+    def _coming(self) -> None:
+        self.came += 1
+
+    async def _read(self, client: DeepSeek) -> None:
+        try:
+            async with aclosing(client.stream(self.request)) as chunks:
+                async for chunk in chunks:
+                    self.text += chunk.text
+        except CompletionError as error:
+            self.failure = error
+
+    async def has(self, text: str) -> None:
+        async with asyncio.timeout(3):
+            while self.text != text:  # noqa: ASYNC110 whatever brings it
+                await asyncio.sleep(0.001)
+
+    async def ends(self) -> None:
+        await asyncio.wait_for(self.task, 3)
+
+
+class Scripted:
+    """A server that says what it is told, when it is told."""
+
+    def __init__(self) -> None:
+        self._writer: asyncio.Future[asyncio.StreamWriter] | None = None
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ready().set_result(writer)
+        await asyncio.get_running_loop().create_future()
+
+    def _ready(self) -> "asyncio.Future[asyncio.StreamWriter]":
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_future()
+        return self._writer
+
+    async def say(self, *pieces: bytes) -> None:
+        writer = await asyncio.wait_for(self._ready(), 3)
+        writer.write(b"".join(pieces))
+        await writer.drain()
+        await asyncio.sleep(0.02)  # until the kernel has it on the other side
+
+    async def die(self, *, rudely: bool) -> None:
+        writer = await self._ready()
+        if rudely:
+            inner = writer.get_extra_info("socket")
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            writer.transport.abort()
+        else:
+            writer.close()
