@@ -111,15 +111,15 @@ class Reading:
         newest = max(time_of(known.sequence) for known in recent or elsewhere)
         after = first_after(max(newest - MARGIN, now - REACH))
         wanted = [place for place in to_read(places, recent, after) if self._readable(place)]
-        begun = {channel_of(known.thread): known.sequence for known in recent}
+        begun = {channel_of(known.thread): known.first for known in recent}
         slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(place: Place) -> list[Prompt]:
             async with slots:
                 prompts = await self._of(place, after)
-                # A remark made before we were asked was never meant for us. (Known ones are known.)
-                newest = begun.get(place.channel, "")
-                return [p for p in prompts if not p.follow_up or p.sequence > newest]
+                # A remark made before we were asked was never meant for us.
+                first = begun.get(place.channel, "")
+                return [p for p in prompts if not p.follow_up or p.sequence > first]
 
         tasks = [asyncio.create_task(one(place)) for place in wanted]
         try:

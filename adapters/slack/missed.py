@@ -132,7 +132,7 @@ class Backlog:
         self._settle = settle
         self._gap = gap
         self._recent: Sequence[Recent] = ()
-        self._first: dict[ThreadKey, str] = {}  # a sequence from which on a thread was ours
+        self._first: dict[ThreadKey, str] = {}  # the sequence from which on a thread was ours
         self._refused: dict[str, float] = {}  # identity -> when it was asked
         self._lost = float("inf")  # since when events did not reach us
         self._offset = time.time() - time.monotonic()
@@ -196,7 +196,8 @@ class Backlog:
     def _ours(self, seen: Iterable[Recent | Prompt]) -> None:
         """Keep from when on these threads are known to be ours."""
         for known in seen:
-            self._first.setdefault(known.thread, known.sequence)
+            since = known.first if isinstance(known, Recent) else known.sequence
+            self._first[known.thread] = min(since, self._first.get(known.thread, since))
             if len(self._first) > REMEMBERED:
                 del self._first[next(iter(self._first))]
 

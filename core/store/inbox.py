@@ -310,7 +310,7 @@ def open_turns(thread: ThreadKey | BindParameter[ThreadKey]) -> Select[int]:
 def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
     """The conversations of a platform with a turn received at `since` or later, newest first."""
     return tuple(
-        Recent(ThreadKey(row.thread), row.address, row.sequence)
+        Recent(ThreadKey(row.thread), row.address, row.sequence, row.first)
         for row in _RECENT.rows(conn, {"on": platform, "since": since, "limit": limit})
     )
 
@@ -319,8 +319,9 @@ def recent_turns(
     platform: str | BindParameter[str],
     since: float | BindParameter[float],
     limit: int | BindParameter[int],
-) -> Select[str, str, str]:
-    """Thread, address and sequence of the newest turn of each; one read of two indexes.
+) -> Select[str, str, str, str]:
+    """Thread, address and sequence of the newest turn of each, and the sequence of its first; one
+    read of two indexes.
 
     The conversations are found by the age of their turns; the newest turn, which may be older
     than `since`, by the order within each.
@@ -346,8 +347,14 @@ def recent_turns(
         .correlate(conversation)
         .scalar_subquery()
     )
+    first = (
+        select(func.min(other.c.sequence))
+        .where(other.c.conversation_id == conversation.c.id)
+        .correlate(conversation)
+        .scalar_subquery()
+    )
     return (
-        select(conversation.c.thread, turn.c.address, turn.c.sequence)
+        select(conversation.c.thread, turn.c.address, turn.c.sequence, first.label("first"))
         .select_from(lately)
         .join(conversation, conversation.c.id == lately.c.conversation_id)
         .join(turn, turn.c.id == newest)

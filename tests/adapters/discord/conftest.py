@@ -73,7 +73,8 @@ class Inbox:
             raise self.blind.pop(0)
         newest: dict[ThreadKey, Recent] = {}
         for prompt in self.taken:
-            newest[prompt.thread] = Recent(prompt.thread, prompt.address, prompt.sequence)
+            first = min(p.sequence for p in self.taken if p.thread == prompt.thread)
+            newest[prompt.thread] = Recent(prompt.thread, prompt.address, prompt.sequence, first)
         return sorted(newest.values(), key=lambda recent: recent.sequence, reverse=True)
 
     @property

@@ -85,9 +85,10 @@ async def api(history: History) -> AsyncIterator[Api]:
         yield Api("secret", history.url, session)
 
 
-def known(thread: str, at: float) -> Recent:
-    """A conversation whose newest prompt was asked then."""
-    return Recent(thread=ThreadKey(thread), address="", sequence=sequence(first_after(at)))
+def known(thread: str, at: float, first: float | None = None) -> Recent:
+    """A conversation whose newest prompt was asked then, the first one at the same time."""
+    newest, oldest = (sequence(first_after(when)) for when in (at, first or at))
+    return Recent(ThreadKey(thread), address="", sequence=newest, first=oldest)
 
 
 LATELY = [known("discord:@100:99", NOW)]  # known, but in no place that can be read
@@ -202,6 +203,15 @@ async def test_what_people_said_before_they_called_us_is_no_question(
     asked = history.say("30", NOW - 100, "<@700> and you?")
     recent = [known("discord:10:30", NOW - 90)]
     assert identities(await missed(api, recent=recent)) == [asked]
+
+
+async def test_a_follow_up_from_between_two_known_ones_was_missed(
+    history: History, api: Api
+) -> None:
+    """The second one came live, before what was asked in the outage was read back."""
+    between = history.say("30", NOW - 100, "and this?", mentions=[])
+    recent = [known("discord:10:30", NOW - 90, first=NOW - 200)]
+    assert identities(await missed(api, recent=recent)) == [between]
 
 
 async def test_what_cannot_be_read_is_left_out(history: History, api: Api) -> None:

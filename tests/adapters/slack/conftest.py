@@ -69,7 +69,10 @@ class Inbox:
             self.broken -= 1
             raise StoreBusy("locked")
         ordered = sorted(self.taken, key=lambda prompt: prompt.sequence)
-        newest = {p.thread: Recent(p.thread, p.address, p.sequence) for p in ordered}
+        first = {p.thread: p.sequence for p in reversed(ordered)}
+        newest = {
+            p.thread: Recent(p.thread, p.address, p.sequence, first[p.thread]) for p in ordered
+        }
         return sorted(newest.values(), key=lambda known: known.sequence, reverse=True)
 
     def texts(self) -> list[str]:

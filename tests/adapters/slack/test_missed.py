@@ -208,7 +208,8 @@ async def test_one_busy_place_does_not_take_for_ever(
 def lately(channel: str, root: float, newest: float) -> Recent:
     thread_ts, ts = f"{root:.6f}", f"{newest:.6f}"
     address = Address(TEAM, channel, thread_ts, ts, "U1").encode()
-    return Recent(thread_key(TEAM, channel, thread_ts), address, sequence(ts))
+    key = thread_key(TEAM, channel, thread_ts)
+    return Recent(key, address, sequence(ts), sequence(thread_ts))
 
 
 NOW = 1_800_000_000.0

@@ -131,6 +131,18 @@ async def test_a_thread_known_before_the_outage_keeps_what_was_missed_in_it(
     assert inbox.texts() == ["one", "three", "two"]
 
 
+async def test_a_follow_up_from_between_two_known_ones_was_missed(
+    slack: SlackServer, past: Past, inbox: Inbox
+) -> None:
+    """The last one came live, before what was asked in the outage was read back."""
+    root = past.ask(60, "one")
+    between, last = past.say(30, "two", root=root), past.say(20, "three", root=root)
+    inbox.taken += [past.prompt(root), past.prompt(last)]
+    async with reading(slack, inbox):
+        await until(lambda: len(inbox.taken) == 3)
+    assert inbox.taken[-1].identity == past.prompt(between).identity
+
+
 async def test_a_follow_up_that_overtakes_its_question(
     slack: SlackServer, past: Past, inbox: Inbox
 ) -> None:

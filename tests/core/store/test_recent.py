@@ -15,8 +15,10 @@ async def ask(store: Store, number: int, thread: str, at: float, **changes: obje
     assert await store.turns.accept(prompt(number, thread, address=f"{thread}@{number}", **changes))
 
 
-def seen(thread: str, number: int) -> Recent:
-    return Recent(ThreadKey(thread), f"{thread}@{number}", f"{number:06}")
+def seen(thread: str, number: int, first: int | None = None) -> Recent:
+    """number: of the newest turn. first: of the oldest one, the same unless it says so."""
+    oldest = number if first is None else first
+    return Recent(ThreadKey(thread), f"{thread}@{number}", f"{number:06}", f"{oldest:06}")
 
 
 async def test_the_newest_conversation_is_first_with_its_newest_turn(store: Store) -> None:
@@ -25,13 +27,13 @@ async def test_the_newest_conversation_is_first_with_its_newest_turn(store: Stor
     await ask(store, 1, "b", 1)
     await ask(store, 3, "a", 2)
     await ask(store, 2, "a", 3)  # delivered late: received last, but not the newest
-    assert await store.turns.recent("slack", 0.0, 10) == (seen("a", 3), seen("b", 1))
+    assert await store.turns.recent("slack", 0.0, 10) == (seen("a", 3, first=1), seen("b", 1))
 
 
 async def test_the_newest_turn_may_be_older_than_the_look(store: Store) -> None:
     await ask(store, 7, "a", 0)
     await ask(store, 6, "a", 10)
-    assert await store.turns.recent("slack", START + 5, 10) == (seen("a", 7),)
+    assert await store.turns.recent("slack", START + 5, 10) == (seen("a", 7, first=6),)
 
 
 async def test_since_then_and_no_more_than_the_limit(store: Store) -> None:
