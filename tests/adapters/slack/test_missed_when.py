@@ -135,7 +135,7 @@ async def test_a_follow_up_from_between_two_known_ones_was_missed(
     slack: SlackServer, past: Past, inbox: Inbox
 ) -> None:
     """The last one came live, before what was asked in the outage was read back."""
-    root = past.ask(60, "one")
+    root = past.ask(3600, "one")
     between, last = past.say(30, "two", root=root), past.say(20, "three", root=root)
     inbox.taken += [past.prompt(root), past.prompt(last)]
     async with reading(slack, inbox):
