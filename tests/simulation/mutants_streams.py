@@ -104,7 +104,9 @@ STREAM_MUTANTS = (
     Protocol("a stream gone on with that is over", wraps=_with(StreamsOn)),
     Protocol("a stream that is over followed by a post", wraps=_with(PostsTheRest)),
     Protocol("streams not stopped", wraps=_with(NeverStops)),
+    Protocol("open streams taken for messages without edits", wraps=_with(EditsNoStreams)),
+)
+LOST_STREAM_MUTANTS = (
     Protocol("lost streams not looked for", wraps=_with(FindsNoStreams)),
     Protocol("known messages taken for lost ones", turns=KnowsNoMessages),
-    Protocol("open streams taken for messages without edits", wraps=_with(EditsNoStreams)),
 )

@@ -5,23 +5,26 @@ import pytest
 from tests.simulation.adapter_mutants import ADAPTER_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutants_people import PEOPLES_MUTANTS
-from tests.simulation.mutants_streams import STREAM_MUTANTS
+from tests.simulation.mutants_streams import LOST_STREAM_MUTANTS, STREAM_MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
 from tests.simulation.schedule import play
-from tests.simulation.weather import STORM, STREAMING, Weather
+from tests.simulation.weather import LOSING, STORM, STREAMING, Weather
 
 WITHIN = 200
 """Schedules in which a breakage has to be noticed."""
 
 
-BROKEN = (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS, *STREAM_MUTANTS)
+BROKEN = (
+    *((broken, STORM) for broken in (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS)),
+    *((broken, STREAMING) for broken in STREAM_MUTANTS),
+    *((broken, LOSING) for broken in LOST_STREAM_MUTANTS),
+)
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
+@pytest.mark.parametrize(("broken", "weather"), BROKEN, ids=[broken.name for broken, _ in BROKEN])
+def test_a_broken_protocol_is_noticed(broken: Protocol, weather: Weather) -> None:
     quietly()
-    weather = STREAMING if broken in STREAM_MUTANTS else STORM
     for seed in range(WITHIN):
         problems = play(seed, weather, broken).problems
         if problems:
@@ -30,7 +33,7 @@ def test_a_broken_protocol_is_noticed(broken: Protocol) -> None:
     pytest.fail(f"{broken.name} survives {WITHIN} schedules: the simulation has a hole")
 
 
-@pytest.mark.parametrize("weather", [STORM, STREAMING], ids=["edits", "streams"])
+@pytest.mark.parametrize("weather", [STORM, STREAMING, LOSING], ids=["edits", "streams", "lost"])
 def test_the_storm_itself_is_survived(weather: Weather) -> None:
     quietly()
     for seed in range(40):

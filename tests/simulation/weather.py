@@ -52,6 +52,8 @@ STORM = replace(Weather(), crashes=6, streamless=0.6, **_CUT, **_WILD)
 """For protocols that are broken on purpose."""
 STREAMING = replace(STORM, crashes=3, streamless=0.05, sealed=0.3, lost_after=0.25)
 """For those that are broken where streams are; a crash hides much, since its text is edited."""
+LOSING = replace(STREAMING, crashes=6, lost_before=0.3)
+"""And where streams get lost."""
 
 
 @dataclass(frozen=True, slots=True)

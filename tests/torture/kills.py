@@ -39,8 +39,8 @@ SLACK_SCALE, SLACK_MINUTE, DISCORD_SCALE = 0.05, 0.2, 0.1
 session every half second, since a refused one would keep it out for five seconds of each short
 life; its rate limits and the lives of nonces and tokens are the real ones."""
 SETTLED_WITHIN = 600.0
-"""Seconds. As long as the platforms make us wait: Discord lets a channel open 50 threads in 300, and
-Slack's history is read a place every 2.4 seconds."""
+"""Seconds; as long as the platforms make us wait: Discord lets a channel open 50 threads in 300,
+and Slack's history is read a place every 2.4 seconds."""
 FROZEN, AIMING = 2.0, 4.0
 LEASE = 5
 """Seconds, on PostgreSQL: what a dead replica held goes on elsewhere after that."""
