@@ -317,8 +317,8 @@ class Reply:
         if self._stale:
             if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
-            grows = self._is_open(self._settled) or (self.native and not self.plain)
-            splitter = self._splitter
+            begins = self.native and not self.plain and self._settled not in self._ids
+            splitter, grows = self._splitter, begins or self._is_open(self._settled)
             self._interim = splitter.growing().rstrip() if grows else splitter.interim()
             self._stale = False
             self._settle()
