@@ -18,7 +18,7 @@ PROBATION = 60.0
 left isn't too much."""
 FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
-RESERVE, FURTHER = 1.0, 0.2
+RESERVE, FURTHER = 1.0, 0.4
 """Tokens that interim calls leave in the bucket, and for each further answer that will need its
 last call out of it; at most half of the burst. First paints leave the second part only."""
 SPREAD, SHORTEST = 20.0, 5.0
