@@ -1,9 +1,9 @@
 """What is to be known of Slack's native streams (docs.slack.dev/reference/methods/chat.startStream,
 chat.appendStream, chat.stopStream): what they are sent of a text. Pure.
 
-While a stream grows, a code block may be open at its end, for what closes it ends it: CommonMark lets
-a block without a closing line end with the text (spec.commonmark.org/0.31.2/#fenced-code-blocks),
-and `markdown_text` is Markdown. Whoever ends a stream closes it.
+While a stream grows, a code block may be open at its end, for what closes it ends it: CommonMark
+lets a block without a closing line end with the text (fenced code blocks in
+spec.commonmark.org/0.31.2), and `markdown_text` is Markdown. Whoever ends a stream closes it.
 
 Slack ends a stream after about 300 seconds, active or not; `chat.update` repairs its message then
 (slackapi/python-slack-sdk issue 1859).

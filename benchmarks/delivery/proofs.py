@@ -37,7 +37,7 @@ def unforeseen(seeds: Sequence[int]) -> float:
 
     The gaps between tokens are independent of each other and of the texts. Who decides when a token
     comes pays the mean of the next gap for each letter that waits, whatever came before: as if all
-    gaps were even, for which the best instants are known. To decide within a gap doesn't help, since
+    gaps were even, for which the best instants are known. To decide within a gap doesn't help:
     of these gaps (gamma, shape 4) never more than the mean is left, however long they have lasted.
     """
     alone = [answers(Cell(Place.SLACK, "steady", 1, Terms()), seed)[0] for seed in seeds]

@@ -12,6 +12,7 @@ QUIET, PATIENCE = 0.025, 0.15
 DRAWN = 0.5
 """Seconds for which drawn text is new enough to ask for leave with. What is sent is drawn anew."""
 
+
 class Deadline:
     """When a finished reply that can't be shown is given up. patience: seconds from its end on."""
 

@@ -332,39 +332,6 @@ async def test_an_edit_ends_a_stream_that_a_dead_process_left_open(
     assert await opened().find("1:0") == [part], "the answer is known again after a restore"
 
 
-@pytest.mark.parametrize("whose", ["ours", "a dead process's"])
-@pytest.mark.parametrize("shown", ["see:\n\n```py\nx = 1", "- so:\n  ~~~~\n  <!here>", "> ```", "`a`"])
-async def test_a_stream_that_is_left_for_edits_leaves_no_code_open(
-    slack: SlackServer, opened: Open, thread: SlackThread, shown: str, whose: str
-) -> None:
-    part = await thread.start("see:" if whose == "ours" else shown, "1:0")
-    if whose == "ours":
-        await thread.append(part, "see:", f"see:\n\n{shown}")
-    await (thread if whose == "ours" else opened()).edit(part, "another text")
-    assert not slack.record.broken_fences()
-    assert states(slack, part)[-1] == "another text"
-    assert ("conversations.replies" in [c.method for c in slack.record.calls]) == (whose != "ours")
-
-
-async def test_a_stream_of_which_slack_tells_nothing_is_ended_all_the_same(
-    slack: SlackServer, opened: Open
-) -> None:
-    part = await opened().start("see:\n\n```py\nx = 1", "1:0")
-    slack.faults.add(Fault("conversations.replies", retry_after=3))
-    await opened().edit(part, "another text")
-    assert states(slack, part)[-1] == "another text"
-
-
-async def test_code_that_a_person_stopped_is_closed(
-    slack: SlackServer, thread: SlackThread
-) -> None:
-    part = await thread.start("see:\n\n```py\nx = 1", "1:0")
-    slack.workspace.stop(split_part_id(part)[1])
-    with pytest.raises(PartGone):
-        await thread.append(part, "see:\n\n```py\nx = 1", "see:\n\n```py\nx = 1\ny = 2")
-    assert not slack.record.history(split_part_id(part)[1])[-1].open_fence
-
-
 async def test_a_stream_that_cant_be_ended_is_tried_again(
     slack: SlackServer, thread: SlackThread
 ) -> None:
