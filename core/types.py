@@ -208,6 +208,7 @@ class Allowance:
     burst: calls that may be made at once. rate: calls a second, for ever.
     shared: several conversations spend it, so that processes that share the work share it too.
     within: a wider one that the same calls are counted under, too.
+    guessed: the platform doesn't say how many it takes, so that a refusal says more.
     """
 
     key: str
@@ -215,6 +216,7 @@ class Allowance:
     rate: float
     shared: bool = False
     within: "Allowance | None" = None
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from adapters.slack.ids import (
 )
 from adapters.slack.markup import growing, measure, render
 from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, NotServed, Refused, Stopped
+from core.delivery.markup import completed
 from core.errors import DeliveryError, PartGone, StreamOver, Unreachable
 from core.types import Limits, PartId, Prompt, Remembered
 
@@ -65,6 +66,7 @@ class SlackThread:
         self._at = Address.decode(prompt.address)
         self._streams = self._may_have_streamed = not is_aside(prompt)
         self._names: dict[PartId, str] = {}  # of the messages whose key is known
+        self._sent: dict[PartId, str] = {}  # what a stream says, where that is known
 
     @property
     def limits(self) -> Limits:
@@ -140,9 +142,10 @@ class SlackThread:
     async def _end_stream(self, part: PartId) -> None:
         """End a stream as it stands; one that can't be ended, Slack ends after five minutes."""
         channel, ts = split_part_id(part)
+        closing = streams.ending(self._sent.get(part) or await self._said(part))
         try:
             await self._api.call(
-                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part))
+                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **closing
             )
         except Stopped:
             return  # by a person, just now
@@ -150,6 +153,17 @@ class SlackThread:
             if refused.code in ENDED:
                 raise
             log.info("slack.stream_not_ended", code=refused.code)
+
+    async def _said(self, part: PartId) -> str:
+        """What Slack says that a message of ours says; empty when it can't be asked now."""
+        ts = split_part_id(part)[1]
+        try:
+            async for message in self._replies(oldest=ts, latest=ts, inclusive=True):
+                if message["ts"] == ts:
+                    return str(message.get("text") or "")
+        except DeliveryError as error:
+            log.info("slack.stream_not_read", error=type(error).__name__)
+        return ""
 
     def _name(self, part: PartId) -> str:
         """What a message of this answer is called in its metadata. Where its key isn't known (a
@@ -177,7 +191,9 @@ class SlackThread:
                 recipient_team_id=self._at.team,
                 markdown_text=sent,
             )
-            return self._made(calls.START, answer, post_id(self._identity, key))
+            part = self._made(calls.START, answer, post_id(self._identity, key))
+            self._sent[part] = sent
+            return part
         except Unreachable as error:
             self._streams = False
             if isinstance(error, Garbled):
@@ -202,9 +218,12 @@ class SlackThread:
     async def append(self, part: PartId, shown: str, text: str) -> None:
         """Send what is new in the rendered text."""
         channel, ts = split_part_id(part)
-        if new := streams.addition(shown, text, growing(text)):
+        whole = growing(text)
+        if new := streams.addition(shown, text, whole):
+            self._sent.pop(part, None)
             async with self._streaming(part, shown):
                 await self._api.call(calls.APPEND, channel=channel, ts=ts, **new)
+            self._sent[part] = whole
 
     async def stop(self, part: PartId, shown: str, text: str) -> None:
         """Send the rest and end the stream, which names the message."""
@@ -221,7 +240,7 @@ class SlackThread:
         try:
             yield
         except Stopped:
-            await self._name_stopped(part, growing(shown))
+            await self._name_stopped(part, completed(growing(shown)))
             raise
         except Refused as refused:
             if refused.code in ENDED:

@@ -76,6 +76,7 @@ def _json(found: Sequence[Result], said: Sequence[Verdict]) -> str:
                 "bound": each.bound,
                 "bound_for_edits": each.edits,
                 "refused_late": each.late,
+                "admits_last_calls": each.admits,
                 "policies": {name: asdict(measure) for name, measure in each.policies.items()},
             }
             for each in found

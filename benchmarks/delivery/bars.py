@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.delivery.bench import Result
-from benchmarks.delivery.cells import SPREAD, Cell
+from benchmarks.delivery.cells import Cell
 from benchmarks.delivery.limiters import Shape
-from benchmarks.delivery.sites import Method, Place, Site, Terms
+from benchmarks.delivery.sites import Place, Terms
 from benchmarks.reporting import Figure
 
 NEAR = 1.02
@@ -57,7 +57,7 @@ def verdicts(results: Sequence[Result]) -> list[Verdict]:
         _verdict("nothing unfinished, lost or doubled", results, _unfinished),
         _verdict(
             f"final lag <= {LAG} s where the budget admits the final calls",
-            [each for each in results if admits(each.cell)],
+            [each for each in results if each.admits],
             lambda each: f"{each.ours.lag:.2f} s" if each.ours.lag > LAG else None,
         ),
         _verdict("no 429 where the budget is the documented one", documented, _refused),
@@ -67,15 +67,6 @@ def verdicts(results: Sequence[Result]) -> list[Verdict]:
             lambda each: f"{each.late} refused later" if each.late else None,
         ),
     ]
-
-
-def admits(cell: Cell) -> bool:
-    """The edits that are allowed while the answers end are enough for one each."""
-    if cell.place in (Place.THREADS, Place.COMMANDS):
-        return True
-    key = f"{Method.EDIT}:0" if cell.place is Place.SHARED else Method.EDIT.value
-    spread = SPREAD if cell.answers > 1 else 0.0
-    return Site(cell.place, cell.terms, 0).budget(key).most(spread) >= cell.answers
 
 
 def _verdict(bar: str, judged: Sequence[Result], miss: Miss) -> Verdict:

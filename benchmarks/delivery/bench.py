@@ -12,7 +12,7 @@ import structlog
 from benchmarks.delivery import ours, peers
 from benchmarks.delivery.answers import Measure
 from benchmarks.delivery.bound import bound
-from benchmarks.delivery.cells import Cell, Played, Process, play
+from benchmarks.delivery.cells import Cell, Played, Process, admits, play
 from benchmarks.delivery.limiters import Shape
 from benchmarks.delivery.sites import Place, Terms
 from benchmarks.delivery.traces import NAMES
@@ -29,6 +29,7 @@ LEARNED = 10
 class Result:
     """One cell. policies: by name. bound: nobody's staleness is less; edits: nobody's who posts
     once and edits. late: our calls that were refused later than LEARNED after the first one was.
+    admits: see `cells.admits`.
     """
 
     cell: Cell
@@ -36,6 +37,7 @@ class Result:
     bound: float
     edits: float
     late: int
+    admits: bool
 
     @property
     def ours(self) -> Measure:
@@ -93,6 +95,7 @@ def result(cell: Cell, runs: int | None = None) -> Result:
         bound(cell, seeds),
         bound(cell, seeds, lanes=False),
         _late(played[OURS]),
+        admits(cell, seeds),
     )
 
 

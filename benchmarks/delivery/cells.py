@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from benchmarks.delivery.answers import Answer, Measure, measure
-from benchmarks.delivery.sites import Place, Refused, Site, Terms
+from benchmarks.delivery.sites import Method, Place, Refused, Site, Terms
 from benchmarks.delivery.traces import trace
 from core.errors import Undeliverable
 from tests.simulation.loop import now, run
@@ -57,6 +57,29 @@ def answers(cell: Cell, seed: int) -> list[Answer]:
         )
         for number in range(cell.answers)
     ]
+
+
+def admits(cell: Cell, seeds: Sequence[int]) -> bool:
+    """Whether every answer could have its last call at its end, in all runs, if the budgets were
+    spent on nothing but last calls: an edit, or on Slack the end of a stream.
+    """
+    for seed in seeds:
+        site = Site(cell.place, cell.terms, seed)
+        for answer in sorted(answers(cell, seed), key=lambda answer: answer.end):
+            answer.steps.append((answer.end, 0))  # what is edited was posted
+            ways = [site.keys(answer, Method.EDIT)]
+            if cell.place is Place.SLACK:
+                ways.append(site.keys(answer, Method.STOP))
+            ready = (way for way in ways if not any(_waits(site, way, answer.end)))
+            if (free := next(ready, None)) is None:
+                return False
+            for key in free:
+                site.budget(key).take(answer.end)
+    return True
+
+
+def _waits(site: Site, keys: Sequence[str], now: float) -> list[float]:
+    return [site.budget(key).wait(now) for key in keys]
 
 
 def play(cell: Cell, process: Process, seeds: Sequence[int]) -> Played:

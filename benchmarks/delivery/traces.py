@@ -11,6 +11,8 @@ slow: 500 at 12 a second with pauses, a reasoning model. long: 2,000 tokens at 5
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _PARAGRAPH = 70  # tokens
+GAP = 0.02
+"""Seconds from token to token of a steady answer, on average."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _even(rng: random.Random, tokens: int) -> list[float]:
     now, times = 0.0, []
     for _ in range(tokens):
         times.append(now)
-        now += rng.gammavariate(4, 0.02 / 4)
+        now += rng.gammavariate(4, GAP / 4)
     return times
 
 

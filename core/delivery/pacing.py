@@ -11,12 +11,14 @@ from core.types import Allowance, Kind, Left, Unseen
 
 LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.01
 """What a refusal leaves of rate and burst, and what a success gives back of the documented ones."""
+LOWER_GUESS = 0.65
+"""What it leaves of a rate that is a guess."""
 PROBATION = 60.0
 """Seconds after a refusal's end from which successes count: until then they only show that what is
 left isn't too much."""
 FLOOR = 0.1
 """A bucket never gets below this share of the documented numbers (and a burst of one call)."""
-RESERVE, FURTHER = 1.0, 0.2
+RESERVE, FURTHER = 1.0, 0.4
 """Tokens that interim calls leave in the bucket, and for each further answer that will need its
 last call out of it; at most half of the burst. First paints leave the second part only."""
 SPREAD, SHORTEST = 20.0, 5.0
@@ -28,8 +30,9 @@ HORIZON = 10.0
 """Seconds that a usual answer takes."""
 LATE = 0.05
 """Seconds by which the one whose turn it is may be late; then it is another's."""
-YIELD = 0.01
-"""Seconds by which another asks later than the one whose turn it is."""
+YIELD, CROWD = 0.01, 20
+"""Seconds by which another asks later than the one whose turn it is; so many times that where more
+than CROWD answers wait, in proportion: each call that one gets has all others ask again."""
 MOST = 4096
 """Pacers that are kept: far more than answers are ever written at the same time."""
 _ROUNDING = 1e-6
@@ -116,7 +119,8 @@ class Pacer:
         self._blocked_until = max(self._blocked_until, now + retry_after)
         self._tokens = 1.0  # for the call that passes then, by the platform's own word
         if not known:
-            self.rate = max(self.rate * LOWER_RATE, self._documented.rate * FLOOR)
+            lower = LOWER_GUESS if self._documented.guessed else LOWER_RATE
+            self.rate = max(self.rate * lower, self._documented.rate * FLOOR)
             self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
 
     def succeeded(self, now: float) -> None:
@@ -166,7 +170,7 @@ class Queue:
         """0.0: who asks this is next, the pacer may be asked; else seconds until that may be."""
         ahead = self._ahead
         if ahead and now <= ahead.back + LATE and ahead.before(kind, unseen, now):
-            return max(0.0, ahead.back - now) + YIELD
+            return max(0.0, ahead.back - now) + YIELD * max(1.0, self.active / CROWD)
         wait = self._next - now if kind is Kind.INTERIM else 0.0
         if wait <= _ROUNDING:
             return 0.0

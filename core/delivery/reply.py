@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.delivery.deliveries import STREAMED, Delivery, How
-from core.delivery.markup import Splitter
+from core.delivery.markup import Splitter, completed
 from core.delivery.sanitise import clean
 from core.delivery.waiting import Waiting
 from core.ports import Posted
@@ -317,8 +317,8 @@ class Reply:
         if self._stale:
             if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
-            grows = self._is_open(self._settled) or (self.native and not self.plain)
-            splitter = self._splitter
+            begins = self.native and not self.plain and self._settled not in self._ids
+            splitter, grows = self._splitter, begins or self._is_open(self._settled)
             self._interim = splitter.growing().rstrip() if grows else splitter.interim()
             self._stale = False
             self._settle()
@@ -360,7 +360,7 @@ class Reply:
             return left
         if not self._appendable(index) or shown is None:
             return None  # an edit is due
-        return Delivery(index, self._ids[index], shown, Kind.FINAL, How.STOP, shown)
+        return Delivery(index, self._ids[index], completed(shown), Kind.FINAL, How.STOP, shown)
 
     def _open_part(self, now: float) -> Delivery | float | None:
         """The part that still grows."""

@@ -4,34 +4,13 @@ Pure. Times are seconds of one monotonic clock.
 """
 
 from core.errors import Undeliverable
-from core.types import NOTHING, Kind, Unseen
+from core.types import NOTHING, Unseen
 
 QUIET, PATIENCE = 0.025, 0.15
 """Seconds: new text is shown once nothing came for QUIET, or it has waited for PATIENCE."""
 
 DRAWN = 0.5
 """Seconds for which drawn text is new enough to ask for leave with. What is sent is drawn anew."""
-FEW, PUSH, LONGEST_PUSH = 10, 0.01, 0.25
-"""So often leave may be denied at no price; each time more lets an interim call wait so much longer
-at least, up to so many seconds. In a crowd, each call that one gets has all others ask again."""
-
-
-class Denied:
-    """How often a reply was denied leave since it got it."""
-
-    def __init__(self) -> None:
-        self._times = 0
-
-    def wait(self, kind: Kind, delay: float) -> float:
-        """Seconds after which to ask again, when `delay` were enough."""
-        if kind is not Kind.INTERIM:
-            return delay
-        self._times += 1
-        return max(delay, min((self._times - FEW) * PUSH, LONGEST_PUSH))
-
-    def over(self) -> None:
-        """It got leave."""
-        self._times = 0
 
 
 class Deadline:

@@ -14,7 +14,7 @@ from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
-from core.delivery.waiting import DRAWN, Deadline, Denied
+from core.delivery.waiting import DRAWN, Deadline
 from core.errors import (
     Held,
     RateLimited,
@@ -86,7 +86,7 @@ class Writer:
         self.freshness = Freshness()
         self._woken = asyncio.Event()
         self._idle = False
-        self._failures, self._denied = 0, Denied()
+        self._failures = 0
         self._drawn_at = float("-inf")
         self._deadline = Deadline(patience)
         self._lost_at = now()  # when a post's answer was lost last
@@ -222,7 +222,7 @@ class Writer:
         self._woken.clear()
         if (delay := await self._lanes.ask(wanted)) > 0:
             if not self._woken.is_set():
-                await self._sleep(self._denied.wait(wanted.kind, delay))
+                await self._sleep(delay)
             return False
         await self._drawn()
         due = self._reply.peek(self._now())
@@ -236,7 +236,6 @@ class Writer:
         if delivery is None:
             return
         self._lanes.used()
-        self._denied.over()
         try:
             part = await self._call(delivery)
         except RateLimited as error:

@@ -9,9 +9,9 @@ from benchmarks.delivery.answers import Answer, measure
 from benchmarks.delivery.bars import verdicts
 from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
-from benchmarks.delivery.cells import Cell
+from benchmarks.delivery.cells import Cell, admits
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
-from benchmarks.delivery.proofs import alone, one_stream
+from benchmarks.delivery.proofs import alone, one_stream, unforeseen
 from benchmarks.delivery.sites import Place, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
@@ -46,6 +46,21 @@ def test_no_stream_alone_beats_what_one_can_come_to() -> None:
     for shape in Shape:
         cell = Cell(Place.SLACK, "steady", 1, Terms(shape))
         assert played(cell).bound <= least <= played(cell).ours.staleness
+
+
+def test_who_foresees_nothing_waits_longer_than_who_knows_all() -> None:
+    assert one_stream("steady", range(3)) < unforeseen(range(3))
+    usual = result(Cell(Place.SLACK, "steady", 1, Terms()), runs=3)
+    assert unforeseen(range(3)) < usual.ours.staleness
+
+
+def test_last_calls_are_admitted_where_there_is_one_for_each_at_its_end() -> None:
+    for trace_ in NAMES:
+        assert admits(Cell(Place.THREADS, trace_, 10, Terms(Shape.FIXED)), range(2))
+        assert admits(Cell(Place.SHARED, trace_, 3, Terms(Shape.FIXED, stingy=True)), range(3))
+    assert admits(Cell(Place.SLACK, "steady", 30, Terms(Shape.SLIDING)), range(1))
+    assert not admits(Cell(Place.SLACK, "steady", 30, Terms()), range(1))
+    assert not admits(Cell(Place.SHARED, "steady", 10, Terms(Shape.FIXED)), range(2))
 
 
 def test_who_shares_nothing_is_as_fresh_alone() -> None:

@@ -170,12 +170,19 @@ async def test_more_answers_at_once_than_the_tier_has_streams(
     calm(slack)
 
 
+@pytest.mark.parametrize("text", ["prose before code", "code"])
 @pytest.mark.parametrize("moment", ["while it grows", "while it starts"])
 async def test_a_process_killed_in_a_stream(
-    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str], moment: str
+    tmp_path: Path,
+    api: DeepSeekServer,
+    slack: SlackServer,
+    settings: dict[str, str],
+    moment: str,
+    text: str,
 ) -> None:
     again = Reply(pieces=("the ", "whole ", "answer"))
-    api.script("add", SLOW, again)
+    code = ("```python\n", *[f"a{n} = {n}\n" for n in range(200)])
+    api.script("add", SLOW if text != "code" else Reply(pieces=code, delay=0.04), again)
     if moment == "while it starts":  # it lands, and nobody ever hears of it
         slack.faults.add(Fault("chat.startStream", reply_delay=20))
     async with running(tmp_path, settings) as service:

@@ -1,13 +1,14 @@
 """The budget is kept in every minute, finals come first, and a refusal is believed."""
 
 from bisect import bisect_left
+from heapq import heapify, heapreplace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import MOST, PROBATION, Desks, Pacer
-from core.types import Allowance, Kind
+from core.delivery.pacing import LOWER_GUESS, MOST, PROBATION, Desk, Desks, Pacer
+from core.types import Allowance, Kind, Unseen
 
 SLACK = Allowance("edit", 10, 50 / 60)
 
@@ -47,9 +48,9 @@ def test_what_matters_more_finds_tokens() -> None:
     assert drain(pacer, Kind.INTERIM, 0.0) == 9
     assert drain(pacer, Kind.FIRST, 0.0) == 1
     pacer = Pacer(SLACK)
-    assert drain(pacer, Kind.INTERIM, 0.0, finals=10) == 7
+    assert drain(pacer, Kind.INTERIM, 0.0, finals=10) == 5
     assert drain(pacer, Kind.FIRST, 0.0, finals=10) == 1
-    assert drain(pacer, Kind.FINAL, 0.0, finals=10) == 2
+    assert drain(pacer, Kind.FINAL, 0.0, finals=10) == 4
 
 
 def test_however_many_need_a_last_call_half_of_the_burst_is_for_others() -> None:
@@ -120,6 +121,35 @@ def test_calls_that_are_refused_together_are_one_lesson() -> None:
     for _ in range(5):
         pacer.refused(10, now=0.0)
     assert (pacer.rate, pacer.burst) == (SLACK.rate * 0.75, 6.0)
+
+
+def test_a_refusal_says_more_of_a_rate_that_is_a_guess() -> None:
+    guess, known = Pacer(Allowance("a", 10, 4.5, guessed=True)), Pacer(Allowance("a", 10, 4.5))
+    for pacer in (guess, known):
+        pacer.refused(1.0, 0.0)
+    assert guess.rate == 4.5 * LOWER_GUESS < known.rate
+
+
+@pytest.mark.parametrize("crowd", [10, 100, 1000])
+def test_a_crowd_asks_no_more_than_is_needed_and_uses_every_call(crowd: int) -> None:
+    desk = Desk(Allowance("all", burst=1, rate=44.0))
+    desk.queue.joins(crowd, final=True)
+    shown = [-number / 44 for number in range(crowd)]  # until when of each everything is seen
+    asking = [(number / crowd / 10, number) for number in range(crowd)]
+    heapify(asking)
+    asked = granted = 0
+    while asking[0][0] < 20.0:
+        now, number = asking[0]
+        asked += 1
+        seconds = now - shown[number]
+        unseen = Unseen(round(50 * seconds), 25 * seconds**2)
+        wait = desk.wait(Kind.INTERIM, unseen, now)
+        if wait == 0:
+            desk.take(Kind.INTERIM, unseen, now)
+            granted, shown[number] = granted + 1, now
+        heapreplace(asking, (now + (wait or 0.3), number))
+    assert granted >= 0.9 * min(20.0 * 44.0, crowd * 20.0 / 0.35)
+    assert asked <= 20.0 * 4400, "not each of all for every call"
 
 
 def test_an_allowance_is_shared_by_its_key() -> None:

@@ -77,6 +77,15 @@ def test_a_silent_stream_is_stopped_before_its_life_ends() -> None:
     assert thread.visible == ["some words and more"]
 
 
+def test_a_stream_whose_life_ends_leaves_no_code_open() -> None:
+    thread = StreamingThread(streaming(life=20.0))
+    streamed(thread, ["see:\n\n```py\nx = 1\n", "y = 2\n```\n"], pause=60.0)
+    assert names(thread)[:3] == ["start", "stop", "edit"]
+    _, stopped, *edits = [text for _, text in thread.states[PartId("m0")]]
+    assert stopped == "see:\n\n```py\nx = 1\n```"
+    assert edits == ["see:\n\n```py\nx = 1\ny = 2\n```\n"]
+
+
 def test_the_end_of_a_silent_stream_waits_for_its_turn() -> None:
     thread = StreamingThread(streaming(life=20.0), faults=(None, Fault(RateLimited(5.0))))
     streamed(thread, ["some words", " and more"], pause=60.0)
