@@ -35,7 +35,7 @@ HOLD = 3.0
 MOST = 64 * 1024
 """Bytes of one answer that may wait."""
 
-HELD = 16 * 1024
+HELD = 10 * 1024
 """Bytes of it that may wait here, and not in the kernel."""
 
 _MORE = 4096  # bytes read beyond those known of
@@ -49,6 +49,7 @@ _SIZES = {form % size: size for form in (b"%x", b"%X") for size in range(1, 1024
 _DONE = b"[DONE]"
 _TAIL = 32  # bytes: more than either of these has, or may come behind the last
 
+_unwrapped = memoryview(bytearray(64 * 1024))  # what TLS unwraps, of one stream after the other
 _waiting = array.array("i", [0])  # what the kernel answers, for no longer than it is read
 _FEW, _PARTS = 8, 16  # streams handed on in one tick: so many, or such a part of all
 
@@ -68,7 +69,7 @@ def merged(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-class Gathering(asyncio.Protocol):
+class Gathering(asyncio.BufferedProtocol):
     """One connection on which an answer comes.
 
     wanted: the reader waits. While it doesn't, nothing is taken, so that the peer is held up.
@@ -194,10 +195,14 @@ class Gathering(asyncio.Protocol):
         if data:
             self._protocol.data_received(merged(data))
 
-    def data_received(self, data: bytes) -> None:
-        """What TLS has unwrapped."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where TLS is to put what it unwraps, for no longer than until it says so."""
+        return _unwrapped
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """It has."""
         self._note()
-        self._take(data)
+        self._take(bytes(_unwrapped[:nbytes]))
         if not self.wanted:
             self._hand_on()
 
