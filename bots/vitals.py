@@ -5,12 +5,16 @@ prometheus-client tells the rest by itself: memory, open files, processor time.
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from prometheus_client import Gauge, Histogram
 
 EVERY = 0.1  # seconds between two looks
+
+THRESHOLDS = (2_000, 3, 250)
+"""When garbage is looked for: after so many new objects among these, after so many times among
+those that stayed, after so many times of that among all: two million at the earliest."""
 
 LAG = Histogram(
     "threadseek_loop_lag_seconds",
@@ -34,14 +38,24 @@ async def watched() -> AsyncIterator[None]:
         TASKS.set_function(lambda: 0)
 
 
-def keep_what_is_loaded() -> None:
-    """Have the garbage collector pass over all that there is now, until `gc.unfreeze`.
+@contextmanager
+def spared() -> Iterator[None]:
+    """Within it the garbage collector passes over all that there was before, and looks through
+    everything else rarely.
 
     What was imported stays for ever; looking through it took 30 ms each time, in which nothing
-    else went on (docs/performance.md).
+    else went on. A thousand answers weigh as much as that several times over, and hardly any of
+    it is garbage that only the collector finds (docs/performance.md).
     """
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 async def _look() -> None:

@@ -5,7 +5,6 @@ MiB, and a fifth of a second at the start.
 """
 
 import asyncio
-import gc
 import os
 import random
 import secrets
@@ -22,7 +21,7 @@ import structlog
 from adapters.web.app import WebPlatform
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
-from bots.vitals import keep_what_is_loaded, watched
+from bots.vitals import spared, watched
 from core.budget import Budget
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
@@ -238,8 +237,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             else:
                 tell(off)
         await stack.enter_async_context(watched())
-        stack.callback(gc.unfreeze)
-        keep_what_is_loaded()
+        stack.enter_context(spared())
         try:
             yield
         finally:

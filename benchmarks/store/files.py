@@ -20,7 +20,7 @@ from benchmarks.store.load import (
     thread_of,
 )
 from benchmarks.store.raw import RawTurn
-from bots.vitals import keep_what_is_loaded
+from bots.vitals import spared
 from core.store.database import Database
 from core.store.sql import SqlHistory
 
@@ -38,14 +38,15 @@ async def turns(repetitions: int, count: int) -> dict[str, Any]:
             async with _filled(Path(folder) / "ours.db") as database:
                 one = OurTurn(database)
                 await measured(one, _WARM_UP)
-                keep_what_is_loaded()  # as the service does
-                ours.append(await measured(one, count, _WARM_UP))
+                with spared():  # as the service does
+                    ours.append(await measured(one, count, _WARM_UP))
             path = Path(folder) / "raw.db"
             async with _filled(path):
                 pass
             with RawTurn(path) as yardstick:
                 await measured(yardstick, _WARM_UP)
-                raw.append(await measured(yardstick, count, _WARM_UP))
+                with spared():
+                    raw.append(await measured(yardstick, count, _WARM_UP))
     ratios = [one.cpu / other.cpu for one, other in zip(ours, raw, strict=True)]
     return {
         "at_a_time": AT_A_TIME,

@@ -47,6 +47,7 @@ class Lanes:
         self, thread: Thread, reply: Reply, budget: Budget, now: Callable[[], float]
     ) -> None:
         self._thread = thread
+        self._streams = thread if isinstance(thread, Streams) else None  # which takes long to say
         self._reply = reply
         self._budget = budget
         self._now = now
@@ -156,7 +157,7 @@ class Lanes:
         edits: how many the message could have instead, the last one included; a stream's end is
         no append.
         """
-        stream = self._thread.limits.stream if isinstance(self._thread, Streams) else None
+        stream = self._streams.limits.stream if self._streams else None
         if self._reply.plain or stream is None or self._budget.share(stream.stop) < 1:
             return None
         if LEAST <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:

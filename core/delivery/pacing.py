@@ -5,7 +5,9 @@ empties it and lowers it, successes raise it back. A share is kept for calls tha
 interim calls spread what is left: hoarding it shows nothing sooner, burning it makes all blind.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from core.types import Allowance, Kind, Left, Unseen
 
@@ -33,9 +35,11 @@ LATE = 0.05
 YIELD, CROWD = 0.01, 20
 """Seconds by which another asks later than the one whose turn it is; so many times that where more
 than CROWD answers wait, in proportion: each call that one gets has all others ask again."""
-MOST = 4096
-"""Pacers that are kept: far more than answers are ever written at the same time."""
+MOST = 1024
+"""Desks that are kept beside those that answers are written with: full again long before so many
+others were asked for."""
 _ROUNDING = 1e-6
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +247,7 @@ class Desk:
 
 
 class Desks:
-    """The desks of all allowances, made when first asked for, the latest `MOST` kept.
+    """The desks of all allowances, made when first asked for; see `forget`.
 
     Some platforms have one for every thread, and a service runs for months.
     """
@@ -255,6 +259,16 @@ class Desks:
         """The desk of everybody who shares `allowance.key`."""
         desk = self._desks.pop(allowance.key, None) or Desk(allowance)
         self._desks[allowance.key] = desk
-        if len(self._desks) > MOST:
-            del self._desks[next(iter(self._desks))]
+        forget(self._desks, lambda one: one.queue)
         return desk
+
+
+def forget(kept: dict[str, _T], queue: Callable[[_T], Queue]) -> None:
+    """Of more than `MOST`, drop the one that was asked for longest ago, unless an answer is written
+    with it; then it counts as asked for now.
+    """
+    if len(kept) > MOST:
+        key = next(iter(kept))
+        oldest = kept.pop(key)
+        if queue(oldest).active:
+            kept[key] = oldest

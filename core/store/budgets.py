@@ -12,7 +12,7 @@ from dataclasses import asdict, fields, replace
 import structlog
 from sqlalchemy import Connection, Double, bindparam, cast, delete, extract, func, select, update
 
-from core.delivery.pacing import MOST, Desk, Level, Pacer
+from core.delivery.pacing import Desk, Level, Pacer, forget
 from core.delivery.sharing import News, OwnBudget, Waits, alone, moved, steady, widening
 from core.errors import StoreError
 from core.store.opening import Transactions
@@ -162,8 +162,7 @@ class SharedBudget:
         """What is known here of an allowance; the latest ones are kept."""
         account = self._accounts.pop(allowance.key, None) or _Account(allowance)
         self._accounts[allowance.key] = account
-        if len(self._accounts) > MOST:
-            del self._accounts[next(iter(self._accounts))]
+        forget(self._accounts, lambda one: one.desk.queue)
         return account
 
     async def _ask(self, account: "_Account", kind: Kind | None) -> float | None:

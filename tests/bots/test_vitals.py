@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from bots.settings import load
-from bots.vitals import EVERY, LAG, watched
+from bots.vitals import EVERY, LAG, THRESHOLDS, watched
 from bots.wiring import service
 
 
@@ -42,14 +42,17 @@ async def test_a_service_tells_its_memory_files_and_tasks_and_keeps_what_it_load
     )
     said: list[str] = []
     assert gc.get_freeze_count() == 0
+    before = gc.get_threshold()
     async with service(loaded, said.append):
         assert gc.get_freeze_count() > 10_000
+        assert gc.isenabled() and gc.get_threshold() == THRESHOLDS != before
         (address,) = re.findall(r"http://\S+/", "\n".join(line for line in said if "Play" in line))
         async with aiohttp.ClientSession() as session, session.get(f"{address}metrics") as answer:
             told = dict(
                 line.rsplit(" ", 1) for line in (await answer.text()).splitlines() if line[0] != "#"
             )
     assert gc.get_freeze_count() == 0
+    assert gc.get_threshold() == before
     assert float(told["threadseek_tasks"]) >= 3
     assert float(told["process_resident_memory_bytes"]) > 10e6
     assert float(told["process_open_fds"]) > 5

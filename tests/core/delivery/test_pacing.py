@@ -165,3 +165,22 @@ def test_a_platform_with_a_budget_for_every_thread_does_not_fill_the_memory() ->
         desks.of(Allowance(f"thread {number}", 1, 1.0))
         assert desks.of(SLACK) is busy, "what is in use is kept"
     assert len(vars(desks)["_desks"]) == MOST
+
+
+def test_what_an_answer_is_written_with_is_kept_however_long_it_is_not_asked_for() -> None:
+    desks = Desks()
+    busy = []
+    for number in range(MOST + 100):
+        busy.append(desks.of(Allowance(f"busy {number}", 1, 1.0)))
+        busy[-1].queue.joins(number > 0, final=True)
+    for number in range(MOST * 2):
+        desks.of(Allowance(f"thread {number}", 1, 1.0))
+    kept = vars(desks)["_desks"]
+    assert "busy 0" not in kept, "nobody was using it"
+    assert all(desks.of(Allowance(f"busy {n}", 1, 1.0)) is busy[n] for n in range(1, len(busy)))
+    for desk in busy:
+        desk.queue.joins(-1, final=True)
+    for _ in range(MOST * 4):
+        desks.of(SLACK)
+    assert len(kept) == MOST
+    assert desks.of(SLACK) is desks.of(SLACK)
