@@ -144,7 +144,7 @@ async def test_who_is_killed_holds_nothing(own: str) -> None:
 
 async def test_priorities_hold_between_replicas(replicas: list[SharedBudget]) -> None:
     for budget in replicas:
-        for _ in range(4):
+        for _ in range(3):
             budget.join(SLOW)
     granted = [await drained(budget, SLOW, Kind.INTERIM) for budget in replicas]
     assert granted == [1, 1, 0, 0], "each at its own pace, but for what is kept"
