@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
+from adapters.slack.missed import LATE as LATE_AFTER
 from core.store.inbox import MOST_OPEN
 from core.turns.notices import CROWDED, LATE
 from tests.emulators.deepseek import Call, DeepSeekServer
@@ -191,8 +192,9 @@ class Books:
         for prompt in thread.prompts:
             row = rows.get(prompt.canary)
             found = [text for text in left if says(text, prompt, row)]
+            if row and (row["crowded"] or row["late"]):
+                found = found[:1]  # all such lines are alike; one too many is strange below
             if row and row["crowded"]:
-                found = found[:1]  # all refusals are alike; one too many is strange below
                 report.wrong += self._unjust(
                     row, [rows[p.canary] for p in thread.prompts if p.canary in rows]
                 )
@@ -213,7 +215,7 @@ class Books:
         elif not found:
             self._unanswered(prompt, row, report)
         elif found == [LATE]:
-            self._late(prompt, report)
+            self._late(prompt, row, report)
         elif found[0] in prompt.answers:
             report.answered += 1
             if row is None or row["answer"] != found[0]:
@@ -234,8 +236,12 @@ class Books:
             return []
         return [f"{refused['canary']} was refused with {len(waiting)} before it"]
 
-    def _late(self, prompt: Prompt, report: Report) -> None:
+    def _late(self, prompt: Prompt, row: Row | None, report: Report) -> None:
         """It was told that nobody was there, which has to be true."""
+        asked = prompt.at + time.time() - time.monotonic()
+        if row is not None and row["received_at"] - asked >= LATE_AFTER - 1:
+            report.notices += 1
+            return
         if prompt.command is None or self._should_be_stored(prompt.command):
             report.wrong.append(f"{prompt.canary} was told that it is late, and is not")
         report.cut_off.append(prompt.canary)
