@@ -41,7 +41,10 @@ are better kept, since the end of a stream can always bring the rest."""
 
 
 class Lanes:
-    """The lanes of one reply. now: the writer's clock."""
+    """The lanes of one reply. now: the writer's clock.
+
+    early: first words wait to be more; how long, the latest text says.
+    """
 
     def __init__(
         self, thread: Thread, reply: Reply, budget: Budget, now: Callable[[], float]
@@ -52,7 +55,7 @@ class Lanes:
         self._budget = budget
         self._now = now
         self._stream: StreamLimits | None = None  # while a message is one
-        self._edits = False
+        self._edits = self.early = False
         self._granted: tuple[Allowance, float] | None = None  # for a call that was not made yet
 
     async def ask(self, wanted: Delivery) -> float:
@@ -141,6 +144,7 @@ class Lanes:
         """
         now = self._now()
         unseen = self._reply.unseen(now)
+        self.early = False
         if not unseen.characters:
             return 0.0
         lasts = HORIZON / (1 + calls)  # each of its states, if all last equally long
@@ -149,7 +153,8 @@ class Lanes:
             wait += lasts
         elif calls < PLENTY and not self._reply.known:  # not what follows on a full message
             wait = min(wait + lasts * FIRST, CALM - self._reply.waiting.silence(now))
-        return min(LOOK, wait) if wait > _ROUNDING else 0.0
+        self.early = wait > _ROUNDING
+        return min(LOOK, wait) if self.early else 0.0
 
     def _better_streamed(self, edits: float) -> StreamLimits | None:
         """The limits of a stream, if one may be started and ended and gets more calls than edits.

@@ -11,6 +11,8 @@ QUIET, PATIENCE = 0.025, 0.15
 
 DRAWN = 0.5
 """Seconds for which drawn text is new enough to ask for leave with. What is sent is drawn anew."""
+EARLY_DRAWN = 0.15
+"""The same, where it says how long first words wait."""
 
 
 class Deadline:

@@ -14,7 +14,7 @@ from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
-from core.delivery.waiting import DRAWN, Deadline
+from core.delivery.waiting import DRAWN, EARLY_DRAWN, Deadline
 from core.errors import (
     Held,
     RateLimited,
@@ -200,7 +200,8 @@ class Writer:
         while not self._reply.done:
             self._check_patience()
             now = self._now()
-            delivery = self._reply.expected(now) if now < self._drawn_at + DRAWN else None
+            fresh = EARLY_DRAWN if self._lanes.early else DRAWN
+            delivery = self._reply.expected(now) if now < self._drawn_at + fresh else None
             if delivery is None:
                 await self._drawn()
                 now = self._now()
