@@ -27,7 +27,7 @@ from core.turns.journal import AGAIN, Journal
 from core.turns.restored import answered_before
 from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
-from core.types import Outcome, Verdict
+from core.types import Outcome, ThreadKey, Verdict
 
 log = structlog.get_logger()
 
@@ -103,9 +103,9 @@ class Answering:
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
-    def turn_id(self) -> int:
-        """Which turn this is."""
-        return self._turn.id
+    def conversation(self) -> ThreadKey:
+        """Whose turn this is."""
+        return self._turn.prompt.thread
 
     @property
     def platform(self) -> str:

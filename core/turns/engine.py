@@ -167,8 +167,10 @@ class Engine:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         self._queueing.begun(turn, thread)
         answering = Answering(turn, thread, self._means)
-        # While the store failed a lease can run out, and our own turn comes back to ourselves.
-        former = [task for task, other in self._running.items() if other.turn_id == turn.id]
+        # While the store failed a lease can run out, and our own turn comes back to ourselves; or
+        # another process heard that the question before this one was deleted.
+        here = turn.prompt.thread
+        former = [task for task, other in self._running.items() if other.conversation == here]
         task = asyncio.create_task(_instead_of(former, answering), name=f"turn-{turn.id}")
         self._running[task] = answering
         metrics.ACTIVE.inc()

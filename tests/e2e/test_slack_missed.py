@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -36,13 +37,13 @@ def ago(slack: SlackServer, seconds: float, text: str, root: str | None = None) 
 async def given_up(slack: SlackServer, *messages: str) -> None:
     """Wait until Slack has delivered these messages for the last time."""
     for ts in messages:
-        attempts = slack.deliverer.of(ts)
-        wanted = 4 * len({delivery.event_id for delivery in attempts})
-        await slack.wait_for(partial(over, slack, ts, wanted), 10)
+        await slack.wait_for(partial(over, slack, ts), 10)
 
 
-def over(slack: SlackServer, ts: str, wanted: int) -> bool:
-    return len(slack.deliverer.of(ts)) == wanted
+def over(slack: SlackServer, ts: str) -> bool:
+    """Every event of this message was delivered four times, and there is one."""
+    attempts = Counter(delivery.event_id for delivery in slack.deliverer.of(ts))
+    return set(attempts.values()) == {4}
 
 
 def posts(slack: SlackServer) -> list[str]:

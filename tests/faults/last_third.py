@@ -218,11 +218,11 @@ FAULTS = (
         (
             Breakage(
                 "adapters/slack/thread.py",
-                "            await self._name_stopped(part, growing(shown))\n"
+                "            await self._name_stopped(part, completed(growing(shown)))\n"
                 "            raise\n"
                 "        except Refused as refused:\n"
                 "            if refused.code in ENDED:\n",
-                "            await self._name_stopped(part, growing(shown))\n"
+                "            await self._name_stopped(part, completed(growing(shown)))\n"
                 "            raise\n"
                 "        except Refused as refused:\n"
                 "            if refused.code:\n",

@@ -101,3 +101,19 @@ def test_what_takes_longer_than_a_lease_to_take_back_stays_one_processes() -> No
         assert screen.visible == []
 
     run(main())
+
+
+def test_a_question_that_another_process_heard_deleted_is_not_asked_beside_the_next() -> None:
+    async def main() -> None:
+        bench = Bench(words("never", pause=15.0), words("later"))
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(0.05)
+            assert bench.api.open == 1
+            await bench.turns.withdraw(prompt("hi").identity)
+            await engine.accept(prompt("and?", 2))
+            await asyncio.sleep(3.0)
+            assert bench.api.open == 0
+        assert bench.platform.screen().visible == ["later"]
+
+    run(main())
