@@ -110,6 +110,7 @@ def test_a_question_that_another_process_heard_deleted_is_not_asked_beside_the_n
             await engine.accept(prompt("hi"))
             await asyncio.sleep(0.05)
             assert bench.api.open == 1
+            await bench.turns.amend(prompt("hi").identity, "hello")  # which voids the claim
             await bench.turns.withdraw(prompt("hi").identity)
             await engine.accept(prompt("and?", 2))
             await asyncio.sleep(3.0)
