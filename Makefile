@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-ALONE := tests/e2e/test_sharing.py tests/e2e/test_replicas.py
+ALONE := tests/e2e/test_sharing.py tests/e2e/test_replicas.py tests/contract/store/test_sharing.py
 
 .PHONY: help setup run test check simulate torture torture-postgres faults bench bench-quick
 .PHONY: bench-delivery bench-delivery-live bench-store bench-path bench-calls bench-acks
@@ -30,7 +30,7 @@ run: .venv/.runtime ## start Threadseek: the playground, and every platform that
 
 test: .venv/.dev ## run every test
 	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest $(ALONE)  # they keep a pace, by the wall clock
+	$(BIN)/python -m pytest $(ALONE)  # they keep a pace by the wall clock, or want all of the machine
 
 check: .venv/.dev ## format, lint, strict types, import contracts, migrations without drift
 	$(BIN)/ruff format --check .

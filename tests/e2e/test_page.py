@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
@@ -69,7 +69,7 @@ async def test_a_question_is_answered_and_a_reload_keeps_it(
         await page.wait_for_selector("pre:has-text('return a + b')")
         assert await page.text_content(".user") == "how do I <b>add</b>?"
         assert await page.text_content(".assistant code") == "add"
-        await page.wait_for_function("document.getElementById('status').textContent === ''")
+        await expect(page.locator("#status")).to_have_text("")
         await page.fill("#text", "and then?")
         await page.click("button:has-text('Send')")
         await page.wait_for_selector(".assistant:has-text('Question 2 was: and then?')")
@@ -78,7 +78,7 @@ async def test_a_question_is_answered_and_a_reload_keeps_it(
         assert await page.locator(".entry").count() == 4
         address = page.url
         await page.click("#fresh")
-        await page.wait_for_function("document.querySelector('.entry') === null")
+        await expect(page.locator(".entry")).to_have_count(0)
         assert page.url != address
         assert not errors
     async with running(tmp_path, settings) as service, browser_page() as (page, errors):
