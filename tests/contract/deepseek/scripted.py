@@ -3,17 +3,21 @@
 import asyncio
 import json
 import socket
-from contextlib import aclosing
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from core.deepseek.client import DeepSeek
 from core.errors import CompletionError
 from core.types import CompletionRequest, Message, Role
-from tests.contract.deepseek.raw import STREAM, chunked
+from tests.contract.deepseek.raw import STREAM, chunked, options, serving
 
 HEAD = STREAM + b"Transfer-Encoding: chunked\r\n\r\n"
 END = chunked(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n')
 DONE = chunked(b"data: [DONE]\n\n")
 LAST = b"0\r\n\r\n"
+NEVER = 10**9
 COMMENT = chunked(b": keep-alive\n\n")
 
 
@@ -23,9 +27,10 @@ def word(text: str) -> bytes:
 
 
 class Asked:
-    """A request whose text is collected as it is handed out."""
+    """A request whose text is collected as it is handed out. came: how often some was told of."""
 
     def __init__(self, client: DeepSeek) -> None:
+        self.client = client
         self.request = CompletionRequest(messages=(Message(Role.USER, "Hello"),))
         self.text = ""
         self.failure: CompletionError | None = None
@@ -82,3 +87,20 @@ class Scripted:
             writer.transport.abort()
         else:
             writer.close()
+
+
+def patient(raw: Any, **more: Any) -> Any:
+    """Options under which the clocks say nothing about what is looked at here."""
+    return options(raw, **{"idle_timeout": 2.0 * NEVER, "progress_timeout": 2.0 * NEVER, **more})
+
+
+@asynccontextmanager
+async def begun(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Scripted, Asked]]:
+    """A server whose stream has said "a", and a patient request that has it."""
+    server = Scripted()
+    async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
+        asked = Asked(client)
+        await server.say(HEAD, word("a"))
+        await asked.has("a")
+        yield server, asked
+        asked.task.cancel()

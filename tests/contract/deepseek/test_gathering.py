@@ -17,9 +17,19 @@ from core.deepseek.client import DeepSeek
 from core.errors import Failure
 from core.types import CompletionRequest, Message, Role
 from tests.contract.deepseek.raw import Answer, options, serving
-from tests.contract.deepseek.scripted import COMMENT, DONE, END, HEAD, LAST, Asked, Scripted, word
-
-NEVER = 10**9
+from tests.contract.deepseek.scripted import (
+    COMMENT,
+    DONE,
+    END,
+    HEAD,
+    LAST,
+    NEVER,
+    Asked,
+    Scripted,
+    begun,
+    patient,
+    word,
+)
 
 Scenario = Callable[[ssl.SSLContext | None], Awaitable[None]]
 
@@ -64,11 +74,7 @@ def test_what_waits_is_handed_out_when_it_is_drawn(
     play: Callable[[Scenario], None], unhurried: None
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun(tls) as (server, asked):
             for text, whole in (("b", "ab"), ("c", "abc"), ("d", "abcd")):
                 came = asked.came
                 await server.say(word(text))
@@ -90,17 +96,12 @@ def test_what_the_kernel_has_since_the_last_look_is_drawn_too(
     unhurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        server = Scripted()
-        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun() as (server, asked):
             await server.say(word("b"))
             assert (asked.came, asked.text) == (0, "a")
             assert asked.request.arrivals.draw()
             await asyncio.sleep(0)
             assert asked.text == "ab"
-            asked.task.cancel()
 
     monkeypatch.setattr(gathering, "TICK", 3600.0)
     asyncio.run(scenario())
@@ -110,16 +111,11 @@ def test_what_is_drawn_is_told_of_though_it_is_more_than_may_wait_here(
     unhurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        server = Scripted()
-        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun() as (server, asked):
             await server.say(word("b"))
             assert asked.request.arrivals.draw()
             await asyncio.sleep(0)
             assert asked.text == "ab"
-            asked.task.cancel()
 
     monkeypatch.setattr(gathering, "TICK", 3600.0)
     monkeypatch.setattr(gathering, "HELD", 1)
@@ -131,11 +127,7 @@ def test_the_end_is_noticed_at_the_next_look(
     play: Callable[[Scenario], None], unhurried: None, apart: bool
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun(tls) as (server, asked):
             for _ in range(3):  # what a word's size is has been learned
                 await server.say(word("a"))
                 asked.request.arrivals.draw()
@@ -146,17 +138,11 @@ def test_the_end_is_noticed_at_the_next_look(
             last = (END[:cut], END[cut:]) if apart else (END, DONE)
             for piece in last:
                 await server.say(piece)
-            ticks = client._gatherer.ticks
+            ticks = asked.client._gatherer.ticks
             await asked.has("aaaabbbbbb")
-            assert client._gatherer.ticks - ticks <= 1
-            asked.task.cancel()
+            assert asked.client._gatherer.ticks - ticks <= 1
 
     play(scenario)
-
-
-def patient(raw: Any, **more: Any) -> Any:
-    """Options under which the clocks say nothing about what is looked at here."""
-    return options(raw, **{"idle_timeout": 2.0 * NEVER, "progress_timeout": 2.0 * NEVER, **more})
 
 
 @pytest.mark.parametrize("rudely", [False, True])
@@ -164,11 +150,7 @@ def test_a_peer_that_dies_while_nothing_is_read_is_noticed(
     play: Callable[[Scenario], None], unhurried: None, rudely: bool
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun(tls) as (server, asked):
             await server.say(word("b"))
             await server.die(rudely=rudely)
             await asked.ends()
@@ -204,11 +186,7 @@ def test_words_that_come_together_are_left_where_they_are(
         fetch(each)
 
     async def scenario() -> None:
-        server = Scripted()
-        async with serving(server.answer) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
+        async with begun() as (server, asked):
             await server.say(word("b"))
             await asyncio.sleep(3 * gathering.TICK)  # what a word's size is has been learned
             monkeypatch.setattr(gathering.Gathering, "_fetch", counted)
@@ -227,12 +205,8 @@ def test_a_stream_of_slow_words_is_read_less_often_than_each_word(
     play: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        async with serving(server.answer, tls) as raw, DeepSeek(patient(raw)) as client:
-            asked = Asked(client)
-            await server.say(HEAD, word("a"))
-            await asked.has("a")
-            (each,) = [*client._gatherer._paused.values(), *client._gatherer._wrapped]
+        async with begun(tls) as (server, asked):
+            (each,) = [*asked.client._gatherer._paused.values(), *asked.client._gatherer._wrapped]
             for _ in range(6):
                 await server.say(word("b"))
                 await asyncio.sleep((gathering.STILL + 3) * gathering.TICK)
@@ -241,7 +215,6 @@ def test_a_stream_of_slow_words_is_read_less_often_than_each_word(
             await server.say(word("b"))
             await asked.has("a" + 6 * "b" + "b")
             assert came < len(asked.text)
-            asked.task.cancel()
 
     play(scenario)
 
@@ -345,7 +318,7 @@ def test_nothing_is_left_behind(play: Callable[[Scenario], None]) -> None:
             asked = Asked(client)
             await server.say(HEAD, word("a"))
             await asked.has("a")
-            gatherer = client._gatherer
+            gatherer = asked.client._gatherer
             assert len(gatherer._paused) + len(gatherer._wrapped) == 1
             asked.task.cancel()
             with suppress(asyncio.CancelledError):
