@@ -1,11 +1,14 @@
 """A store that fails for longer than a lease makes no second worker on the same turn."""
 
 import asyncio
+from dataclasses import replace
 
+import pytest
 from sqlalchemy import Connection, select
 
-from core.errors import StoreBusy, Unreachable
+from core.errors import StoreBusy, Unreachable, Withdrawn
 from core.store.schema import conversation
+from core.turns.journal import Journal
 from core.types import PartId
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -116,5 +119,25 @@ def test_a_question_that_another_process_heard_deleted_is_not_asked_beside_the_n
             await asyncio.sleep(3.0)
             assert bench.api.open == 0
         assert bench.platform.screen().visible == ["later"]
+
+    run(main())
+
+
+def test_nothing_is_announced_for_a_question_that_was_deleted() -> None:
+    """Also by who knows of it, and takes back what is visible."""
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.turns.accept(prompt("hi"))
+        turn = await bench.turns.claim("a process", ["fake"], 60.0)
+        assert turn is not None
+        journal = Journal(bench.turns, turn, now, 60.0)
+        await journal.announce(0, named=True)
+        await bench.turns.withdraw(turn.prompt.identity)
+        for known in (False, True):
+            journal.turn = replace(turn, withdrawn=known)
+            with pytest.raises(Withdrawn):
+                await journal.announce(1, named=True)
+        assert await journal.renew(60.0), "which who knows of it may"
 
     run(main())
