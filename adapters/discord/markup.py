@@ -41,17 +41,17 @@ _ESCAPED_OR_SIGN = re.compile(r"(\\[^0-9A-Za-z\s])|`|<(?=[^\s:>]{1,99}:/)")
 _LONG_RUN = re.compile(r"``(?=`)")
 
 _MARKER = r"(?:[-*+]|\d{1,9}[.)])[ \t]++"
-_QUOTE_SIGNS = r">(?:[ \t]*+>)*+[ \t]?"
-_QUOTE = re.compile(rf"^([ \t]*+(?:{_MARKER})*+){_QUOTE_SIGNS}", re.MULTILINE)
+_QUOTE_SIGNS = r">(?>(?:[ \t]*+>)*)[ \t]?"
+_QUOTE = re.compile(rf"^([ \t]*+(?>(?:{_MARKER})*)){_QUOTE_SIGNS}", re.MULTILINE)
 _HEADING = re.compile(r"^([ \t>]*+)#{4,6}[ \t]++(\S[^\n]*)$", re.MULTILINE)
 _DIVIDER = re.compile(r"^([ \t>]*+)([-*_])(?:[ \t]*+\2){2,}+[ \t]*+$", re.MULTILINE)
-_SMALL = re.compile(rf"^([ \t>]*+(?:{_MARKER})*+)-#(?=[ \t])", re.MULTILINE)
+_SMALL = re.compile(rf"^([ \t>]*+(?>(?:{_MARKER})*))-#(?=[ \t])", re.MULTILINE)
 _BARE = " \t>#*_~=+-"
 
 _CLOSING = re.compile(r"(?P<lead>[ \t>]*+)(?P<run>`{3,}+|~{3,}+)[ \t]*+")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+\-.#]+")
 
-_SEPARATOR = re.compile(r"\|(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))++[ \t]*+$")
+_SEPARATOR = re.compile(r"\|(?>(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))+)[ \t]*+$")
 _PIPE = re.compile(r"(?<!\\)\|")
 _NEW_LINE = re.compile(r" ?<br ?/?> ?", re.IGNORECASE)
 _EMPHASIS = re.compile(

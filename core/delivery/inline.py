@@ -22,11 +22,11 @@ NOISE = 6
 
 _RUN = re.compile(
     r"\\[!-/:-@\[-`{-~]"  # an escaped sign
-    r"|(?:https?|ftp)://(?:[^\s<>`()*~_]|_++(?=[^\s<>`()*~]))*+"
+    r"|(?:https?|ftp)://(?>(?:[^\s<>`()*~_]|_++(?=[^\s<>`()*~]))*)"
     r"|(?P<run>\*+|_+|~+)"
 )
 _SIGNS = "*_~\\"
-_CONTAINER = r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++[ \t>]*+)*+"
+_CONTAINER = r"[ \t>]*+(?>(?:(?:[-*+]|\d{1,9}[.)])[ \t]++[ \t>]*+)*)"
 _BARE = re.compile(rf"{_CONTAINER}(?:[-+*_=#~ \t]*|\d{{1,9}}[.)]?)\Z")
 _BEGINS = re.compile(r"[ \t>]*+(?:[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}(?:[ \t]|$)|\|)", re.MULTILINE)
 _ENDS = re.compile(

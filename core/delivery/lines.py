@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.delivery.sanitise import REACH, Block, Fence, blocks
 
-_SEPARATOR = re.compile(r"[ \t]*+\|?(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))++[ \t]*+$")
+_SEPARATOR = re.compile(r"[ \t]*+\|?(?>(?:[ \t]*+:?-++:?[ \t]*+(?:\||$))+)[ \t]*+$")
 
 _ITEM = re.compile(r"(?P<number>\d{1,9})(?P<sign>[.)])(?:[ \t]|$)", re.MULTILINE)
 _LAZY = re.compile(r"(?![ \t>]|[-*+#|][ \t]|#{2,6}[ \t]|`{3}|~{3})")

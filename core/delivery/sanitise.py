@@ -29,7 +29,7 @@ REACH = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
-_LEAD = r"(?P<lead>[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t][ \t>]*+)*+)"
+_LEAD = r"(?P<lead>[ \t>]*+(?>(?:(?:[-*+]|\d{1,9}[.)])[ \t][ \t>]*+)*))"
 _OPENING = re.compile(
     rf"^{_LEAD}(?:(?P<ticks>`{{3,64}}+)(?P<tick_info>[^`\n]*)|(?P<tildes>~{{3,64}}+)(?!~)(?P<info>[^\n]*))$",
     re.MULTILINE,
@@ -39,18 +39,18 @@ _CLOSING_QUOTED = re.compile(rf"(?P<outside>^(?![ \t]*+>))|{_CLOSING.pattern}", 
 _CLOSING_BEGUN = re.compile(r"[ \t>]*+(?P<run>`+|~+)[ \t]*\Z")
 _FENCE_BEGUN = re.compile(rf"{_LEAD}(?P<run>~{{1,2}}|`{{1,2}})\Z")
 
-_SPECIAL = re.compile(r"`++|\[|\\[\[\]\\`]|!(?=\[|\Z)|<++|\n(?:[ \t>]*+\n)++")
+_SPECIAL = re.compile(r"`++|\[|\\[\[\]\\`]|!(?=\[|\Z)|<++|\n(?>(?:[ \t>]*+\n)+)")
 _TICKS_OR_END = re.compile(r"`+|\n")
-_LABEL = r"(?:[^\[\]`~\n\\]|\\[^\n`]|~(?!~~)|(?<!`)`[^`\n\[\]]++`(?!`))*+"
-_DESTINATION = r"(?:<[^<>\s()`]++>|(?:[^\s()<>`]++|\([^\s()<>`]*+\))++)"
-_TITLE = r"(?:[ \t]++(?:\"[^\"()`\n]*+\"|'[^'()`\n]*+'))?+"
+_LABEL = r"(?>(?:[^\[\]`~\n\\]|\\[^\n`]|~(?!~~)|(?<!`)`[^`\n\[\]]++`(?!`))*)"
+_DESTINATION = r"(?:<[^<>\s()`]++>|(?>(?:[^\s()<>`]++|\([^\s()<>`]*+\))+))"
+_TITLE = r"(?>(?:[ \t]++(?:\"[^\"()`\n]*+\"|'[^'()`\n]*+'))?)"
 _LINK = re.compile(
     rf"(?<![<`@])!?\[(?!~)(?P<label>{_LABEL})\]"
     rf"\([ \t]*+(?P<destination>{_DESTINATION}){_TITLE}[ \t]*+\)"
 )
 _LINK_BEGUN = re.compile(
-    r"!?(?:\[[^\[\]\n\\]*+(?:\\(?:[^\n][^\[\]\n\\]*+|\Z))*+"
-    r"(?:\](?:\((?:[^\n()]++|\([^\n()]*+(?:\)|\Z))*+)?)?)?\Z"
+    r"!?(?:\[[^\[\]\n\\]*+(?>(?:\\(?:[^\n][^\[\]\n\\]*+|\Z))*)"
+    r"(?:\](?:\((?>(?:[^\n()]++|\([^\n()]*+(?:\)|\Z))*))?)?)?\Z"
 )
 _ADDRESS = re.compile(r"[:/.#@?]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://)?")

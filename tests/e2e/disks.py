@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -32,7 +33,10 @@ def breakable_disk(folder: Path) -> Iterator[Path]:
     image = folder.with_suffix(".image")
     with image.open("wb") as file:
         file.truncate(64 * 2**20)
-    made = subprocess.run(["mkfs.ext4", "-q", str(image)], capture_output=True, check=False)
+    make = shutil.which("mkfs.ext4", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if make is None:
+        pytest.skip("no mkfs.ext4 on this machine: install the package `e2fsprogs`")
+    made = subprocess.run([make, "-q", str(image)], capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"no disk can be made: {made.stderr.decode()}")
     _mount("-o", "loop", str(image), str(folder))

@@ -183,3 +183,17 @@ def test_the_names_in_the_architecture_exist() -> None:
     assert len(paths) > 10
     for path in paths:
         assert list(ROOT.glob(path.rstrip("/"))), path
+
+
+@pytest.mark.parametrize("folder", ["bots", "core", "adapters"])
+def test_no_group_is_possessive(folder: str) -> None:
+    """Python before 3.11.5 matches `(...)*+` wrongly when something in the group backtracks
+    (github.com/python/cpython/issues/106052); `(?>(...)*)` says the same."""
+    groups = re.compile(r"\)[*+?]\+")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if groups.search(line)
+    ]
+    assert not found
