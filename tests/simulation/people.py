@@ -27,6 +27,8 @@ _RECONNECTS = 0.01
 """Seconds after an outage until there is a session."""
 _PAGE_TAKES = (0.1, 0.1, 1.0, 8.0)
 """Seconds until what was on the platform has been read."""
+_A_MOMENT = 0.001
+"""Seconds after an edit until what is written has seen it; before, it may overtake the edit."""
 SETTLE = 10.0
 """Seconds between an event that the store refused and the reading back."""
 
@@ -68,7 +70,7 @@ class People:
             saying.text = text
             event = self._edited(saying, text, names=not saying.named)
             if not saying.named:
-                saying.named, saying.at = True, now()
+                saying.named, saying.at = True, now() + _A_MOMENT
                 self._say(saying)
             self._world.prompts[saying.prompt.identity] = replace(saying.prompt, text=text)
             self._world.hits["edited"] += 1
