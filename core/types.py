@@ -237,12 +237,14 @@ NOTHING = Unseen()
 class Left:
     """What a platform says is left of a budget: so many calls for so many seconds, then more.
 
-    age: seconds since the latest call.
+    age: seconds since the latest call. period: seconds for which as many are given each time;
+    infinite where that is unknown.
     """
 
     calls: int
     seconds: float
     age: float = 0.0
+    period: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,11 +28,14 @@ _OVER = 60.0  # seconds for which, once they are full again
 
 @dataclass(slots=True)
 class _Bucket:
-    """remaining: calls left until `reset`. made: when the latest call was."""
+    """remaining: calls left until `reset`. made: when the latest call was. period: the most seconds
+    from a call to the reset that were said.
+    """
 
     remaining: int
     reset: float
     made: float
+    period: float
 
 
 class Buckets:
@@ -72,7 +75,8 @@ class Buckets:
         bucket = self._buckets.get(self._key(route, major))
         if bucket is None or now >= bucket.reset:
             return None
-        return Left(max(0, bucket.remaining), bucket.reset - now, now - bucket.made)
+        age = now - bucket.made
+        return Left(max(0, bucket.remaining), bucket.reset - now, age, bucket.period)
 
     def heard(self, route: str, major: str, headers: Mapping[str, str], now: float) -> None:
         """Learn from the headers of an answer."""
@@ -86,7 +90,8 @@ class Buckets:
         left, made = int(remaining), known.made if known is not None else began
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        self._keep(key, _Bucket(left, reset, made), now)
+        period = max(reset_after, known.period if known is not None else 0.0)
+        self._keep(key, _Bucket(left, reset, made, period), now)
 
     def refused(
         self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
@@ -112,7 +117,8 @@ class Buckets:
             known = self._buckets.get(key)
             if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
                 wait = max(wait, known.reset - now)
-            self._keep(key, _Bucket(0, now + wait, now), now)
+            period = known.period if known is not None else 0.0
+            self._keep(key, _Bucket(0, now + wait, now, period), now)
         return wait
 
     def _key(

@@ -28,13 +28,17 @@ SPREAD, SHORTEST = 20.0, 5.0
 less, but never less than the latter: then all are as fresh as one."""
 SPARE = 0.5
 """Calls of what a platform says is left that are kept, likewise, where several answers may end."""
+LAST, SEVERAL = 0.2, 0.3
+"""Of the time for which a platform gives so many calls, the share that may be left at most when the
+last one is spent; the latter where several answers may end. So much of the time a last text finds
+none left, and it waits for half of that: a fiftieth of the time, over all."""
 HORIZON = 10.0
 """Seconds that a usual answer takes."""
 LATE = 0.05
 """Seconds by which the one whose turn it is may be late; then it is another's."""
-YIELD, CROWD = 0.01, 20
-"""Seconds by which another asks later than the one whose turn it is; so many times that where more
-than CROWD answers wait, in proportion: each call that one gets has all others ask again."""
+YIELD, SPACING = 0.01, 0.001
+"""Seconds by which another asks later than the one whose turn it is, and each further one later
+than the one before: each call that one gets has all others ask again, not in the same moment."""
 MOST = 1024
 """Desks that are kept beside those that answers are written with: full again long before so many
 others were asked for."""
@@ -169,12 +173,14 @@ class Queue:
         self.finals = 0
         self._next = float("-inf")  # when the next interim call is due
         self._ahead: _Standing | None = None
+        self._line = 0  # others that were told to ask behind it, round and round
 
     def left(self, kind: Kind, unseen: Unseen, now: float) -> float:
         """0.0: who asks this is next, the pacer may be asked; else seconds until that may be."""
         ahead = self._ahead
         if ahead and now <= ahead.back + LATE and ahead.before(kind, unseen, now):
-            return max(0.0, ahead.back - now) + YIELD * max(1.0, self.active / CROWD)
+            self._line = (self._line + 1) % max(1, self.active)
+            return max(0.0, ahead.back - now) + YIELD + SPACING * self._line
         wait = self._next - now if kind is Kind.INTERIM else 0.0
         if wait <= _ROUNDING:
             return 0.0
@@ -191,9 +197,16 @@ class Queue:
             self._next = now + pacer.gap(now, self.active, self.finals)
 
     def pace(self, left: Left, now: float) -> None:
-        """Spread what is left; of several answers, one may end meanwhile and need its last call."""
-        calls = max(1.0, left.calls + 1 - SPARE * (self.finals > 1))
-        self._next = now - left.age + (left.age + left.seconds) / calls
+        """Spread what is left, but the last call later; of several answers, one may end meanwhile
+        and need its last call.
+        """
+        several = self.finals > 1
+        whole, calls = left.age + left.seconds, left.calls - SPARE * several
+        gap = whole / max(1.0, calls + 1)
+        if calls > 0:
+            kept = left.period * (SEVERAL if several else LAST)
+            gap = max(gap, (whole - kept) / max(1.0, calls))
+        self._next = now - left.age + gap
 
     def share(self, pacer: Pacer, now: float) -> float:
         """As `core.budget.Budget.share`."""

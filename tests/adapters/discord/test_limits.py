@@ -40,9 +40,9 @@ def test_what_is_left_is_told_until_the_reset() -> None:
     buckets = Buckets()
     assert buckets.left(EDIT, "20", 100.0) is None
     buckets.heard(EDIT, "20", said(4, 5.0), 100.0)
-    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5)
+    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5, 5.0)
     assert wait(buckets, 101.0) == 0.0
-    assert buckets.left(EDIT, "20", 101.25) == Left(3, 3.75, 0.25)
+    assert buckets.left(EDIT, "20", 101.25) == Left(3, 3.75, 0.25, 5.0)
     assert buckets.left(EDIT, "21", 101.25) is None
     assert buckets.left(EDIT, "20", 105.0) is None
 
@@ -51,9 +51,18 @@ def test_the_age_of_the_first_call_counts_from_its_beginning() -> None:
     buckets = Buckets()
     assert wait(buckets, 100.0) == wait(buckets, 100.0, major="21") == 0.0
     buckets.heard(EDIT, "20", said(4, 4.75, "abc"), 100.25)
-    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5)
+    assert buckets.left(EDIT, "20", 100.5) == Left(4, 4.5, 0.5, 4.75)
     buckets.heard(EDIT, "20", said(4, 5.0, "abc"), 106.0)  # nobody began it here
-    assert buckets.left(EDIT, "20", 106.0) == Left(4, 5.0, 6.0)
+    assert buckets.left(EDIT, "20", 106.0) == Left(4, 5.0, 6.0, 5.0)
+
+
+def test_the_period_is_the_longest_that_was_said_also_after_a_refusal() -> None:
+    buckets = Buckets()
+    for at, left, reset in ((100.0, 4, 5.0), (101.0, 3, 4.0), (102.0, 2, 3.0)):
+        buckets.heard(EDIT, "20", said(left, reset), at)
+    assert buckets.left(EDIT, "20", 102.0) == Left(2, 3.0, 2.0, 5.0)
+    buckets.refused({"Via": "1.1"}, {"retry_after": 2.0}, EDIT, "20", 103.0)
+    assert buckets.left(EDIT, "20", 103.0) == Left(0, 2.0, 0.0, 5.0)
 
 
 def test_only_this_route_and_this_channel_wait() -> None:

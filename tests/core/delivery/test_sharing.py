@@ -242,11 +242,14 @@ def test_the_share_of_an_answer_is_what_comes_in_ten_seconds() -> None:
     assert budget.share(SLACK) < 1
 
 
-def test_what_the_platform_says_is_left_is_spread_evenly() -> None:
+def served(size: int, answers: int = 1) -> list[float]:
+    """When interim calls are made by a budget of so many in five seconds, as the platform tells."""
     window = Allowance("window", 5, 1.0)
 
     async def main() -> list[float]:
         budget, served, opened = OwnBudget(now), list[float](), 0.0
+        for _ in range(answers):
+            budget.join(window)
         while now() < 20.0:
             if wait := await budget.take(window, Kind.INTERIM, Unseen(1, now())):
                 await asyncio.sleep(wait)
@@ -255,12 +258,25 @@ def test_what_the_platform_says_is_left_is_spread_evenly() -> None:
             made = now()
             served.append(made)
             await asyncio.sleep(0.15)
-            left = 5 - sum(at >= opened for at in served)
-            budget.pace(window, Left(left, opened + 5 - now(), now() - made))
+            left = size - sum(at >= opened for at in served)
+            budget.pace(window, Left(left, opened + 5 - now(), now() - made, 4.85))
         return served
 
-    gaps = [later - earlier for earlier, later in pairwise(run(main()))]
-    assert gaps == pytest.approx([1.0] * len(gaps), abs=0.02)
+    return run(main())
+
+
+def test_what_the_platform_says_is_left_is_spread_evenly() -> None:
+    gaps = [later - earlier for earlier, later in pairwise(served(5))]
+    assert gaps == pytest.approx([1.0] * len(gaps), abs=0.04)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_last_call_that_is_left_is_kept_for_an_end_until_there_are_soon_more(size: int) -> None:
+    calls = served(size)
+    for opened, last in zip(calls[::size], calls[size - 1 :: size], strict=False):
+        assert last >= opened + 5 - 0.2 * 5, "who ends meanwhile waits for a second at most"
+    spread = [later - earlier for earlier, later in pairwise(calls[:size])]
+    assert max(spread) - min(spread) < 0.1, "those before it are as fresh as can be"
 
 
 def test_of_what_is_left_one_call_is_kept_where_several_answers_end() -> None:
