@@ -23,7 +23,7 @@ FLOOR = 0.1
 RESERVE, FURTHER = 1.0, 0.4
 """Tokens that interim calls leave in the bucket, and for each further answer that will need its
 last call out of it; at most half of the burst. First paints leave the second part only."""
-SPREAD, SHORTEST = 20.0, 5.0
+SPREAD, SHORTEST = 16.6, 5.0
 """Seconds over which the interim calls of one answer spread the tokens at hand; of several, so much
 less, but never less than the latter: then all are as fresh as one."""
 SPARE = 0.5

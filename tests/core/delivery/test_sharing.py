@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import SPARE, Desk, Level, Pacer
+from core.delivery.pacing import SPARE, SPREAD, Desk, Level, Pacer
 from core.delivery.sharing import News, OwnBudget, Waits, alone, steady
 from core.types import Allowance, Kind, Left, Unseen
 from tests.fakes.clock import now, run
@@ -299,6 +299,6 @@ def test_of_several_answers_each_is_to_be_as_fresh_as_one() -> None:
         desk.take(Kind.INTERIM, Unseen(1, 1.0), 0.0)
         return desk.wait(Kind.INTERIM, Unseen(1, 1.0), 0.0)
 
-    assert gap(1) == pytest.approx(1 / (1 + 19 / 20))
-    assert gap(2) == pytest.approx(1 / (1 + 19 / 10))
+    assert gap(1) == pytest.approx(1 / (1 + 19 / SPREAD))
+    assert gap(2) == pytest.approx(1 / (1 + 19 / (SPREAD / 2)))
     assert gap(50) == pytest.approx(1 / (1 + 19 / 5)), "but not all at once"
