@@ -13,11 +13,12 @@ secret is stored). `changed`: what people edited and deleted, I8. `baseline`: I1
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from core.delivery.reply import Reply
 from core.lifecycle import State
 from core.store.edits import MARK
-from core.types import Role, Verdict
+from core.types import PartId, Role, Verdict
 from tests.simulation.changed import changed
 from tests.simulation.logs import SECRET
 from tests.simulation.sites import FOLLOW_UP, SMALL, Shown, Site
@@ -55,7 +56,7 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
 def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
     """I1, I2 and I4 of one turn."""
     identity = row["identity"]
-    shown = [m for site in sites for m in site.messages.values() if m.identity == identity]
+    shown = [m for site in sites for m in _in_order(site) if m.identity == identity]
     by_people = any(message.by_people for message in shown)
     case = world.books.cases.get(identity)
     closed = any(identity in site.refused for site in sites)
@@ -91,6 +92,15 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             return [f"{identity} was deleted, visible: {m.texts[-1]}" for m in left]
         case _:
             return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
+
+
+def _in_order(site: Site) -> list[Shown]:
+    """Everything of ours as people see it: by what platforms order it by, a time or a number."""
+    return [site.messages[part] for part in sorted(site.messages, key=_moment)]
+
+
+def _moment(part: PartId) -> Decimal:
+    return Decimal(part.partition(":")[2])
 
 
 def _not_to_be_found(
