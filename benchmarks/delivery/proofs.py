@@ -31,21 +31,34 @@ def one_stream(name: str, seeds: Sequence[int]) -> float:
     return MEAN + waited / written
 
 
-def unforeseen(seeds: Sequence[int]) -> float:
+def unforeseen(seeds: Sequence[int], calls: int | None = None) -> float:
     """The same for who knows every text and how many there are, but no time before it has come: no
-    expected staleness of a steady answer is less. In seconds.
+    expected staleness of a steady answer is less. In seconds. calls: so many, the end one of them.
 
     The gaps between tokens are independent of each other and of the texts. Who decides when a token
     comes pays the mean of the next gap for each letter that waits, whatever came before: as if all
     gaps were even, for which the best instants are known. To decide within a gap doesn't help:
     of these gaps (gamma, shape 4) never more than the mean is left, however long they have lasted.
     """
-    alone = [answers(Cell(Place.SLACK, "steady", 1, Terms()), seed)[0] for seed in seeds]
-    calls, waited = _calls(alone), 0.0
+    alone, waited = _steady(seeds), 0.0
+    calls = _calls(alone) if calls is None else calls
     for answer in alone:
         even = tuple(GAP * number for number in range(answer.size))
         waited += Waits(Trace(even, answer.trace.texts), answer.size).of(calls)
     return MEAN + waited / sum(answer.trace.whole for answer in alone)
+
+
+def needed(staleness: float, seeds: Sequence[int]) -> tuple[int, int]:
+    """How many calls are needed for that, by who knows as much as `unforeseen`; and how many a
+    stream has that no shape refuses.
+    """
+    most = _calls(_steady(seeds))
+    enough = (calls for calls in range(1, 10 * most) if unforeseen(seeds, calls) <= staleness)
+    return next(enough), most
+
+
+def _steady(seeds: Sequence[int]) -> list[Answer]:
+    return [answers(Cell(Place.SLACK, "steady", 1, Terms()), seed)[0] for seed in seeds]
 
 
 def _calls(alone: Sequence[Answer]) -> int:
@@ -79,6 +92,10 @@ def main() -> None:
     for shape in (Shape.BUCKET, Shape.FIXED):
         usual = result(Cell(Place.SLACK, "steady", 1, Terms(shape)))
         print(f"  {shape}: ours {usual.ours.staleness:.3f} s, the best other {_best(usual)}")
+        calls, most = needed(1.02 * usual.best[1], range(SEEDS[1]))
+        print(
+            f"    within 2 % of that takes {calls} of the {most} calls of a bucket"
+        )
     cell, seeds = Cell(Place.THREADS, "bursty", 10, Terms(Shape.FIXED)), range(SEEDS[10])
     together_s = play(cell, ours.process, seeds).measure.staleness
     print(f"{cell}: {together_s:.3f} s, each of them alone {alone(cell, seeds):.3f} s")
