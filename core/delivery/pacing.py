@@ -39,9 +39,9 @@ LATE = 0.05
 YIELD, SPACING = 0.01, 0.001
 """Seconds by which another asks later than the one whose turn it is, and each further one later
 than the one before: each call that one gets has all others ask again, not in the same moment."""
-MOST = 1024
-"""Desks that are kept beside those that answers are written with: full again long before so many
-others were asked for."""
+MOST = 8192
+"""Desks that are kept beside those that answers are written with: two for each of 4,000 answers that
+wait for their first call. Each is full again long before so many others were asked for."""
 _ROUNDING = 1e-6
 _T = TypeVar("_T")
 
@@ -173,14 +173,16 @@ class Queue:
         self.finals = 0
         self._next = float("-inf")  # when the next interim call is due
         self._ahead: _Standing | None = None
-        self._line = 0  # others that were told to ask behind it, round and round
+        self._told = dict[Kind, float]()  # when the others of a kind that asked last are to ask again
 
     def left(self, kind: Kind, unseen: Unseen, now: float) -> float:
         """0.0: who asks this is next, the pacer may be asked; else seconds until that may be."""
         ahead = self._ahead
         if ahead and now <= ahead.back + LATE and ahead.before(kind, unseen, now):
-            self._line = (self._line + 1) % max(1, self.active)
-            return max(0.0, ahead.back - now) + YIELD + SPACING * self._line
+            behind = max(ahead.back, now) + YIELD
+            at = max(behind, self._told.get(kind, behind) + SPACING)
+            self._told[kind] = at
+            return at - now
         wait = self._next - now if kind is Kind.INTERIM else 0.0
         if wait <= _ROUNDING:
             return 0.0

@@ -152,7 +152,7 @@ def test_a_crowd_asks_no_more_than_is_needed_and_uses_every_call(crowd: int) -> 
     assert granted >= 0.99 * min(20.0 * 44.0, crowd * 20.0 / 0.35)
     assert asked.total() <= 20.0 * 4400, "not each of all for every call"
     later = max(count for at, count in asked.items() if at >= 400)
-    assert later <= 40, "nor all in the same 5 ms"
+    assert later <= 60, "nor all in the same 5 ms"
 
 
 def test_an_allowance_is_shared_by_its_key() -> None:
