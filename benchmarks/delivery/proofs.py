@@ -93,9 +93,7 @@ def main() -> None:
         usual = result(Cell(Place.SLACK, "steady", 1, Terms(shape)))
         print(f"  {shape}: ours {usual.ours.staleness:.3f} s, the best other {_best(usual)}")
         calls, most = needed(1.02 * usual.best[1], range(SEEDS[1]))
-        print(
-            f"    within 2 % of that takes {calls} of the {most} calls of a bucket"
-        )
+        print(f"    within 2 % of that takes {calls} of the {most} calls of a bucket")
     cell, seeds = Cell(Place.THREADS, "bursty", 10, Terms(Shape.FIXED)), range(SEEDS[10])
     together_s = play(cell, ours.process, seeds).measure.staleness
     print(f"{cell}: {together_s:.3f} s, each of them alone {alone(cell, seeds):.3f} s")

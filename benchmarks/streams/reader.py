@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from bots.vitals import spared
 from core.deepseek.client import DeepSeek, Options
 from core.types import Arrivals, CompletionRequest, Message, Role
 
@@ -232,7 +233,7 @@ def main() -> None:
         import uvloop
 
         loop = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=loop) as runner:
+    with spared(), asyncio.Runner(loop_factory=loop) as runner:
         found = runner.run(measure(chosen.kind, chosen.url, chosen.streams, chosen.seconds))
         print(json.dumps(found), flush=True)
         os._exit(0)  # closing thousands of streams is not what is measured

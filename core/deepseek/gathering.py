@@ -36,7 +36,8 @@ MOST = 64 * 1024
 """Bytes of one answer that may wait."""
 
 HELD = 10 * 1024
-"""Bytes of it that may wait here, and not in the kernel."""
+"""Bytes of it that wait here, and not in the kernel, before they are handed on in their turn; at
+once from twice as many on."""
 
 _MORE = 4096  # bytes read beyond those known of
 STILL = 3
@@ -51,7 +52,9 @@ _TAIL = 32  # bytes: more than either of these has, or may come behind the last
 
 _unwrapped = memoryview(bytearray(64 * 1024))  # what TLS unwraps, of one stream after the other
 _waiting = array.array("i", [0])  # what the kernel answers, for no longer than it is read
-_FEW, _PARTS = 8, 16  # streams handed on in one tick: so many, or such a part of all
+_SLICE = 250  # streams looked at one after the other, while the loop waits
+_FEW = 8  # handed on then of those that stand still, and of those that have lain for long
+_LONG_AGO = -(10**18)  # ticks
 
 
 def merged(data: bytes) -> bytes:
@@ -76,11 +79,11 @@ class Gathering(asyncio.BufferedProtocol):
     waits: something has come that wasn't handed on; since, grown: the ticks in which the first and
     the latest of it came. seen: bytes that the kernel had at the last look. usual: the smallest
     growth since the last hand-on, that of one word, once there was any. number: the file descriptor
-    of a paused connection; -1: there is TLS.
+    of a paused connection; -1: there is TLS. left: nothing gathers here any more.
     """
 
     __slots__ = (
-        "_cut", "_left", "_owner", "_pieces", "_protocol", "_size", "_still", "arrivals", "grown",
+        "_cut", "_owner", "_pieces", "_protocol", "_size", "_still", "arrivals", "grown", "left",
         "number", "seen", "since", "transport", "usual", "waits", "wanted",
     )  # fmt: skip
 
@@ -95,7 +98,7 @@ class Gathering(asyncio.BufferedProtocol):
         self._owner = owner
         self._protocol = cast(asyncio.Protocol, transport.get_protocol())
         self.arrivals = arrivals
-        self._left = False
+        self.left = False
         self._pieces: list[bytes] = []
         self._size = 0
         self._cut = b""  # the end of what came, when it wasn't the end of a line
@@ -117,10 +120,12 @@ class Gathering(asyncio.BufferedProtocol):
 
     def stands(self) -> bool:
         """Whether nothing more has come for long enough: it may be the end."""
-        if not self.waits or self.grown > self._owner.ticks - self._still:
-            return False
+        return self.waits and self.grown <= self._owner.ticks - self._still
+
+    def stood(self) -> None:
+        """Hand on what has come, since it may be the end."""
         self._still = min(2 * self._still, 4 * STILL)
-        return True
+        self.draw()
 
     def draw(self) -> bool:
         """Hand on what has come; False: nothing had, or nobody reads."""
@@ -135,14 +140,14 @@ class Gathering(asyncio.BufferedProtocol):
     def rest(self) -> None:
         """The reader has what there was. aiohttp resumes a transport whenever something is read."""
         self.wanted = False
-        if self.number >= 0 and not self._left and not self.transport.is_closing():
+        if self.number >= 0 and not self.left and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def leave(self) -> None:
         """Hand on what has come; from here on the loop reads as if we had not been."""
-        if self._left:
+        if self.left:
             return
-        self._left = True
+        self.left = True
         self.arrivals.draw = nothing
         self._owner.forget(self)
         if self.number < 0:
@@ -185,8 +190,10 @@ class Gathering(asyncio.BufferedProtocol):
         self._size += len(data)
         seen = self._cut + data if self._cut else data
         self._cut = b"" if data.endswith(b"\n") else seen[-_TAIL:]
-        if self._size > HELD or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
+        if self._size > 2 * HELD or _DONE in seen[-_TAIL:] or _FINISH.search(seen):
             self._hand_on()
+        elif self._size > HELD:
+            self.since = _LONG_AGO
 
     def _hand_on(self) -> None:
         data = b"".join(self._pieces)
@@ -235,6 +242,7 @@ class Gatherer:
         self._paused: dict[int, Gathering] = {}
         self._wrapped: set[Gathering] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._round: list[Gathering] = []  # those that are still to be looked at in this tick
         self._due = 0.0  # when the next look is taken
 
     def __enter__(self) -> Self:
@@ -287,48 +295,52 @@ class Gatherer:
                     each.leave()
 
     def _go_on(self) -> None:
-        """Look again, at an even pace whatever a look takes."""
+        """Look again, at an even pace whatever a look takes; at many streams in slices."""
         loop = asyncio.get_running_loop()
-        self._due = max(self._due + TICK, loop.time())
+        slices = -(-(len(self._paused) + len(self._wrapped)) // _SLICE)
+        self._due = max(self._due + TICK / max(1, slices), loop.time())
         self._timer = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        self.ticks += 1
-        due = self._ask(list(self._paused.values()))
-        late = self.ticks - self._held
-        due += [
-            each for each in self._wrapped if each.stands() or (each.waits and each.since <= late)
-        ]
-        for each in due[: max(_FEW, (len(self._paused) + len(self._wrapped)) // _PARTS)]:
-            each.draw()  # some at a time: the loop is shared
+        if not self._round:
+            self.ticks += 1
+            self._round = [*self._paused.values(), *self._wrapped]
+        part, self._round = self._round[:_SLICE], self._round[_SLICE:]
+        standing, lying = self._ask([each for each in part if not each.left])
+        for each in standing[:_FEW]:
+            each.stood()
+        for each in lying[:_FEW]:
+            each.draw()
         if self._paused or self._wrapped:
             self._go_on()
 
-    def _ask(self, paused: list[Gathering]) -> list[Gathering]:
-        """Look at paused connections; those whose text stands still, or has lain for long enough.
+    def _ask(self, streams: list[Gathering]) -> tuple[list[Gathering], list[Gathering]]:
+        """Look at connections; those whose text stands still, and those where it has lain for long.
 
         Each event of each answer costs what is done here for a word.
         """
         ioctl, how_much, answer = fcntl.ioctl, termios.FIONREAD, _waiting
-        ticks, late, due = self.ticks, self.ticks - self._held, []
-        for each in paused:
-            try:
-                ioctl(each.number, how_much, answer)
-            except OSError:  # somebody closed it
-                each.leave()
-                continue
-            there = answer[0]
-            growth = there - each.seen
+        ticks, late = self.ticks, self.ticks - self._held
+        standing, lying = [], []
+        for each in streams:
+            growth = 0
+            if each.number >= 0:
+                try:
+                    ioctl(each.number, how_much, answer)
+                except OSError:  # somebody closed it
+                    each.leave()
+                    continue
+                growth = answer[0] - each.seen
             if not growth:
                 if each.stands():
-                    due.append(each)
+                    standing.append(each)
             elif 0 <= growth - each.usual <= _WORD and each.wanted and each.waits:
-                each.seen = there
+                each.seen = answer[0]
                 each.grown = ticks
                 each.arrivals.coming()
             else:
-                each.look(there)
+                each.look(answer[0])
             if each.since <= late and each.waits:
-                due.append(each)
-        return due
+                lying.append(each)
+        return standing, lying

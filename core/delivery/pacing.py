@@ -40,8 +40,8 @@ YIELD, SPACING = 0.01, 0.001
 """Seconds by which another asks later than the one whose turn it is, and each further one later
 than the one before: each call that one gets has all others ask again, not in the same moment."""
 MOST = 8192
-"""Desks that are kept beside those that answers are written with: two for each of 4,000 answers that
-wait for their first call. Each is full again long before so many others were asked for."""
+"""Desks that are kept beside those that answers are written with: two for each of 4,000 that wait
+for their first call. Each is full again long before so many others were asked for."""
 _ROUNDING = 1e-6
 _T = TypeVar("_T")
 
@@ -173,7 +173,7 @@ class Queue:
         self.finals = 0
         self._next = float("-inf")  # when the next interim call is due
         self._ahead: _Standing | None = None
-        self._told = dict[Kind, float]()  # when the others of a kind that asked last are to ask again
+        self._told = dict[Kind, float]()  # the latest moments, to the others of a kind
 
     def left(self, kind: Kind, unseen: Unseen, now: float) -> float:
         """0.0: who asks this is next, the pacer may be asked; else seconds until that may be."""

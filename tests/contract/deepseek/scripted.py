@@ -89,6 +89,24 @@ class Scripted:
             writer.close()
 
 
+class Crowd:
+    """A server that says the same on each of its connections."""
+
+    def __init__(self) -> None:
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        await asyncio.get_running_loop().create_future()
+
+    async def say(self, connections: int, *pieces: bytes) -> None:
+        async with asyncio.timeout(3):
+            while len(self._writers) < connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        for writer in self._writers:
+            writer.write(b"".join(pieces))
+
+
 def patient(raw: Any, **more: Any) -> Any:
     """Options under which the clocks say nothing about what is looked at here."""
     return options(raw, **{"idle_timeout": 2.0 * NEVER, "progress_timeout": 2.0 * NEVER, **more})

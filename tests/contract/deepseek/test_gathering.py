@@ -4,7 +4,7 @@ import asyncio
 import select
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 
 import aiohttp
@@ -25,6 +25,7 @@ from tests.contract.deepseek.scripted import (
     LAST,
     NEVER,
     Asked,
+    Crowd,
     Scripted,
     begun,
     patient,
@@ -158,6 +159,36 @@ def test_a_peer_that_dies_while_nothing_is_read_is_noticed(
             assert asked.failure.failure is Failure.TRUNCATED
             assert rudely or asked.text == "ab"  # a reset may take what wasn't read with it
 
+    play(scenario)
+
+
+@pytest.mark.parametrize("why", ["HOLD", "STILL", "HELD"])
+def test_what_many_have_is_handed_on_a_few_at_a_time(
+    play: Callable[[Scenario], None], unhurried: None, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(gathering, "_FEW", 2)
+    few = {"HOLD": 6 * gathering.TICK, "STILL": 3, "HELD": len(word("b")) - 1}
+
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        if why == "HELD" and tls is None:
+            return  # what waits in the kernel isn't held here
+        server = Crowd()
+        served = serving(server.answer, tls)
+        async with served as raw, DeepSeek(patient(raw)) as client, AsyncExitStack() as stack:
+            everybody = [Asked(client) for _ in range(12)]
+            stack.callback(lambda: [each.task.cancel() for each in everybody])
+            await server.say(12, HEAD, word("a"))
+            for each in everybody:
+                await each.has("a")
+            await server.say(12, word("b"))
+            began, done = client._gatherer.ticks, 0
+            async with asyncio.timeout(5):
+                while done < 12:
+                    done = sum(each.text == "ab" for each in everybody)
+                    assert done <= 2 * (client._gatherer.ticks - began), "not all at once"
+                    await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(gathering, why, few[why])
     play(scenario)
 
 
