@@ -21,7 +21,7 @@ from benchmarks import reporting, service
 from benchmarks.far_ends.process import FarEnd
 from benchmarks.reporting import Figure, percentile
 
-RATES = {10: 1.5, 100: 0.8, 500: 0.5}
+RATES = {10: 1.0, 100: 0.5, 500: 0.3}
 """Events a second, and for how many seconds."""
 REPETITIONS = 5
 LOST = 3.0  # seconds after which an event that nobody acknowledged is lost

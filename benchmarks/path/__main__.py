@@ -15,7 +15,7 @@ from benchmarks.far_ends.process import FarEnd
 from benchmarks.probed import TICK
 from benchmarks.reporting import Figure, percentile
 
-WINDOWS, SECONDS = 5, 1.2
+WINDOWS, SECONDS = 5, 1.0
 ASKED = 25.0  # new events a second meanwhile
 RAMP = 500.0  # events a second that begin the answers
 ENOUGH = 0.8  # of the tokens that are sent must be read for a window to be followed by another
