@@ -157,6 +157,9 @@ class _Journal:
     async def posted(self, index: int, part: PartId) -> None:
         """See Writer."""
 
+    async def stored(self) -> None:
+        """See Writer."""
+
     async def delivered(self, seconds: float) -> None:
         """See Writer."""
 

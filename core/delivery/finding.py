@@ -33,6 +33,9 @@ class Journal(Protocol):
         exclusive: see `core.ports.HasNameless`.
         """
 
+    async def stored(self) -> None:
+        """Wait until how the reply ends is stored: nobody begins it anew from then on."""
+
     async def delivered(self, seconds: float) -> None:
         """All is shown, and nothing that was cut off before can land after so many seconds."""
 

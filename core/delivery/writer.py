@@ -332,9 +332,11 @@ class Writer:
         """Remove what was posted beyond the final parts, where that can be done.
 
         The answer is shown by now, if there is one: what can't be removed in time is only logged.
+        Whoever begins it anew may need these messages, and would take them for deleted by a person.
         """
-        if not isinstance(self._thread, RemovesPart):
+        if self._leaving or not isinstance(self._thread, RemovesPart):
             return
+        await self._journal.stored()
         try:
             await self._clearing.leftover()
             while self._reply.uncertain:

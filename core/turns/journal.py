@@ -29,7 +29,7 @@ class Journal:
     turn: as it is claimed; whoever learns that it was withdrawn says so here.
     now: seconds, monotonic. lease: of the claim, in seconds, which just began; None where no other
     process can claim it.
-    outcome_stored: set when what `delivered` waits for is done.
+    outcome_stored: set when what `stored` waits for is done.
     """
 
     def __init__(
@@ -89,12 +89,16 @@ class Journal:
                     await asyncio.sleep(delay)
         return ()
 
+    async def stored(self) -> None:
+        """Wait for the outcome to be stored, which may be late, or for the prompt to be deleted."""
+        await self.outcome_stored.wait()
+
     async def delivered(self, seconds: float) -> None:
-        """All is shown. Waits for the outcome to be stored, which may be late.
+        """All is shown; told once the outcome is stored.
 
         A part that isn't recorded would be posted by whoever goes on: then nothing is stored.
         """
-        await self.outcome_stored.wait()
+        await self.stored()
         if self._complete:
             await self._tolerant(lambda: self._turns.deliver(self.turn, seconds))
 

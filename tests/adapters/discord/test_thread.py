@@ -67,6 +67,9 @@ class Journal:
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         return [part for part in parts if part not in self.parts.values()]
 
+    async def stored(self) -> None:
+        pass
+
     async def delivered(self, _seconds: float) -> None:
         return
 

@@ -31,6 +31,8 @@ class Record:
         self.entries: list[tuple[int, str | None]] = []
         self.waits: list[float] = []
         self.known: set[PartId] = set()
+        self.outcome = asyncio.Event()
+        self.outcome.set()
 
     async def held(self) -> bool:
         return True
@@ -46,6 +48,9 @@ class Record:
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         return [part for part in parts if part not in self.known]
+
+    async def stored(self) -> None:
+        await self.outcome.wait()
 
     async def delivered(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -104,6 +104,28 @@ def test_former_messages_are_edited_and_the_rest_removed() -> None:
     assert "".join(thread.visible) == "Sentence. " * 50
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_former_messages_stay_while_somebody_may_begin_anew(leaves: bool) -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        old = tuple([Posted(n, await thread.post(f"old {n}", f"turn:{n}")) for n in range(2)])
+        session = Session(thread, old)
+        session.journal.outcome.clear()
+        session.reply.finish("How it ends.")
+        if leaves:  # what the reply ends with is never stored
+            session.writer.leave()
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(60.0)
+        assert thread.visible == ["How it ends.", "old 1"]
+        assert writing.done() == leaves
+        session.journal.outcome.set()
+        await writing
+
+    run(main())
+    assert thread.visible == ["How it ends.", *["old 1"] * leaves]
+
+
 def test_an_unreachable_platform_is_tried_with_pauses() -> None:
     thread = FakeThread(faults=(None, *[LOST] * 12))
 
