@@ -287,8 +287,8 @@ class Turns(Protocol):
     async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Say that the part `index` is about to be posted. named: its key finds it, ever after."""
 
-    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
-        """Keep the id of the posted part `index`."""
+    async def posted(self, turn: Turn, index: int, part: PartId, *, only: bool = False) -> None:
+        """Keep the id of the posted part `index`. only: no other try of it can have landed."""
 
     async def strangers(
         self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool

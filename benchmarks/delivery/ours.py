@@ -154,7 +154,7 @@ class _Journal:
     async def announce(self, index: int, *, named: bool) -> None:
         """See Writer."""
 
-    async def posted(self, index: int, part: PartId) -> None:
+    async def posted(self, index: int, part: PartId, *, only: bool) -> None:
         """See Writer."""
 
     async def stored(self) -> None:

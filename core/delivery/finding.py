@@ -24,8 +24,8 @@ class Journal(Protocol):
     async def announce(self, index: int, *, named: bool) -> None:
         """The part `index` is about to be posted. named: its key finds it, ever after."""
 
-    async def posted(self, index: int, part: PartId) -> None:
-        """The part `index` was posted as `part`."""
+    async def posted(self, index: int, part: PartId, *, only: bool) -> None:
+        """The part `index` was posted as `part`. only: no other try of it can have landed."""
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:
         """Those of these messages that are parts of nothing, as far as anybody knows.

@@ -309,7 +309,8 @@ class Writer:
             part = await self._thread.start(text, key)
         else:
             part = await self._thread.post(text, key)
-        await self._journal.posted(delivery.index, part)
+        only = delivery.index not in self._ambiguous
+        await self._journal.posted(delivery.index, part, only=only)
         return part
 
     async def _resolve(self, index: int) -> None:
@@ -325,7 +326,7 @@ class Writer:
             return
         part = found[0] if found else None
         if part is not None:
-            await self._journal.posted(index, part)
+            await self._journal.posted(index, part, only=False)
         self._reply.found(index, part)
 
     async def _clear_away(self) -> None:

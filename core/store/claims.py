@@ -80,9 +80,9 @@ def announce(conn: Connection, claimed: Turn, index: int, named: bool) -> None:
     _put_part(conn, claimed, index, None, named=named)
 
 
-def posted(conn: Connection, claimed: Turn, index: int, part_id: PartId) -> None:
-    """Keep the id of the posted part `index`."""
-    _put_part(conn, claimed, index, part_id, named=True)
+def posted(conn: Connection, claimed: Turn, index: int, part_id: PartId, only: bool) -> None:
+    """Keep the id of the posted part `index`; one that was tried only once has no other."""
+    _put_part(conn, claimed, index, part_id, named=only)
 
 
 def answer(
@@ -193,12 +193,13 @@ def _putting(is_posted: bool) -> Statement:
     if not is_posted:  # what was posted is kept in any case, since it has to be found again
         source = source.where(NOTICED)
     statement = insert(part).from_select(["turn_id", "position", "part_id", "named"], source)
+    both = or_ if is_posted else and_
     known = case(
         (statement.excluded.part_id.is_(None), part.c.part_id), else_=statement.excluded.part_id
     )
     return Statement(
         statement.on_conflict_do_update(
             index_elements=[part.c.turn_id, part.c.position],
-            set_={"part_id": known, "named": and_(part.c.named, statement.excluded.named)},
+            set_={"part_id": known, "named": both(part.c.named, statement.excluded.named)},
         ).returning(part.c.turn_id)
     )

@@ -56,9 +56,9 @@ class SqlTurns:
         """Say that the part `index` is about to be posted."""
         await self._database.write(claims.announce, turn, index, named)
 
-    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
+    async def posted(self, turn: Turn, index: int, part: PartId, *, only: bool = False) -> None:
         """Keep the id of the posted part `index`."""
-        await self._database.write(claims.posted, turn, index, part)
+        await self._database.write(claims.posted, turn, index, part, only)
 
     async def strangers(
         self, turn: Turn, parts: Sequence[PartId], *, exclusive: bool

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, or_, select, true
 
 from core.ports import Turn
 from core.store.inbox import ASIDE
@@ -16,7 +16,8 @@ def strangers(
     """Those of these messages that are no part of any turn. Reads every part there is.
 
     None, while another open turn that is answered in the same place misses one as well.
-    exclusive: refusals beside the conversation don't count.
+    exclusive: refusals beside the conversation don't count; and where a part was tried without a
+    name, that try may still land, though another one has posted the part since.
     """
     place = mine.prompt.thread.partition(ASIDE)[0]
     here = conversation.c.thread
@@ -24,8 +25,8 @@ def strangers(
         select(turn.c.id)
         .join(part)
         .join(conversation)
-        .where(turn.c.settled_at.is_(None), turn.c.id != mine.id, part.c.part_id.is_(None))
-        .where(part.c.named.is_(False))
+        .where(turn.c.settled_at.is_(None), turn.c.id != mine.id, part.c.named.is_(False))
+        .where(true() if exclusive else part.c.part_id.is_(None))
         .where(
             here == place
             if exclusive

@@ -71,10 +71,10 @@ class Journal:
         turn = replace(self.turn, withdrawn=False)  # nothing is posted for a deleted prompt
         await self._tolerant(lambda: self._turns.announce(turn, index, named=named))
 
-    async def posted(self, index: int, part: PartId) -> None:
+    async def posted(self, index: int, part: PartId, *, only: bool) -> None:
         """The part was posted."""
         self._posted.add(part)
-        done = await self._tolerant(lambda: self._turns.posted(self.turn, index, part))
+        done = await self._tolerant(lambda: self._turns.posted(self.turn, index, part, only=only))
         self._complete = self._complete and done
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:

@@ -86,7 +86,7 @@ class ForgetsWhatItPosted(SqlTurns):
     async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Nothing."""
 
-    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
+    async def posted(self, turn: Turn, index: int, part: PartId, *, only: bool = False) -> None:
         """Nothing."""
 
 
@@ -136,9 +136,9 @@ class HasNoFence(SqlTurns):
         """Without a fence."""
         await super().announce(await self._current(turn), index, named=named)
 
-    async def posted(self, turn: Turn, index: int, part: PartId) -> None:
+    async def posted(self, turn: Turn, index: int, part: PartId, *, only: bool = False) -> None:
         """Without a fence."""
-        await super().posted(await self._current(turn), index, part)
+        await super().posted(await self._current(turn), index, part, only=only)
 
     async def answer(
         self, turn: Turn, outcome: Outcome, remember: Sequence[Remembered], memory: Memory

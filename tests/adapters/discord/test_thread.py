@@ -61,7 +61,7 @@ class Journal:
     async def announce(self, _index: int, *, named: bool) -> None:
         return
 
-    async def posted(self, index: int, part: PartId) -> None:
+    async def posted(self, index: int, part: PartId, *, only: bool) -> None:
         self.parts[index] = part
 
     async def strangers(self, parts: Sequence[PartId], *, exclusive: bool) -> Sequence[PartId]:

@@ -42,7 +42,7 @@ class Record:
             raise LostClaim("somebody else has it")
         self.entries.append((index, None))
 
-    async def posted(self, index: int, part: PartId) -> None:
+    async def posted(self, index: int, part: PartId, *, only: bool) -> None:
         self.known.add(part)
         self.entries.append((index, part))
 

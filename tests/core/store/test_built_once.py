@@ -23,7 +23,7 @@ def life(conn: Connection, number: int) -> None:
     leases.renew(conn, claimed, 30.0, 100.0)
     assert claims.attempt(conn, claimed) == 1
     claims.announce(conn, claimed, 0, True)
-    claims.posted(conn, claimed, 0, PartId("p"))
+    claims.posted(conn, claimed, 0, PartId("p"), False)
     claims.answer(conn, claimed, COMPLETE, SPOKEN, Memory(), 100.0)
     claims.finish(conn, claimed, State.SETTLED, "", 100.0)
     assert len(history.load(conn, THREAD).messages) == 2 * number

@@ -59,3 +59,21 @@ async def test_one_that_its_key_finds_makes_no_doubt(store: Store) -> None:
     await store.turns.announce(main, 0, named=False)
     await store.turns.announce(main, 0, named=True)
     assert await store.turns.strangers(aside, ASKED, exclusive=False) == [], "of the second try"
+
+
+async def test_a_try_without_a_name_may_land_though_another_one_was_posted(store: Store) -> None:
+    for number in range(MOST_OPEN + 1):
+        await store.turns.accept(prompt(number))
+    main, aside = await store.claim(), await store.claim()
+    await store.turns.announce(main, 0)
+    await store.turns.posted(main, 0, PartId("C1:1"), only=True)
+    found = await store.turns.strangers(aside, ASKED, exclusive=True)
+    assert found == [ASKED[0], *ASKED[2:]], "it was the only try"
+    await store.turns.announce(main, 1)
+    await store.turns.announce(main, 1, named=True)
+    await store.turns.posted(main, 1, PartId("C1:2"))
+    assert await store.turns.strangers(aside, ASKED, exclusive=True) == []
+    found = await store.turns.strangers(aside, ASKED, exclusive=False)
+    assert found == [ASKED[0], ASKED[3]], "others are found by their keys as well"
+    await store.turns.finish(main, State.CANCELLED)
+    assert await store.turns.strangers(aside, ASKED, exclusive=True) == [ASKED[0], ASKED[3]]
