@@ -129,6 +129,8 @@ class _Exchange:
     async def __aenter__(self) -> Response:
         """Raises: Dead, aiohttp.ClientError."""
         world, site, call = self._world, self._site, self._call
+        if call.sent > call.decided:  # stopped in between: it would look first
+            raise aiohttp.ServerDisconnectedError(SECRET)
         site.arrives(call, asks=not call.identity)
         self._takes = world.rng.uniform(0.02, 0.4)
         if world.happens("tail"):
