@@ -8,6 +8,9 @@ from typing import NewType
 ThreadKey = NewType("ThreadKey", str)
 """Opaque id of a conversation, made and parsed only by its adapter. Stored: a promise."""
 
+ASIDE = "#"
+"""In a ThreadKey between the conversation and who was refused in it, beside others."""
+
 PartId = NewType("PartId", str)
 """Opaque id of one posted platform message, made and parsed only by its adapter. Stored."""
 

@@ -28,7 +28,7 @@ from adapters.discord.reading import patiently
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
 from core.errors import DeliveryError, Held, LockedOut, PartGone, Undeliverable, Unreachable
-from core.types import Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
+from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
 
@@ -65,8 +65,6 @@ class DiscordThread:
     posts: what Discord told of our posts. wall: seconds since the epoch.
     """
 
-    exclusive = False  # where no thread can be opened, others are answered in the same channel
-
     def __init__(
         self,
         api: Api,
@@ -82,6 +80,8 @@ class DiscordThread:
         self._identity = prompt.identity
         self._guild = guild_of(prompt.thread)
         self._at = Address.decode(prompt.address)
+        # Where no thread can be opened, others are answered in the same channel.
+        self.exclusive = ASIDE in prompt.thread and bool(self._at.message)
         named = self._at.opens == QUESTION
         self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
         self._spawn = spawn
@@ -129,13 +129,11 @@ class DiscordThread:
         return await self._post(channel, form, key)
 
     async def _post(self, channel: str, form: Mapping[str, Any], key: str) -> PartId:
-        """Post by the bot's own token; a reply to the question where it gets no thread."""
+        """Post by the bot's own token."""
         named = {**form, "nonce": nonce(self._identity, key), "enforce_nonce": True}
-        if self._at.message and self._at.opens and channel == self._at.channel:
-            named["message_reference"] = {
-                "message_id": self._at.message,
-                "fail_if_not_exists": False,
-            }
+        if self._replies(channel):
+            reference = {"message_id": self._at.message, "fail_if_not_exists": False}
+            named["message_reference"] = reference
         try:
             found = await self._api.call(calls.POST, {"channel": channel}, named)
         except Refused as refused:
@@ -148,6 +146,13 @@ class DiscordThread:
             # A former attempt had landed, and its nonce makes Discord return that one.
             await self._rewrite(*split_part_id(part), form)
         return part
+
+    def _replies(self, channel: str) -> bool:
+        """Whether a post there is a reply to the question: where it gets no thread, and where it is
+        refused beside others, which are told from each other by that.
+        """
+        told = self.exclusive or bool(self._at.message and self._at.opens)
+        return told and channel == self._at.channel
 
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours."""
@@ -205,7 +210,7 @@ class DiscordThread:
         if not self._has_nonce(key) or within < KNOWN_FOR - SLACK:
             return ()
         found = await self._behind()
-        here = self._at.opens and found.channel == self._at.channel
+        here = self._replies(found.channel)
         parts = found.nameless(self._bot.user, self._at.message if here else "", within)
         if self._at.opens and not here:  # it may be from before the thread could be opened
             found = await behind(self._api, self._at.channel, self._at.before)

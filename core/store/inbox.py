@@ -36,12 +36,10 @@ from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement, one_statement
 from core.store.upsert import insert
-from core.types import PartId, Prompt, ThreadKey
+from core.types import ASIDE, PartId, Prompt, ThreadKey
 
 MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
-
-ASIDE = "#"  # between a conversation and who was refused in it
 
 _open = turn.c.settled_at.is_(None)
 # In these states a claim finds what was not given back; of a delivered turn all is shown.

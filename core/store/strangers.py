@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, or_, select, true
 
 from core.ports import Turn
-from core.store.inbox import ASIDE
 from core.store.schema import conversation, part, turn
-from core.types import PartId
+from core.types import ASIDE, PartId
 
 
 def strangers(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -12,6 +13,7 @@ from adapters.discord.calls import Api
 from adapters.discord.ids import EPOCH, Address, first_after, time_of
 from adapters.discord.lost import Behind
 from core.ports import Posted
+from core.types import ASIDE, Prompt, ThreadKey
 from tests.adapters.discord.conftest import registered
 from tests.adapters.discord.test_thread import WHOLE, WORDS, Given
 from tests.emulators.discord import DiscordServer
@@ -159,3 +161,27 @@ async def test_nonces_that_reading_does_not_tell_are_not_looked_for_again(
         found = await thread.find(f"{prompt.identity}:0")
         reads = discord.record.called_with("GET /channels/{channel}/messages")
         assert (len(found), len(reads)) == ((1, looks) if readable else (0, 1))
+
+
+async def test_a_refusal_beside_others_is_told_from_them_by_what_it_replies_to(
+    discord: DiscordServer, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "KNOWN_FOR", -2.0)  # a Date is up to a second late
+
+    def refused() -> Prompt:
+        prompt = given.mention()
+        address = replace(Address.decode(prompt.address), opens="").encode()
+        thread = ThreadKey(f"{prompt.thread}{ASIDE}{prompt.identity}")
+        return replace(prompt, thread=thread, address=address)
+
+    several = [refused() for _ in range(3)]
+    for prompt in several:
+        await given.answer(prompt, ["busy"])  # its process was killed before it noted the id
+    discord.context.nonces.clear()
+    for prompt in several:
+        await given.answer(prompt, ["busy"], 0, parts=[Posted(0, None)])
+    general = discord.world.channel("general").id
+    ours = [m for m in discord.world.history(general) if m.author == BOT]
+    questions = [Address.decode(prompt.address).message for prompt in several]
+    assert [m.reply_to[1] for m in ours if m.reply_to] == questions
+    assert len(ours) == len(several), "none is shown twice"
