@@ -225,13 +225,19 @@ class People:
                 late = now() - saying.at > LATE
                 world.hits["read back"] += 1
                 await process.accept_patiently(replace(prompt, text=saying.text, late=late))
+                self._followed(prompt)
         while process.early:  # they came live before the question above them was stored
             world.hits["offered again"] += 1
             early = process.early.pop(0)
             await process.accept_patiently(early)
-            if early.identity not in world.stored and gone(early, self._spoken):
-                world.unasked.add(early.identity)  # its question was deleted meanwhile
+            self._followed(early)
         process.reading = False
+
+    def _followed(self, prompt: Prompt) -> None:
+        """What was read back is stored, but for what follows up a question that is deleted."""
+        stored = prompt.identity in self._world.stored
+        if prompt.follow_up and not stored and gone(prompt, self._spoken):
+            self._world.unasked.add(prompt.identity)
 
     async def archive(self) -> None:
         """A Discord-like thread falls asleep now and then."""
