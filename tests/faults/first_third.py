@@ -78,8 +78,8 @@ FAULTS = (
             ),
             Breakage(
                 "adapters/discord/thread.py",
-                '"nonce": nonce(self._identity, key), "enforce_nonce": True}\n        if self._replies',
-                '"nonce": nonce(self._identity, key)}\n        if self._replies',
+                '(self._identity, key), "enforce_nonce": True}\n        if self._replies',
+                "(self._identity, key)}\n        if self._replies",
                 ("tests/contract/threads/test_texts.py::test_the_same_key_is_the_same_message",),
             ),
             Breakage(
