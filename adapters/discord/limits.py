@@ -90,7 +90,7 @@ class Buckets:
         left, made = int(remaining), known.made if known is not None else began
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        period = max(reset_after, known.period if known is not None else 0.0)
+        period = max(reset_after, _period(known))
         self._keep(key, _Bucket(left, reset, made, period), now)
 
     def refused(
@@ -117,8 +117,7 @@ class Buckets:
             known = self._buckets.get(key)
             if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
                 wait = max(wait, known.reset - now)
-            period = known.period if known is not None else 0.0
-            self._keep(key, _Bucket(0, now + wait, now, period), now)
+            self._keep(key, _Bucket(0, now + wait, now, _period(known)), now)
         return wait
 
     def _key(
@@ -147,6 +146,10 @@ class Buckets:
             return wait
         self._made.append(now)
         return 0.0
+
+
+def _period(known: _Bucket | None) -> float:
+    return known.period if known is not None else 0.0
 
 
 def of_everything(headers: Mapping[str, str], body: object) -> bool:

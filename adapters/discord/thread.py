@@ -80,7 +80,7 @@ class DiscordThread:
         self._identity = prompt.identity
         self._guild = guild_of(prompt.thread)
         self._at = Address.decode(prompt.address)
-        # Where no thread can be opened, others are answered in the same channel.
+        # Such refusals reply to their questions. Else others may be answered in the same channel.
         self.exclusive = ASIDE in prompt.thread and bool(self._at.message)
         named = self._at.opens == QUESTION
         self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
