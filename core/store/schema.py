@@ -178,7 +178,7 @@ Index("ix_turn_in_order", turn.c.conversation_id, turn.c.sequence, turn.c.id)
 Index("ix_turn_by_age", turn.c.received_at, turn.c.conversation_id)
 
 # The platform messages of a reply. part_id NULL: about to be posted, or its id was lost; named: its
-# key finds it then.
+# key finds whatever may be of it, or there was no other try.
 part = Table(
     "part",
     metadata,
