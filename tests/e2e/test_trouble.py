@@ -293,18 +293,36 @@ async def test_a_huge_answer_in_order_and_whole(
     calm(slack)
 
 
+@pytest.mark.parametrize(
+    ("first", "grown", "last"),
+    [("postMessage", "update", "update"), ("", "appendStream", "stopStream")],
+    ids=["posted", "streamed"],
+)
 async def test_refusals_of_slack_never_reach_the_text(
-    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+    tmp_path: Path,
+    api: DeepSeekServer,
+    slack: SlackServer,
+    settings: dict[str, str],
+    first: str,
+    grown: str,
+    last: str,
 ) -> None:
-    api.script(None, Reply(pieces=LONG[:120], delay=0.03))
-    slack.faults.add(Fault("chat.postMessage", retry_after=1))
-    slack.faults.add(Fault("chat.update", times=2, retry_after=1))
-    slack.faults.add(Fault("chat.update", status=503))
+    pieces = (*LONG[:120], "end")
+    api.script(None, Reply(pieces=pieces, delay=0.03))
+    slack.app.no_streams = "unknown_method" if first else ""
+    faults = [
+        Fault(f"chat.{grown}", times=2, retry_after=1),
+        Fault(f"chat.{last}", status=503),
+        *([Fault(f"chat.{first}", retry_after=1)] if first else []),
+    ]
+    for fault in faults:
+        slack.faults.add(fault)
     channel = slack.workspace.channel("general").id
     async with running(tmp_path, settings):
         root = slack.workspace.say("alice", "general", f"{slack.mention} count")
-        whole = "".join(LONG[:120])
+        whole = "".join(pieces)
         await slack.wait_for(lambda: answers(slack, channel, root) == [whole], 40)
+        await until(lambda: not any(fault.times for fault in faults))
     assert KEY not in json.dumps([call.args for call in slack.record.calls])
     calm(slack)
 
