@@ -5,10 +5,13 @@ It configures no logging: that is the process's own affair.
 
 from alembic import context
 
-from core.store.schema import metadata
+from core.store.schema import filter_on_postgres, metadata
 
+connection = context.config.attributes["connection"]
+if connection.dialect.name == "postgresql":
+    filter_on_postgres()
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     render_as_batch=True,
 )

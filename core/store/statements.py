@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
@@ -113,6 +112,8 @@ class Statement:
 
     @cached_property
     def _on_postgres(self) -> "_Compiled":
+        from sqlalchemy.dialects.postgresql import asyncpg
+
         return _Compiled(self.core, asyncpg.dialect())  # type: ignore[no-untyped-call]
 
 

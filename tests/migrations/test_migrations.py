@@ -27,7 +27,7 @@ from core.errors import StoreBusy, StoreUnusable
 from core.lifecycle import State
 from core.store.database import Database
 from core.store.migrate import SCRIPTS, config, migrate, migrate_file, stored_revision
-from core.store.schema import REVISION, metadata, turn
+from core.store.schema import REVISION, filter_on_postgres, metadata, turn
 from tests.core.store.making import SPOKEN, opened
 
 NEXT = '''"""Something that comes after."""
@@ -302,11 +302,14 @@ def test_alembic_leaves_logging_alone(path: Path) -> None:
     assert not ours.disabled
 
 
-def test_alembic_is_imported_for_a_migration_alone(path: Path) -> None:
+def test_what_is_not_needed_is_not_imported(path: Path) -> None:
+    """Alembic is for a migration alone, and a file's database needs no PostgreSQL."""
     migrate(url_of(path))
     code = (
-        "import sys; from core.store.migrate import migrate; migrate(sys.argv[1]);"
-        "assert 'alembic' not in sys.modules, 'alembic was imported'"
+        "import sys; from core.store import sql; from core.store.migrate import migrate;"
+        "migrate(sys.argv[1]);"
+        "assert 'alembic' not in sys.modules, 'alembic was imported';"
+        "assert 'sqlalchemy.dialects.postgresql' not in sys.modules, 'PostgreSQL was imported'"
     )
     command_line = [sys.executable, "-c", code, url_of(path)]
     result = subprocess.run(
@@ -317,6 +320,7 @@ def test_alembic_is_imported_for_a_migration_alone(path: Path) -> None:
 
 def test_the_schema_fits_postgresql_too() -> None:
     """The same tables compile for the engine of more than one machine."""
+    filter_on_postgres()
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     indexes = [str(CreateIndex(index).compile(dialect=dialect)) for index in turn.indexes]
