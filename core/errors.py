@@ -87,11 +87,15 @@ class DeliveryError(ThreadseekError):
 
 
 class RateLimited(DeliveryError):
-    """The platform said 429. retry_after: seconds."""
+    """The platform said 429. retry_after: seconds.
 
-    def __init__(self, retry_after: float) -> None:
+    narrow: it said so of the narrowest allowance alone, of those that the call is counted under.
+    """
+
+    def __init__(self, retry_after: float, *, narrow: bool = False) -> None:
         super().__init__(f"rate limited for {retry_after:g} s")
         self.retry_after = retry_after
+        self.narrow = narrow
 
 
 class Held(RateLimited):

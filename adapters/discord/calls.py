@@ -142,9 +142,10 @@ class Api:
         now = asyncio.get_running_loop().time()
         if status == 429:
             wait = self._buckets.refused(headers, parsed, route.name, major, now)
-            if together and of_everything(headers, parsed):
+            everything = of_everything(headers, parsed)
+            if together and everything:
                 await together.refused(TOGETHER, wait)
-            raise RateLimited(wait)
+            raise RateLimited(wait, narrow=not everything)
         if together:
             await together.succeeded(TOGETHER)
         self._buckets.heard(route.name, major, headers, now)

@@ -66,9 +66,15 @@ class Posting:
 
     async def _call(self, method: Method, part: PartId, text: str) -> None:
         try:
-            await self._site.call(self._answer, method, lambda: self._show(part, text))
+            await self._site.call(
+                self._answer, method, lambda: self._show(part, text), first=self._first(part)
+            )
         except Refused as refused:
-            raise RateLimited(refused.wait) from None
+            raise RateLimited(refused.wait, narrow=refused.narrow) from None
+
+    def _first(self, part: PartId) -> bool:
+        """Whether it is the first message of the answer."""
+        return next(iter(self._texts), part) == part
 
     def _show(self, part: PartId, text: str) -> None:
         self._texts[part] = text
@@ -120,13 +126,14 @@ class Heeding(Posting):
     """The same on Discord, where headers say what is left; like the adapter, this makes no call
     that they say would be refused."""
 
-    def left(self, _part: PartId) -> Left | None:
+    def left(self, part: PartId) -> Left | None:
         """By the headers, as in the adapter."""
-        route, _, major = self._site.keys(self._answer, Method.EDIT)[0].partition(":")
+        keys = self._site.keys(self._answer, Method.EDIT, first=self._first(part))
+        route, _, major = keys[0].partition(":")
         return self._shared.buckets.left(route, major, now())
 
     async def _call(self, method: Method, part: PartId, text: str) -> None:
-        keys = self._site.keys(self._answer, method)
+        keys = self._site.keys(self._answer, method, first=self._first(part))
         route, _, major = keys[0].partition(":")
         counted, buckets = "global" in keys, self._shared.buckets
         if (wait := buckets.take(route, major, now(), counted=counted)) > 0:

@@ -25,7 +25,8 @@ class Place(StrEnum):
 
 
 class Method(StrEnum):
-    """The calls. EDIT of a Discord command's answer goes by its interaction."""
+    """The calls. EDIT of the first message that answers a Discord command goes by its
+    interaction."""
 
     POST = "post"
     EDIT = "edit"
@@ -35,11 +36,13 @@ class Method(StrEnum):
 
 
 class Refused(Exception):
-    """429. wait: the seconds the platform asks for."""
+    """429. wait: the seconds the platform asks for. narrow: it says that only the narrowest budget
+    is meant.
+    """
 
-    def __init__(self, wait: float) -> None:
+    def __init__(self, wait: float, *, narrow: bool) -> None:
         super().__init__(f"refused for {wait:.3f} s")
-        self.wait = wait
+        self.wait, self.narrow = wait, narrow
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,15 @@ class Site:
         self._limiters: dict[str, Limiter] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    def keys(self, answer: Answer, method: Method) -> Sequence[str]:
-        """The budgets that a call is counted under, the narrowest first."""
+    def keys(self, answer: Answer, method: Method, *, first: bool = True) -> Sequence[str]:
+        """The budgets that a call is counted under, the narrowest first.
+
+        first: it is about the first message of an answer. A command's others are in its thread.
+        """
         if self.place is Place.SLACK:
             posting = method is Method.POST
             return (f"post:{answer.channel}", "posts") if posting else (method.value,)
-        if self.place is Place.COMMANDS and (method is Method.EDIT or not answer.steps):
+        if self.place is Place.COMMANDS and first and (method is Method.EDIT or not answer.steps):
             return (f"hook:{answer.number}",)
         return (f"{method}:{answer.channel}", "global")
 
@@ -93,18 +99,23 @@ class Site:
         """Who calls through a library that queues calls holds this meanwhile."""
         return self._locks.setdefault(key, asyncio.Lock())
 
-    async def call(self, answer: Answer, method: Method, shown: Callable[[], None]) -> None:
+    async def call(
+        self, answer: Answer, method: Method, shown: Callable[[], None], *, first: bool = True
+    ) -> None:
         """One call that does `shown` when it returns. Raises: Refused."""
         answer.calls += 1
-        keys = self.keys(answer, method)
+        keys = self.keys(answer, method, first=first)
         limiters = [self.budget(key) for key in keys]
-        wait = max(each.wait(now()) for each in limiters)
+        waits = [each.wait(now()) for each in limiters]
+        wait = max(waits)
         for key in keys:
             self.log.setdefault(key, []).append(wait <= 0)
         if wait > 0:
             answer.refused += 1
             await asyncio.sleep(LATENCY / 2)
-            raise Refused(max(1, math.ceil(wait)) if self.place is Place.SLACK else wait)
+            if self.place is Place.SLACK:
+                raise Refused(max(1, math.ceil(wait)), narrow=False)
+            raise Refused(wait, narrow=max(waits[1:], default=0.0) <= 0)
         for each in limiters:
             each.take(now())
         await asyncio.sleep(self.random.lognormvariate(math.log(LATENCY), SPREAD))

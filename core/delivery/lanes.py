@@ -8,11 +8,13 @@ Chosen when there is something to show, for each part anew, by what the budgets 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.budget import Budget
 from core.delivery.deliveries import Delivery, How
 from core.delivery.pacing import HORIZON
 from core.delivery.reply import Reply
+from core.errors import RateLimited
 from core.ports import Paces, Streams, Thread
 from core.types import Allowance, Kind, PartId, StreamLimits
 
@@ -99,10 +101,13 @@ class Lanes:
             return limits.edit
         return {How.START: stream.start, How.APPEND: stream.append}.get(delivery.how, stream.stop)
 
-    async def refused(self, delivery: Delivery, retry_after: float) -> None:
-        """The platform refused the call for so long. What is left of a stream may be edited in."""
-        await self._budget.refused(self.allowance(delivery), retry_after)
-        if delivery.how is How.APPEND and self._better_edited(retry_after):
+    async def refused(self, delivery: Delivery, error: RateLimited) -> None:
+        """The platform refused the call. What is left of a stream may be edited in."""
+        meant = self.allowance(delivery)
+        if error.narrow:
+            meant = replace(meant, within=None)
+        await self._budget.refused(meant, error.retry_after)
+        if delivery.how is How.APPEND and self._better_edited(error.retry_after):
             self._reply.go_plain()
 
     async def succeeded(self, delivery: Delivery, part: PartId) -> None:

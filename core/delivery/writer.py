@@ -263,7 +263,7 @@ class Writer:
             return
         self.freshness.refused(delivery)
         log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
-        await self._lanes.refused(delivery, error.retry_after)
+        await self._lanes.refused(delivery, error)
 
     def _failed(self, delivery: Delivery, error: ThreadseekError) -> None:
         """The platform won't have this call; raises what isn't to be helped by another one."""

@@ -116,6 +116,22 @@ async def test_a_missing_permission_ends_the_turn_with_the_fix_for_the_operator(
     assert not answers(discord, discord.world.channel("general").id)
 
 
+async def test_a_refusal_in_one_thread_is_none_of_the_others_business(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    world = discord.world
+    api.script("count", Reply(pieces=LONG, delay=0.04))
+    fault = discord.faults.add(Fault(EDIT, retry_after=30))
+    async with running(tmp_path, discord_settings):
+        one = world.say("alice", "general", f"{discord.mention} count")
+        await discord.wait_for(lambda: written(discord, one), 10)
+        await until(lambda: not fault.times)
+        shown = len(discord.record.history(written(discord, one)[0]))
+        two = world.say("bob", "random", f"{discord.mention} hello")
+        await last_answer(discord, two, "Question 1 was: hello")
+        assert len(discord.record.history(written(discord, one)[0])) == shown, "it waits"
+
+
 async def test_a_thread_that_is_archived_while_answering_is_opened_again(
     tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
 ) -> None:

@@ -70,14 +70,14 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "await self._lanes.refused(delivery, error.retry_after)",
+                "await self._lanes.refused(delivery, error)",
                 "pass",
                 ("tests/core/delivery/test_writer.py::test_a_stingier_platform_is_learned",),
             ),
             Breakage(
                 "adapters/discord/calls.py",
-                "raise RateLimited(wait)\n        if together:",
-                "await asyncio.sleep(wait)\n        if together:",
+                "raise RateLimited(wait, narrow=not everything)",
+                "await asyncio.sleep(wait)",
                 ("tests/adapters/discord/test_calls.py::test_429_in_any_dress",),
             ),
         ),

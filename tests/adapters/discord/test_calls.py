@@ -324,6 +324,7 @@ async def test_429_in_any_dress(
     error = await failed(api, calls.EDIT)
     assert isinstance(error, RateLimited)
     assert error.retry_after == (float(headers["Retry-After"]) if body == "{" else wait)
+    assert error.narrow == ('"global": true' not in body)
     raw.status, raw.headers, raw.body = 200, {}, "{}"
     assert isinstance(await failed(api, calls.EDIT), RateLimited)
     if elsewhere:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from core.delivery.sharing import OwnBudget
 from core.errors import Held, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
 from core.ports import Posted
-from core.types import Allowance, Limits, PartId
+from core.types import Allowance, Kind, Limits, PartId
 from tests.core.delivery.session import Session, raised, words
 from tests.fakes.clock import now, run
 from tests.fakes.thread import AbleThread, FakeThread, Fault, Limiter, limits
@@ -309,6 +310,26 @@ def test_a_call_that_was_held_back_slows_nothing_down() -> None:
     assert run(main()) == 0
     assert thread.asked > 6
     assert "".join(thread.visible) == "".join(words(100))
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_what_is_refused_by_itself_holds_up_nobody_else(narrow: bool) -> None:
+    wide = Allowance("everywhere", 10, 10.0)
+    here, there = (Allowance(name, 5, 1.0, within=wide) for name in ("here", "there"))
+    refusal = Fault(RateLimited(30.0, narrow=narrow))
+    thread = FakeThread(replace(limits(), edit=here), faults=(None, refusal))
+
+    async def main() -> float:
+        budget = OwnBudget(now)
+        writing = asyncio.create_task(Session(thread, budget=budget).stream(words(50), pause=0.1))
+        await asyncio.sleep(4)
+        elsewhere = await budget.take(there, Kind.INTERIM)
+        await writing
+        return elsewhere
+
+    assert (run(main()) == 0) == narrow
+    refused, after = thread.calls[1:3]
+    assert after.at >= refused.at + 30.0
 
 
 def test_cancelling_stops_it() -> None:
