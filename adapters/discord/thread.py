@@ -27,7 +27,7 @@ from adapters.discord.posts import Posts
 from adapters.discord.reading import patiently
 from adapters.discord.refusals import Refused
 from adapters.discord.waiting import mark
-from core.errors import DeliveryError, Held, LockedOut, PartGone, Undeliverable, Unreachable
+from core.errors import DeliveryError, LockedOut, PartGone, Undeliverable, Unreachable
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -38,8 +38,6 @@ SIZE = 1_900
 
 GAP, ANSWER_GAP = 0.95, 0.38
 """Least seconds between two calls on one message: by the bot token, by an interaction's token."""
-SLOWER = 0.95
-"""Seconds that are left between two edits once the bot's own token has taken over."""
 
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
@@ -90,7 +88,6 @@ class DiscordThread:
         self._token_works = bool(self._at.token)
         self._opening = asyncio.Lock()
         self._opened: bool | None = None if self._at.opens else False
-        self._edited_at = float("-inf")  # when the bot's own token was used last
         self._typing: asyncio.Task[None] | None = None
         self._typing_until = 0.0
 
@@ -316,20 +313,8 @@ class DiscordThread:
                 self._token_works = False
         if not self._at.member:
             return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
-        self._keep_gap()
         names = {"channel": channel, "message": message}
-        edited = (await self._api.call(calls.EDIT, names, form)).body
-        self._edited_at = asyncio.get_running_loop().time()
-        return edited
-
-    def _keep_gap(self) -> None:
-        """Refuse an edit that follows too soon, where the writer keeps an interaction's pace.
-
-        Without it five edits would spend the channel's five seconds in two. Raises: Held.
-        """
-        left = self._edited_at + SLOWER - asyncio.get_running_loop().time()
-        if self._at.token and left > 0:
-            raise Held(left)
+        return (await self._api.call(calls.EDIT, names, form)).body
 
     async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
         """A call by the interaction's token."""

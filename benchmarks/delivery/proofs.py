@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -16,6 +17,8 @@ from benchmarks.delivery.traces import GAP, Trace
 
 MEAN = LATENCY * math.exp(SPREAD**2 / 2)
 """Seconds that a call takes on average: nobody knows beforehand how long one will."""
+ONE_MESSAGE = 400
+"""Tokens that fit into one message on Discord."""
 
 
 def one_stream(name: str, seeds: Sequence[int]) -> float:
@@ -77,6 +80,17 @@ def alone(cell: Cell, seeds: Sequence[int]) -> float:
     return measure(found).staleness
 
 
+def beginning(cell: Cell, seeds: Sequence[int], tokens: int) -> float:
+    """Our staleness of the first tokens of an answer alone, if it ended there."""
+    found = []
+    for seed in seeds:
+        (answer,) = answers(cell, seed)
+        cut = Trace(answer.trace.times[:tokens], answer.trace.texts[:tokens])
+        found.append(replace(answer, trace=cut))
+        together(found[-1:], Site(cell.place, cell.terms, seed), ours.process())
+    return measure(found).staleness
+
+
 def _best(of: Result) -> str:
     name, staleness = of.best
     return f"({name}) {staleness:.3f} s"
@@ -94,6 +108,9 @@ def main() -> None:
         print(f"  {shape}: ours {usual.ours.staleness:.3f} s, the best other {_best(usual)}")
         calls, most = needed(1.02 * usual.best[1], range(SEEDS[1]))
         print(f"    within 2 % of that takes {calls} of the {most} calls of a bucket")
+    cell, seeds = Cell(Place.COMMANDS, "steady", 1, Terms(Shape.FIXED)), range(SEEDS[1])
+    for tokens in (ONE_MESSAGE, answers(cell, 0)[0].size):
+        print(f"{cell}, {tokens} tokens: {beginning(cell, seeds, tokens):.3f} s")
     cell, seeds = Cell(Place.THREADS, "bursty", 10, Terms(Shape.FIXED)), range(SEEDS[10])
     together_s = play(cell, ours.process, seeds).measure.staleness
     print(f"{cell}: {together_s:.3f} s, each of them alone {alone(cell, seeds):.3f} s")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from core.types import Allowance, Kind, Left, Unseen
 
-LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.01
+LOWER_RATE, LOWER_BURST, RECOVERY = 0.75, 0.6, 0.03
 """What a refusal leaves of rate and burst, and what a success gives back of the documented ones."""
 LOWER_GUESS = 0.65
 """What it leaves of a rate that is a guess."""
@@ -132,7 +132,7 @@ class Pacer:
             self.burst = max(self.burst * LOWER_BURST, self._documented.burst * FLOOR, 1.0)
 
     def succeeded(self, now: float) -> None:
-        """A call went through: one per cent of the way back to the documented numbers."""
+        """A call went through: three per cent of the documented numbers more, up to them."""
         self._refill(now)  # what came in until now came in at the lower rate
         if now < self._blocked_until + PROBATION:
             return

@@ -315,7 +315,8 @@ async def test_the_bots_own_token_takes_over_at_minute_fourteen(
     assert last < min(call.time for call in record.called_with(EDIT))
     assert not [call.error for call in record.calls if call.error], "the token was not worn out"
     edits = [call.time for call in record.called_with(EDIT)]
-    assert all(later - earlier > 0.9 for earlier, later in pairwise(edits))
+    assert len(edits) > 2
+    assert all(later - earlier > 0.9 for earlier, later in pairwise(edits[:-1])), "but the last"
 
 
 async def test_the_pace_of_an_answer_whose_token_is_old_is_the_bots(
