@@ -66,10 +66,7 @@ async def _services(repetitions: int) -> list[Figure]:
             reporting.of(f"{name}: ready", [run["wall"] for run in runs], "s", most=1.5),
             reporting.of(f"{name}: CPU until ready", [run["cpu"] for run in runs], "s"),
             reporting.of(
-                f"{name}: idle memory (RSS)",
-                [run["Rss"] for run in runs],
-                "MiB",
-                most=90.0 if runs is again else None,
+                f"{name}: idle memory (RSS)", [run["Rss"] for run in runs], "MiB", most=90.0
             ),
             reporting.of(f"{name}: idle memory (PSS)", [run["Pss"] for run in runs], "MiB"),
         ]

@@ -1,6 +1,7 @@
 """Bring a database file to the schema of this version: made if new, backed up if older.
 
-alembic is slow to import (0.2 s): it is imported only when there is something to do.
+alembic is slow to import (0.2 s) and large (11 MiB): it is imported only to upgrade. A new file
+gets its tables from the schema, which the migrations are tested to come to.
 """
 
 import sqlite3
@@ -17,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from core.errors import StoreUnusable
 from core.store.failures import explained
 from core.store.files import InUse, create_private, database_file, require_place, sole_use
-from core.store.schema import REVISION
+from core.store.schema import REVISION, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -102,9 +103,6 @@ def _upgrade(path: Path, scripts: Path, head: str, patience: float) -> None:
     revision = stored_revision(path, patience)
     if revision == head:
         return
-    from alembic import command
-    from alembic.script import ScriptDirectory
-
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": patience, "isolation_level": None},
@@ -113,19 +111,12 @@ def _upgrade(path: Path, scripts: Path, head: str, patience: float) -> None:
     # The driver's own transactions leave DDL outside: with ours a migration is all or nothing.
     # Foreign keys stay off, SQLite's default: batch mode drops and makes tables again.
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    backup = None
     with engine.begin() as connection:
-        settings = config(connection, scripts)
-        known = {
-            script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()
-        }
-        if revision is not None and revision not in known:
-            raise StoreUnusable(
-                f"The database {path} has the schema {revision} and this version of Threadseek "
-                f"knows none after {head}: run the newer version that wrote it, restore a backup "
-                f"(`{path.name}.*.backup`), or set DATABASE_URL to another file."
-            )
-        backup = _back_up(path, revision) if revision is not None else None
-        command.upgrade(settings, head)
+        if revision is None and head == REVISION:
+            _make(connection)
+        else:
+            backup = _run(connection, path, revision, scripts, head)
     _log.info(
         "database.migrated",
         path=str(path),
@@ -133,6 +124,37 @@ def _upgrade(path: Path, scripts: Path, head: str, patience: float) -> None:
         after=head,
         backup=backup and str(backup),
     )
+
+
+def _make(connection: "Connection") -> None:
+    """The tables of this version, marked as alembic does it."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE IF NOT EXISTS alembic_version (\n"
+        "\tversion_num VARCHAR(32) NOT NULL, \n"
+        "\tCONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n)"
+    )
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (REVISION,))
+
+
+def _run(
+    connection: "Connection", path: Path, revision: str | None, scripts: Path, head: str
+) -> Path | None:
+    """The scripts that are missing; returns the backup of what there was before."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    settings = config(connection, scripts)
+    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise StoreUnusable(
+            f"The database {path} has the schema {revision} and this version of Threadseek "
+            f"knows none after {head}: run the newer version that wrote it, restore a backup "
+            f"(`{path.name}.*.backup`), or set DATABASE_URL to another file."
+        )
+    backup = _back_up(path, revision) if revision is not None else None
+    command.upgrade(settings, head)
+    return backup
 
 
 def _back_up(path: Path, revision: str) -> Path:

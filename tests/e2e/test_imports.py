@@ -10,9 +10,7 @@ LISTING = (sys.executable, "-X", "importtime", COMMAND)
 
 
 async def imported(folder: Path, settings: dict[str, str]) -> set[str]:
-    """The modules and packages of a service that is ready, started on a database that exists."""
-    async with running(folder, settings):
-        pass
+    """The modules and packages of a service that is ready, and has made its database."""
     async with running(folder, settings, LISTING) as service:
         pass
     return set(re.findall(r"^import time: .*\| +([\w.]+)$", service.err, re.MULTILINE))
