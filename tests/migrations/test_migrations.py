@@ -297,6 +297,7 @@ def test_alembic_leaves_logging_alone(path: Path) -> None:
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
     ours = logging.getLogger("threadseek.test")
+    make_first(path)
     migrate(url_of(path))
     assert (root.level, list(root.handlers)) == before
     assert not ours.disabled
