@@ -97,6 +97,21 @@ def config(connection: "Connection", scripts: Path = SCRIPTS) -> "Config":
     return result
 
 
+def require_known(
+    settings: "Config", place: str, revision: str | None, head: str, *, backups: str = ""
+) -> None:
+    """Raises: StoreUnusable, when the scripts don't know what is there. backups: where they are."""
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise StoreUnusable(
+            f"The database {place} has the schema {revision} and this version of Threadseek "
+            f"knows none after {head}: run the newer version that wrote it, restore a backup"
+            f"{backups}, or set DATABASE_URL to another database."
+        )
+
+
 def _upgrade(path: Path, scripts: Path, head: str, patience: float) -> None:
     """The work, for who has the sole use of the file."""
     create_private(path)
@@ -142,16 +157,9 @@ def _run(
 ) -> Path | None:
     """The scripts that are missing; returns the backup of what there was before."""
     from alembic import command
-    from alembic.script import ScriptDirectory
 
     settings = config(connection, scripts)
-    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
-    if revision is not None and revision not in known:
-        raise StoreUnusable(
-            f"The database {path} has the schema {revision} and this version of Threadseek "
-            f"knows none after {head}: run the newer version that wrote it, restore a backup "
-            f"(`{path.name}.*.backup`), or set DATABASE_URL to another file."
-        )
+    require_known(settings, str(path), revision, head, backups=f" (`{path.name}.*.backup`)")
     backup = _back_up(path, revision) if revision is not None else None
     command.upgrade(settings, head)
     return backup

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import StoreUnusable
 from core.store import postgres_failures as failures
-from core.store.migrate import SCRIPTS, config
+from core.store.migrate import SCRIPTS, config, require_known
 from core.store.schema import REVISION
 
 _LOCK = 0x7468726561647365  # "threadse": our number among the advisory locks of a database
@@ -78,15 +78,8 @@ def _upgrade(connection: Connection, place: str, scripts: Path, head: str) -> No
     if revision == head:
         return
     from alembic import command
-    from alembic.script import ScriptDirectory
 
     settings = config(connection, scripts)
-    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
-    if revision is not None and revision not in known:
-        raise StoreUnusable(
-            f"The database {place} has the schema {revision} and this version of Threadseek "
-            f"knows none after {head}: run the newer version that wrote it, restore a backup, "
-            "or set DATABASE_URL to another database."
-        )
+    require_known(settings, place, revision, head)
     command.upgrade(settings, head)
     _log.info("database.migrated", place=place, before=revision, after=head)
