@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -40,6 +41,17 @@ class Service:
                         if answer.status == 200:
                             return time.perf_counter() - self.began
                 await asyncio.sleep(0.005)
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, all threads together (proc_pid_stat(5))."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> dict[str, float]:
+        """MiB that are resident, by "Rss" and "Pss" (proc_pid_smaps(5))."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        sizes = re.findall(r"^(Rss|Pss): +(\d+)", rollup, re.MULTILINE)
+        return {name: int(size) / 1024 for name, size in sizes}
 
     async def probe(self, what: str) -> dict[str, Any]:
         """Ask the probe inside (`PROBED`)."""

@@ -15,7 +15,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 
 from benchmarks import reporting, service
 from benchmarks.far_ends.process import FarEnd
@@ -39,10 +38,11 @@ WAYS = {
 class Side:
     """One of the two that are compared, with a platform of its own."""
 
-    def __init__(self, end: FarEnd, ask: str, log: Path) -> None:
+    def __init__(self, run: service.Service, end: FarEnd, ask: str) -> None:
+        self.run = run
         self.end = end
         self._ask = ask
-        self._log = log
+        self._log = run.log
         self._read = 0
 
     async def latencies(self, rate: float, count: int) -> list[float]:
@@ -100,7 +100,7 @@ async def side(way: str, ask: str, *, ours: bool) -> AsyncIterator[Side]:
             stack.push_async_callback(_ended, asyncio.create_task(_kept(run)))
         if way == "http":
             await end.ask("subscribe", url=f"http://127.0.0.1:{run.port}/slack/events")
-        one = Side(end, ask, run.log)
+        one = Side(run, end, ask)
         await one.latencies(200, BEFORE)
         await asyncio.sleep(_SETTLING)
         yield one
@@ -126,14 +126,21 @@ async def measure(name: str, repetitions: int) -> list[Figure]:
         for rate, seconds in RATES.items():
             mine: list[list[float]] = []
             theirs: list[list[float]] = []
+            costs: dict[Side, list[float]] = {ours: [], empty: []}
             for _ in range(repetitions):
                 for one, into in ((ours, mine), (empty, theirs)):
-                    into.append(await one.latencies(rate, int(rate * seconds)))
+                    count, before = int(rate * seconds), one.run.cpu()
+                    into.append(await one.latencies(rate, count))
+                    costs[one].append((one.run.cpu() - before) / count * 1e3)
             for share, label in ((0.5, "p50"), (0.99, "p99")):
                 for who, runs in (("ours", mine), ("empty handler", theirs)):
                     ms = [min(percentile(run, share), LOST) * 1e3 for run in runs]
                     title = f"{name}, {rate}/s, {who}: {label}"
                     found.append(reporting.of(title, ms, "ms"))
+            for who, one in (("ours", ours), ("empty handler", empty)):
+                found.append(
+                    reporting.of(f"{name}, {rate}/s, {who}: CPU an event", costs[one], "ms")
+                )
             lost = sum(latency == float("inf") for run in mine for latency in run)
             found.append(Figure(f"{name}, {rate}/s, ours: lost", lost, "", "none", lost == 0))
     return found

@@ -5,8 +5,6 @@ memory of that process, a moment later. The floor is Python starting and ending 
 """
 
 import asyncio
-import os
-import re
 import resource
 import shutil
 import subprocess
@@ -20,7 +18,6 @@ from benchmarks.reporting import Figure
 
 REPETITIONS, QUICK = 7, 3
 _REST = 1.0  # seconds between being ready and looking at the memory
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def _ended(*command: str) -> tuple[float, float]:
@@ -35,12 +32,9 @@ async def _ready(variables: dict[str, str], folder: Path) -> dict[str, float]:
     """Start the service in a folder, to ready: seconds, CPU seconds, MiB."""
     async with service.running(variables, service.COMMAND, folder) as ours:
         wall = await ours.ready()
-        process = Path(f"/proc/{ours.process.pid}")
-        cpu = sum(map(int, (process / "stat").read_text().split()[13:15])) / _TICKS
+        cpu = ours.cpu()
         await asyncio.sleep(_REST)
-        rollup = (process / "smaps_rollup").read_text()
-    sizes = dict(re.findall(r"^(Rss|Pss): +(\d+)", rollup, re.MULTILINE))
-    return {"wall": wall, "cpu": cpu} | {name: int(sizes[name]) / 1024 for name in sizes}
+        return {"wall": wall, "cpu": cpu} | ours.memory()
 
 
 async def _services(repetitions: int) -> list[Figure]:
