@@ -21,6 +21,9 @@ class Budget(Protocol):
         joined, as far as this process knows.
         """
 
+    def soonest(self, allowance: Allowance) -> float:
+        """Seconds after which a last text's call may be granted, as far as this process knows."""
+
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """An answer of this process is being written out of this allowance from now on.
 

@@ -9,7 +9,8 @@ A leaf is a stretch of lines in which emphasis can be closed: a paragraph, a hea
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -294,3 +295,18 @@ def _punctuation(sign: str) -> bool:
 def _word(sign: str) -> bool:
     """Neither whitespace nor punctuation."""
     return not _space(sign) and not _punctuation(sign)
+
+
+class Spans:
+    """Stretches of a text, in order, none within another."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._spans = list(spans)
+        self._begins = [begin for begin, _ in self._spans]
+
+    def around(self, place: int) -> int | None:
+        """Where the stretch begins that `place` would cut in two."""
+        before = bisect_left(self._begins, place)
+        if before and place < self._spans[before - 1][1]:
+            return self._begins[before - 1]
+        return None

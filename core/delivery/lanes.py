@@ -5,6 +5,9 @@ Chosen when there is something to show, for each part anew, by what the budgets 
 1. a native stream, while a call that starts one and a call that stops it are to be had;
 2. else a post that is edited, while each of all who do so gets two edits in time;
 3. else nothing until one of these is possible, or the text is complete and is posted at once.
+
+Where the platform refuses to have a message touched for long, that one stays as it is: what is
+missing comes in a new message, as posts have a budget of their own.
 """
 
 from collections.abc import Callable
@@ -40,6 +43,11 @@ _ROUNDING = 1e-6
 LONG, ENOUGH = 5.0, 12.0
 """Seconds from which an append isn't waited for where the message could have so many edits: few
 are better kept, since the end of a stream can always bring the rest."""
+PIECES = 1.0
+"""Calls that a message is to have where the platform takes posts alone: one in five seconds."""
+STUCK, AREA = 1.0, 100.0
+"""Seconds by which an answer's last text comes sooner in a message of its own than by an edit, and
+character-seconds: from both on it does."""
 
 
 class Lanes:
@@ -66,20 +74,58 @@ class Lanes:
             return 0.0
         if wanted.kind is Kind.FIRST:
             return await self._begin()
-        if wanted.how is How.EDIT:
+        if wanted.how is How.EDIT and not self._edits:
+            interim = wanted.kind is Kind.INTERIM
+            if interim and self._only_posts() and self._reply.leave(round(AREA / LONG)):
+                return 0.0
             self._join_edits()
         wait = await self._take(self.allowance(wanted), wanted.kind)
+        if self._left_behind(wanted, wait):
+            return 0.0
         if wanted.how is How.STOP and wait > NEAR:
             self._reply.hold_stop(self._now() + wait)
             return 0.0
-        if wanted.how is How.APPEND and self._better_edited(wait):
-            self._reply.go_plain()
-            return 0.0
-        return wait
+        return self._append_late(wanted, wait) if wanted.how is How.APPEND else wait
 
-    def _better_edited(self, wait: float) -> bool:
-        """Whether a message isn't to wait so long for an append."""
-        return wait > LONG and self._budget.share(self._reply.limits.edit) >= ENOUGH
+    def _append_late(self, wanted: Delivery, wait: float) -> float:
+        """What a stream does that can't be appended to for so long; seconds, as `ask`."""
+        now = self._now()
+        if wait > LONG and wanted.kind is Kind.INTERIM:
+            edited = self._budget.share(self._reply.limits.edit) >= ENOUGH
+            if (edited or self._refuses()) and self._reply.end_stream(now):
+                return 0.0
+        held = self._reply.held(now)
+        return min(wait, held) if held > 0 else wait
+
+    def held_up(self, wanted: Delivery, wait: float) -> bool:
+        """Whether a call that the platform would refuse isn't waited for, as what is missing comes
+        in a new message. Where many share a thread's edits, they would share its posts as well.
+        """
+        few = self._budget.share(self._reply.limits.edit) >= FEW
+        return few and self._left_behind(wanted, wait)
+
+    def _left_behind(self, wanted: Delivery, wait: float) -> bool:
+        """Whether a message stays as it is, as a post comes sooner than an edit: the rest follows
+        in a new message.
+        """
+        if wanted.how is not How.EDIT:
+            return False
+        limits, longest = self._reply.limits, STUCK
+        if wanted.kind is not Kind.FINAL:
+            longest, wait = LONG, min(wait, self._budget.soonest(limits.edit))
+        sooner = wait - self._budget.soonest(limits.post)
+        return sooner > longest and self._reply.leave(round(AREA / sooner))
+
+    def _refuses(self) -> bool:
+        """Whether the platform takes no edits, or no appends, for long: it said so."""
+        limits, ways = self._reply.limits, [self._reply.limits.edit]
+        if self._streams and limits.stream:
+            ways.append(limits.stream.append)
+        return any(self._budget.soonest(way) > LONG for way in ways)
+
+    def _only_posts(self) -> bool:
+        """Whether it does, and what edits it takes are too few."""
+        return self._refuses() and self._budget.share(self._reply.limits.edit) < LEAST
 
     def grants(self, delivery: Delivery) -> bool:
         """Whether this call was granted and not made."""
@@ -107,8 +153,8 @@ class Lanes:
         if error.narrow:
             meant = replace(meant, within=None)
         await self._budget.refused(meant, error.retry_after)
-        if delivery.how is How.APPEND and self._better_edited(error.retry_after):
-            self._reply.go_plain()
+        if delivery.how is How.APPEND:
+            self._append_late(delivery, error.retry_after)
 
     async def succeeded(self, delivery: Delivery, part: PartId) -> None:
         """The call went through."""
@@ -128,15 +174,18 @@ class Lanes:
     async def _begin(self) -> float:
         """Choose the lane of a part that begins."""
         limits = self._reply.limits
+        posts = bool(self._reply.known) and self._only_posts()
         edits = INFINITE if self._edits else self._budget.share(limits.edit)
-        if stream := self._better_streamed(edits):
+        if stream := None if posts else self._better_streamed(edits):
             if (wait := self._too_early(self._budget.share(stream.append))) > 0:
                 return wait
             if await self._take(stream.start, Kind.FIRST) == 0:
                 self._begin_stream(stream)
                 return 0.0
         self._reply.begin_native(False)
-        if (wait := self._too_early(edits) if edits >= LEAST else LOOK) > 0:
+        calls = PIECES if posts else edits
+        wait = self._too_early(calls) if posts or edits >= LEAST else LOOK
+        if wait > 0:
             return wait
         wait = await self._take(limits.post, Kind.FIRST)
         if wait == 0:
@@ -169,6 +218,8 @@ class Lanes:
         """
         stream = self._streams.limits.stream if self._streams else None
         if self._reply.plain or stream is None or self._budget.share(stream.stop) < 1:
+            return None
+        if self._budget.soonest(stream.append) > LONG:
             return None
         if LEAST <= edits < INFINITE and self._budget.share(stream.append) < edits - 1:
             return None

@@ -11,12 +11,11 @@ sixth fills, only what will stay in the part is shown: nothing shown moves to th
 """
 
 import re
-import unicodedata
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from core.delivery import inline
+from core.delivery.characters import between, common, tears
 from core.delivery.lines import last_block, lines, next_number, prose_lines, row_begun
 from core.delivery.sanitise import REACH, Fence, blocks, opaque, undecided
 
@@ -26,8 +25,6 @@ _PARAGRAPH = 3  # the best place for a part to end (see core.delivery.lines.Line
 _NUMBER = re.compile(r"\d{1,9}(?=[.)][ \t])")
 _DIGITS = re.compile(r"\d{0,9}[.)]?")
 _SIGNS = frozenset("*_~\\")
-_ZWJ = "\u200d"
-_ATTACHED = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +122,29 @@ class Splitter:
         self._advance(final=True)
         if self._open:
             self._seal(len(self._open), final=True)
+
+    def leave(self, shown: str, least: int) -> bool:
+        """End the open part with what `interim` or `growing` said some time ago, completed. False:
+        that isn't its beginning any more, or less than `least` characters come after it.
+        """
+        self._take()
+        self._head(final=False)
+        body = self._body(len(self._open))
+        visible = shown.rstrip()
+        first = common(body, visible)
+        ends = range(first, max(first - REACH, len(self._carry)), -1)
+        end = next((at for at in ends if completed(body[:at]).rstrip() == visible), 0)
+        rest = body[end:]
+        if not end or len(rest.strip()) < max(1, least):
+            return False
+        # The line's end stays behind, the next line's indentation doesn't.
+        blank = rest[: len(rest) - len(rest.lstrip())]
+        further = end + (blank.rfind("\n") + 1 or len(blank))
+        if completed(body[:further]).rstrip() == visible:
+            end = further
+        self._seal(end - len(self._carry) + self._skip)
+        self.sealed[-1] = replace(self.sealed[-1], text=shown)
+        return True
 
     @property
     def filling(self) -> bool:
@@ -256,7 +276,7 @@ class Splitter:
         cut = self._best(room) or self._whole(mark)
         cut = max(cut, self._skip + 1, 1)
         while cut > self._skip + 1 and self._size_at(cut) > self._size:
-            cut = max(self._skip + 1, _between_characters(self._open, cut * 3 // 4))
+            cut = max(self._skip + 1, between(self._open, cut * 3 // 4))
         return cut
 
     def _best(self, room: int) -> int:
@@ -279,8 +299,8 @@ class Splitter:
         found: dict[tuple[bool, re.Pattern[str]], int] = {}
         body = self._body(self._mark)
         last = last_block(body)
-        emphasis = _Spans([] if last.fence else inline.spans(body, last.start))
-        torn = _Spans([] if last.fence else opaque(body, last.start))
+        emphasis = inline.Spans([] if last.fence else inline.spans(body, last.start))
+        torn = inline.Spans([] if last.fence else opaque(body, last.start))
         for pattern in (_SENTENCE, _SPACE):
             for place in pattern.finditer(self._open, room, self._mark):
                 if place.end() == self._mark:
@@ -313,20 +333,20 @@ class Splitter:
         offset = len(self._carry) - self._skip
         body = self._body(max(place, self._mark))
         last = last_block(body)
-        torn = _Spans([] if last.fence else opaque(body, last.start))
-        emphasis = _Spans([] if last.fence else inline.spans(body, last.start))
+        torn = inline.Spans([] if last.fence else opaque(body, last.start))
+        emphasis = inline.Spans([] if last.fence else inline.spans(body, last.start))
         begin = torn.around(place + offset)
         if begin is not None and begin - offset > self._size // 2:
             place = begin - offset
         for at in range(place, max(place - 32, 0), -1):
             around = body[at + offset - 1 : at + offset + 1]
-            if torn.around(at + offset) is not None or _tears(self._open, at):
+            if torn.around(at + offset) is not None or tears(self._open, at):
                 continue
             if around[0] in _SIGNS and (around[0] == "\\" or around[1:] in (around[0], "")):
                 continue
             if emphasis.around(at + offset) is None or not _SIGNS.intersection(around):
                 return self._sensible(at)
-        return self._sensible(_between_characters(self._open, place))
+        return self._sensible(between(self._open, place))
 
     def _sensible(self, place: int) -> int:
         """`place`, or before it where a table row or a line begins that would show only signs."""
@@ -364,35 +384,3 @@ def _carry(body: str) -> str:
     for line in prose_lines(body, last.start, last.end):
         header = line.header
     return header or str(next_number(body) or "")
-
-
-class _Spans:
-    """Stretches of a text, in order, none within another."""
-
-    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        self._spans = list(spans)
-        self._begins = [begin for begin, _ in self._spans]
-
-    def around(self, place: int) -> int | None:
-        """Where the stretch begins that `place` would cut in two."""
-        before = bisect_left(self._begins, place)
-        if before and place < self._spans[before - 1][1]:
-            return self._begins[before - 1]
-        return None
-
-
-def _tears(text: str, place: int) -> bool:
-    """Whether a cut at `place` would tear what people see as one character."""
-    if place >= len(text):
-        return False
-    sign = text[place]
-    joined = text[place - 1] == _ZWJ or _ATTACHED.match(sign) or unicodedata.combining(sign)
-    return bool(joined)
-
-
-def _between_characters(text: str, cut: int) -> int:
-    """The last place up to `cut` that doesn't tear what people see as one character."""
-    for place in range(cut, max(cut - 32, 0), -1):
-        if not _tears(text, place):
-            return place
-    return cut

@@ -260,6 +260,10 @@ class Desk:
         """As `core.budget.Budget.share`."""
         return self.queue.share(self.pacer, now)
 
+    def soonest(self, now: float) -> float:
+        """As `core.budget.Budget.soonest`."""
+        return self.pacer.wait(Kind.FINAL, now)
+
 
 class Desks:
     """The desks of all allowances, made when first asked for; see `forget`.

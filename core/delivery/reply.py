@@ -5,17 +5,16 @@ is under way; the text is bound when it starts; parts become final in order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.delivery.deliveries import STREAMED, Delivery, How
-from core.delivery.markup import Splitter, completed
+from core.delivery.markup import completed
+from core.delivery.parts import Parts
 from core.delivery.sanitise import clean
 from core.delivery.waiting import Waiting
 from core.ports import Posted
 from core.types import Kind, Limits, PartId, Unseen
 
-SMALLEST = 200
-"""Units below which a part isn't made smaller."""
 _ROUNDING = 1e-6
 
 
@@ -61,11 +60,7 @@ class Reply:
         self._started = float("-inf")
         self._stream: _Stream | None = None
         self._no_stop_until = float("-inf")
-        self._size = limits.size
-        self._splitter = Splitter(limits.size, limits.measure)
-        self._before: list[str] = []  # texts of parts settled before the size was changed
-        self._final: list[str] = []  # all texts, once finished
-        self._notice = ""
+        self._parts = Parts(limits.size, limits.measure)
         self._interim = ""
         self._stale = False  # text came that `_interim` doesn't know
         self._hidden = False  # when it was worked out last, there was nothing new to see in it
@@ -74,7 +69,7 @@ class Reply:
     def add(self, text: str) -> None:
         """More of the answer. The writer should be told."""
         if text and not self.withdrawn:
-            self._splitter.feed(clean(text))
+            self._parts.feed(clean(text))
             self.waiting.came(len(text))
             self._stale = True
 
@@ -94,15 +89,13 @@ class Reply:
         if self.finished:
             return
         self._settle()
-        self.finished = True
-        self._notice = clean(notice)
-        self._conclude()
+        self.finished, self._stale = True, False
+        self._parts.finish(self._settled, clean(notice))
 
     def withdraw(self) -> None:
         """Nothing of it is to be seen: no text is due any more, every message is left over."""
         self.finished = self.withdrawn = True
-        self._splitter = Splitter(self._size, self.limits.measure)
-        self._before, self._final, self._notice = [], [], ""
+        self._parts.clear()
         self._interim, self._stale = "", False
         self._settled = 0
         self._stream = None
@@ -111,7 +104,7 @@ class Reply:
         """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
         if self.begun:
             raise RuntimeError("a reply can't restart: some of its text was handed out already")
-        self._splitter = Splitter(self._size, self.limits.measure)
+        self._parts.clear()
         self._interim, self._stale = "", False
         self.waiting = Waiting()
 
@@ -135,13 +128,13 @@ class Reply:
         long to work out. None: `peek` has to tell.
         """
         self.heard(now)
-        unsure = self._hidden or self._splitter.filling or self._stream is not None
+        unsure = self._hidden or self._parts.filling or self._stream is not None
         if self._flying is not None or self.finished or not self._stale or unsure:
             return None
         self._settle()
         index, wait = self._settled, max(self.waiting.debounce(now), self._gap(now))
         known = index in self.uncertain or index in self.inherited
-        if wait > _ROUNDING or known or index < len(self._texts()):
+        if wait > _ROUNDING or known or index < len(self._parts.texts):
             return None
         part = self._ids.get(index)
         if part is not None:
@@ -169,12 +162,9 @@ class Reply:
         elif delivery.how is not How.APPEND and self._is_open(delivery.index):
             self._stream, self._stale = None, not self.finished
 
-    def refused(self, delivery: Delivery, now: float) -> None:
-        """The call came too early. Newer text may be due; a stream says what it said before."""
-        if delivery.how in STREAMED:
-            self._flying = None
-        else:
-            self.failed(delivery, now)
+    def refused(self) -> None:
+        """The call came too early: the message says what it said before. Newer text may be due."""
+        self._flying = None
 
     def failed(self, delivery: Delivery, now: float) -> None:
         """The call failed; what the message shows is unknown now. Newer text may be due."""
@@ -192,9 +182,20 @@ class Reply:
         """No streams any more: a part that is one goes on by edits."""
         self.plain, self.native, self._stale = True, False, not self.finished
 
+    def end_stream(self, now: float) -> bool:
+        """The open stream is stopped, with the text that there is; its message goes on by edits."""
+        if self._stream is None or now < self._no_stop_until:
+            return False
+        self._stream = replace(self._stream, since=float("-inf"))
+        return True
+
     def hold_stop(self, until: float) -> None:
         """A stream can't be stopped before then: what is left is appended meanwhile."""
         self._no_stop_until = until
+
+    def held(self, now: float) -> float:
+        """Seconds for which a stream isn't stopped; none or less: it may be."""
+        return self._no_stop_until - now
 
     @property
     def streaming(self) -> bool:
@@ -232,30 +233,24 @@ class Reply:
         return self.finished and all(index in self._ids for index in range(len(self._final)))
 
     def shrink(self) -> bool:
-        """The platform refused the size: split what isn't settled at 3/4. False: small enough.
+        """The platform refused the size: as `Parts.shrink`."""
+        self._settle()
+        shrunk = self._parts.shrink(self._settled)
+        self._stale = (self._stale or shrunk) and not self.finished
+        return shrunk
 
-        Also False for a part that was settled when the size was changed before: its source is not
-        kept, and what was shown is not to be lost.
+    def leave(self, least: int) -> bool:
+        """Go on in a new message: the one that is due can't be touched for too long, and stays as
+        it is. False: what it shows isn't sure, or less than `least` characters are missing in it.
         """
         self._settle()
-        if self._size <= SMALLEST or self._settled < len(self._before):
+        index = self._settled
+        shown = self._shown.get(index)
+        if self._flying is not None or self._is_open(index) or not shown:
             return False
-        self._size = max(SMALLEST, self._size * 3 // 4)
-        settled = self._texts()[: self._settled]
-        skip = self._settled - len(self._before)
-        sealed = self._splitter.sealed
-        while skip and sealed:
-            skip -= bool(sealed[0].text)
-            del sealed[0]
-        rest, carry = self._splitter.rest
-        source = "".join(part.source for part in sealed) + rest
-        carry = sealed[0].carry if sealed else carry
-        self._splitter = Splitter(self._size, self.limits.measure, carry)
-        self._splitter.feed(source)
-        self._before, self._stale = settled, True
-        if self.finished:
-            self._conclude()
-        return True
+        left = self._parts.leave(index, shown, least)
+        self._stale = not self.finished
+        return left
 
     @property
     def done(self) -> bool:
@@ -266,7 +261,7 @@ class Reply:
     @property
     def texts(self) -> tuple[str, ...]:
         """The final texts of all parts; of those that are sealed before the reply is finished."""
-        return tuple(self._texts())
+        return tuple(self._parts.texts)
 
     @property
     def leftover(self) -> tuple[PartId, ...]:
@@ -275,29 +270,14 @@ class Reply:
             return ()
         return tuple(part for index, part in sorted(self._ids.items()) if index >= len(self._final))
 
-    def _conclude(self) -> None:
-        """Seal the last part and put the notice beneath it, or behind it where it doesn't fit."""
-        self._splitter.finish()
-        self._stale, self._final = False, []
-        final = self._texts()
-        if self._notice:
-            joined = final[-1].rstrip("\n") + f"\n\n{self._notice}" if final else self._notice
-            fits = self.limits.measure(joined) <= self._size
-            if len(final) > self._settled and fits:
-                final[-1] = joined
-            else:
-                final.append(self._notice)
-        self._final = final
-
-    def _texts(self) -> list[str]:
-        """The final texts that are known."""
-        if self._final:
-            return list(self._final)
-        return self._before + [part.text for part in self._splitter.sealed if part.text]
+    @property
+    def _final(self) -> list[str]:
+        """The texts of all parts, once finished."""
+        return self._parts.texts if self.finished else []
 
     def _settle(self) -> None:
         """Count the parts that show their final text."""
-        for text in self._texts()[self._settled :]:
+        for text in self._parts.texts[self._settled :]:
             if self._shown.get(self._settled) != text or self._is_open(self._settled):
                 return
             self._settled += 1
@@ -318,8 +298,7 @@ class Reply:
             if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
             begins = self.native and not self.plain and self._settled not in self._ids
-            splitter, grows = self._splitter, begins or self._is_open(self._settled)
-            self._interim = splitter.growing().rstrip() if grows else splitter.interim()
+            self._interim = self._parts.open(grows=begins or self._is_open(self._settled))
             self._stale = False
             self._settle()
         due = self._sealed_part(now)
@@ -332,7 +311,7 @@ class Reply:
 
     def _sealed_part(self, now: float) -> Delivery | float | None:
         """The next part whose final text is known."""
-        texts = self._texts()
+        texts = self._parts.texts
         if self._settled == len(texts):
             return None
         index = self._settled
@@ -360,7 +339,8 @@ class Reply:
             return left
         if not self._appendable(index) or shown is None:
             return None  # an edit is due
-        return Delivery(index, self._ids[index], completed(shown), Kind.FINAL, How.STOP, shown)
+        text = self._interim if self._interim.startswith(shown) else shown
+        return Delivery(index, self._ids[index], completed(text), Kind.FINAL, How.STOP, shown)
 
     def _open_part(self, now: float) -> Delivery | float | None:
         """The part that still grows."""

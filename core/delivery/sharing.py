@@ -40,6 +40,10 @@ class OwnBudget:
         """By what is at hand, and comes in."""
         return min(self._desks.of(each).share(self._now()) for each in widening(allowance))
 
+    def soonest(self, allowance: Allowance) -> float:
+        """By what is at hand."""
+        return max(self._desks.of(each).soonest(self._now()) for each in widening(allowance))
+
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it at the desk."""
         for each in widening(allowance):

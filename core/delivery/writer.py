@@ -257,9 +257,10 @@ class Writer:
 
     async def _refused(self, delivery: Delivery, error: RateLimited) -> None:
         """It was too early for this call; newer text is sent instead."""
-        self._reply.refused(delivery, self._now())
+        self._reply.refused()
         if isinstance(error, Held):  # nobody was refused: the pace is right
-            await self._sleep(error.retry_after)
+            if not self._lanes.held_up(delivery, error.retry_after):
+                await self._sleep(error.retry_after)
             return
         self.freshness.refused(delivery)
         log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)

@@ -333,3 +333,63 @@ def test_a_row_is_not_torn() -> None:
 def test_what_a_paragraph_left_open_is_text_behind_it() -> None:
     assert closed("not *closed\n\nnext `") == "not *closed\n\nnext "
     assert completed("not *closed\n\n") == "not *closed\n\n"
+
+
+def shown_early(text: str, size: int, *, grows: bool) -> str:
+    """What a message says when so much of the text is there; a stream was stopped then."""
+    splitter = Splitter(size, measure)
+    splitter.feed(text)
+    if splitter.sealed:
+        return ""
+    return completed(splitter.growing()) if grows else splitter.interim()
+
+
+def left(text: str, shown: str, least: int = 1) -> list[Part]:
+    """The parts of the text when the first one ends with what was shown; none if it can't."""
+    splitter = Splitter(1000, measure)
+    splitter.feed(text)
+    ended = splitter.leave(shown, least)
+    splitter.finish()
+    return splitter.sealed if ended else []
+
+
+@given(documents, st.integers(1, 300), st.booleans())
+@example("some **bold text** here", 11, False)
+@example("- a\n  ```py\n  x = 1\n  y = 2\n  ```\nend", 20, True)
+@example("| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\nend", 30, False)
+@settings(max_examples=200, deadline=None)
+def test_a_part_may_end_with_what_was_shown_of_it(text: str, at: int, grows: bool) -> None:
+    shown = shown_early(text[:at], 1000, grows=grows)
+    parts = left(text, shown) if shown.strip() else []
+    if not parts:
+        return
+    assert "".join(part.source for part in parts) == text
+    assert parts[0].text == shown
+    assert completed(parts[0].source).rstrip() == shown.rstrip()
+    assert not any(fence_is_open(part.text) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "follows"),
+    [
+        ("one two three", "one tw", "o three"),
+        ("one two three", "one two", "three"),
+        ("one\n\ntwo", "one", "two"),
+        ("a\n```py\nx = 1\n    y = 2\n```", "a\n```py\nx = 1\n```", "```py\n    y = 2\n```"),
+        ("a\n```py\nx = 1\n```", "a\n```py\nx =\n```", "```py\n 1\n```"),
+        ("some **bold text** here", "some **bold**", "**text** here"),
+        ("|a|\n|-|\n|1|\n|2|\nend", "|a|\n|-|\n|1|", "|a|\n|-|\n|2|\nend"),
+        ("x" * 900 + " " + "y" * 900, "x" * 900, "y" * 900),
+    ],
+)
+def test_what_follows_a_part_that_was_left(text: str, shown: str, follows: str) -> None:
+    parts = left(text, shown)
+    assert [part.text for part in parts] == [shown, follows]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "least"),
+    [("one two", "one four", 1), ("one", "one", 1), ("one  \n", "one", 1), ("one two", "one", 4)],
+)
+def test_a_part_is_not_left(text: str, shown: str, least: int) -> None:
+    assert left(text, shown, least) == []

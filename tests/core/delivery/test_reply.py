@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.delivery.deliveries import Delivery
-from core.delivery.reply import SMALLEST, Reply
+from core.delivery.parts import SMALLEST
+from core.delivery.reply import Reply
 from core.delivery.sanitise import clean
 from core.delivery.waiting import QUIET
 from core.ports import Posted
@@ -297,3 +298,52 @@ def test_the_final_state_does_not_depend_on_the_way(pieces: list[str], pauses: l
     at_once.add("".join(pieces))
     at_once.finish()
     assert tuple(visible[index] for index in sorted(visible)) == reply.texts == at_once.texts
+
+
+def test_a_finished_reply_goes_on_behind_a_message_that_is_left() -> None:
+    reply = Reply(limits(size=30))
+    reply.add("The first words of it")
+    reply.heard(0.0)
+    shown = show(reply, 1.0)
+    reply.add(" and many more words that need a place")
+    reply.finish("_Stopped._")
+    assert not reply.leave(100)
+    assert reply.leave(10)
+    assert reply.texts[0] == shown.text
+    rest = show_all(reply, 2.0)
+    assert [delivery.index for delivery in rest] == [1, 2]
+    assert all(delivery.part is None and delivery.kind is Kind.FINAL for delivery in rest)
+    assert "".join(reply.texts).endswith("that need a place\n\n_Stopped._")
+    reply.recheck()
+    again = show_all(reply, 9.0)
+    assert [delivery.text for delivery in again] == [shown.text, *[each.text for each in rest]]
+
+
+def test_what_is_left_is_not_left_twice_nor_while_a_call_is_under_way() -> None:
+    reply = Reply(limits())
+    assert not reply.leave(1)
+    reply.add("some words")
+    reply.heard(0.0)
+    first = reply.due(1.0)
+    assert first is not None and not reply.leave(1)
+    reply.delivered(first, PartId("m0"), 1.1)
+    assert not reply.leave(1), "nothing is missing"
+    reply.add(" and more")
+    assert reply.leave(1)
+    assert not reply.leave(1)
+    reply.finish()
+    assert [delivery.text for delivery in show_all(reply, 2.0)] == ["and more"]
+
+
+def test_an_edit_that_came_too_early_leaves_what_is_shown() -> None:
+    reply = Reply(limits())
+    reply.add("some words")
+    reply.heard(0.0)
+    show(reply, 1.0)
+    reply.add(" and more")
+    reply.finish()
+    refused = reply.due(3.0)
+    assert refused is not None
+    reply.refused()
+    assert reply.leave(1)
+    assert [delivery.text for delivery in show_all(reply, 3.1)] == ["and more"]

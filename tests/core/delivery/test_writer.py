@@ -153,7 +153,7 @@ def test_after_a_quarter_of_an_hour_it_is_given_up() -> None:
 
 
 def test_a_very_long_ban_is_not_waited_for() -> None:
-    thread = FakeThread(faults=(None, Fault(RateLimited(1e5))))
+    thread = FakeThread(faults=(None, Fault(RateLimited(1e5)), Fault(RateLimited(1e5))))
 
     async def main() -> None:
         try:
@@ -316,7 +316,7 @@ def test_a_call_that_was_held_back_slows_nothing_down() -> None:
 def test_what_is_refused_by_itself_holds_up_nobody_else(narrow: bool) -> None:
     wide = Allowance("everywhere", 10, 10.0)
     here, there = (Allowance(name, 5, 1.0, within=wide) for name in ("here", "there"))
-    refusal = Fault(RateLimited(30.0, narrow=narrow))
+    refusal = Fault(RateLimited(3.0, narrow=narrow))
     thread = FakeThread(replace(limits(), edit=here), faults=(None, refusal))
 
     async def main() -> float:
@@ -329,7 +329,7 @@ def test_what_is_refused_by_itself_holds_up_nobody_else(narrow: bool) -> None:
 
     assert (run(main()) == 0) == narrow
     refused, after = thread.calls[1:3]
-    assert after.at >= refused.at + 30.0
+    assert after.at >= refused.at + 3.0
 
 
 def test_cancelling_stops_it() -> None:

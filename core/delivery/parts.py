@@ -1,0 +1,105 @@
+"""The text of an answer as parts: those that are final, and the one that still grows. Pure."""
+
+from collections.abc import Callable
+
+from core.delivery.markup import Splitter
+
+SMALLEST = 200
+"""Units below which a part isn't made smaller."""
+
+
+class Parts:
+    """The parts of one answer. size, measure: see `Splitter`.
+
+    settled, here: how many of them show their final text, counted from the first one.
+    finished: no more text comes.
+    """
+
+    def __init__(self, size: int, measure: Callable[[str], int]) -> None:
+        self.finished = False
+        self._size = size
+        self._measure = measure
+        self.clear()
+
+    def clear(self) -> None:
+        """No text at all."""
+        self._splitter = Splitter(self._size, self._measure)
+        self._before: list[str] = []  # texts of parts settled before the rest was split anew
+        self._final: list[str] = []  # all texts, once finished
+        self._notice = ""
+
+    def feed(self, text: str) -> None:
+        """More of the text."""
+        self._splitter.feed(text)
+
+    def finish(self, settled: int, notice: str = "") -> None:
+        """No more of it. notice: shown beneath the last part, behind it where it doesn't fit."""
+        self.finished, self._notice = True, notice
+        self._conclude(settled)
+
+    @property
+    def texts(self) -> list[str]:
+        """The final texts that are known."""
+        if self._final:
+            return list(self._final)
+        return self._before + [part.text for part in self._splitter.sealed if part.text]
+
+    @property
+    def filling(self) -> bool:
+        """As `Splitter.filling`."""
+        return self._splitter.filling
+
+    def open(self, *, grows: bool) -> str:
+        """What can be shown of the part that grows. grows: it can only be added to."""
+        splitter = self._splitter
+        return splitter.growing().rstrip() if grows else splitter.interim()
+
+    def shrink(self, settled: int) -> bool:
+        """Split what isn't settled at 3/4 of the size. False: small enough.
+
+        Also False for a part that was settled when the rest was split anew before: its source is
+        not kept, and what was shown is not to be lost.
+        """
+        if self._size <= SMALLEST or settled < len(self._before):
+            return False
+        self._size = max(SMALLEST, self._size * 3 // 4)
+        self._split_anew(settled)
+        return True
+
+    def leave(self, settled: int, shown: str, least: int) -> bool:
+        """End the first part that isn't settled with what is shown of it: as `Splitter.leave`."""
+        if settled < len(self._before):
+            return False
+        return self._split_anew(settled, shown, least)
+
+    def _split_anew(self, settled: int, shown: str = "", least: int = 0) -> bool:
+        """Split what isn't settled by the size that holds now. shown: see `leave`."""
+        before = self.texts[:settled]
+        skip = settled - len(self._before)
+        sealed = self._splitter.sealed
+        while skip and sealed:
+            skip -= bool(sealed[0].text)
+            del sealed[0]
+        rest, carry = self._splitter.rest
+        source = "".join(part.source for part in sealed) + rest
+        carry = sealed[0].carry if sealed else carry
+        self._splitter = Splitter(self._size, self._measure, carry)
+        self._splitter.feed(source)
+        left = bool(shown) and self._splitter.leave(shown, least)
+        self._before = before
+        if self.finished:
+            self._conclude(settled)
+        return left
+
+    def _conclude(self, settled: int) -> None:
+        self._splitter.finish()
+        self._final = []
+        final = self.texts
+        if self._notice:
+            joined = final[-1].rstrip("\n") + f"\n\n{self._notice}" if final else self._notice
+            fits = self._measure(joined) <= self._size
+            if len(final) > settled and fits:
+                final[-1] = joined
+            else:
+                final.append(self._notice)
+        self._final = final

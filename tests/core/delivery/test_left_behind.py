@@ -1,0 +1,159 @@
+"""A message that the platform won't have touched for long stays as it is; a new one goes on."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from core.delivery.sharing import OwnBudget
+from core.errors import RateLimited, Unreachable
+from core.ports import Posted
+from core.types import Kind, PartId
+from tests.core.delivery.session import Session, words
+from tests.fakes.clock import now, run
+from tests.fakes.thread import AbleThread, Call, FakeThread, Fault, StreamingThread
+
+
+class Refusing(StreamingThread):
+    """Refuses calls of these names from `since` until then, as a spent minute does."""
+
+    def __init__(self, since: float, **until: float) -> None:
+        super().__init__()
+        self.since, self.until = since, until
+
+    def _effect(self, name: str, part: PartId | None, text: str, land: Callable[[], None]) -> None:
+        left = self.until.get(name, 0.0) - now()
+        if now() >= self.since and left > 0:
+            self.calls.append(Call(name, now(), part, text, ok=False))
+            raise RateLimited(left)
+        super()._effect(name, part, text, land)
+
+
+class Editing(Refusing):
+    """The same without streams."""
+
+    start = append = stop = None  # type: ignore[assignment]
+
+
+def written(thread: FakeThread, pieces: list[str], pause: float, notice: str = "") -> Session:
+    sessions: list[Session] = []
+
+    async def main() -> None:
+        sessions.append(Session(thread))
+        await sessions[0].stream(pieces, pause=pause, notice=notice)
+
+    run(main())
+    return sessions[0]
+
+
+def ok(thread: FakeThread, name: str) -> list[Call]:
+    return [call for call in thread.calls if call.name == name and call.ok]
+
+
+def test_a_last_text_that_would_wait_comes_in_a_message_of_its_own() -> None:
+    thread = Editing(since=3.0, edit=40.0)
+    session = written(thread, words(60), pause=0.1, notice="_That was all._")
+    _, second = ok(thread, "post")
+    assert second.at < 6.5, "the text ends after six seconds"
+    assert "".join(thread.visible).replace("\n\n_That was all._", "") == "".join(words(60))
+    assert thread.visible[1].endswith("\n\n_That was all._")
+    assert not [call for call in ok(thread, "edit") if call.at > 3.1]
+    assert session.journal.entries[-2:] == [(1, None), (1, "m1")]
+
+
+def test_it_waits_where_hardly_anything_is_missing() -> None:
+    thread = Editing(since=1.0, edit=8.0)
+    written(thread, ["word " * 20, "end"], pause=3.0)
+    assert ok(thread, "edit")[-1].at >= 8.0
+    assert thread.visible == ["word " * 20 + "end"]
+
+
+@pytest.mark.parametrize(("posts", "count"), [(0.0, 2), (7.0, 1)])
+def test_it_waits_where_a_post_would_come_no_sooner(posts: float, count: int) -> None:
+    thread = Editing(since=1.0, edit=5.5)
+
+    async def main() -> None:
+        budget = OwnBudget(now)
+        writing = asyncio.create_task(Session(thread, budget=budget).stream(words(20), pause=0.2))
+        await asyncio.sleep(1.0)
+        if posts:
+            await budget.refused(thread.limits.post, posts)
+        await writing
+
+    run(main())
+    assert len(ok(thread, "post")) == count
+    assert "".join(thread.visible) == "".join(words(20))
+
+
+def test_code_goes_on_as_code() -> None:
+    thread = Editing(since=2.0, edit=60.0)
+    written(thread, ["```py\n", *[f"    value = {number}\n" for number in range(40)], "```"], 0.1)
+    first, second = thread.visible
+    assert first.startswith("```py\n    value = 0\n")
+    assert first.endswith("\n```")
+    assert second.startswith("```py\n    value = ")
+    assert second.endswith("value = 39\n```")
+    lines = [line for text in thread.visible for line in text.split("\n") if "```" not in line]
+    assert lines == [f"    value = {number}" for number in range(40)]
+
+
+def test_where_appends_and_edits_are_refused_posts_go_on() -> None:
+    thread = Refusing(since=4.0, append=60.0, edit=60.0)
+    written(thread, words(400), pause=0.1)
+    (stop,) = ok(thread, "stop")
+    assert stop.at < 5.0, "what was there when the append was refused is shown by the end"
+    posts = ok(thread, "post")
+    assert len(posts) >= 4
+    assert all(b.at - a.at >= 3.0 for a, b in pairwise(posts[:-1])), "not a message for each word"
+    assert posts[-1].at < 40.5
+    assert "".join("".join(thread.visible).split()) == "".join(words(400)).replace(" ", "")
+    assert not thread.open
+
+
+def test_a_held_end_of_a_stream_is_made_though_appends_stay_refused() -> None:
+    thread = Refusing(since=2.0, append=60.0)
+    budget: list[OwnBudget] = []
+
+    async def main() -> None:
+        budget.append(OwnBudget(now))
+        session = Session(thread, budget=budget[0])
+        stream = thread.limits.stream
+        assert stream is not None
+        for _ in range(30):
+            budget[0].join(thread.limits.edit)  # by edits it would be one of many
+        for _ in range(5):
+            assert await budget[0].take(stream.stop, Kind.FINAL) == 0.0
+            budget[0].join(stream.stop)
+        budget[0].leave(stream.stop)
+        for _ in range(4):
+            budget[0].leave(stream.stop)
+        await session.stream(words(30), pause=0.1)
+
+    run(main())
+    (stop,) = ok(thread, "stop")
+    assert stop.at < 7.0, "a call that ends a stream is free again every three seconds"
+    assert thread.visible == ["".join(words(30))]
+
+
+def test_what_was_left_behind_is_made_sure_of_like_any_part() -> None:
+    faults = (None, None, Fault(RateLimited(60.0)), Fault(Unreachable("no answer")))
+    thread = AbleThread(faults=faults)
+    session = written(thread, words(40), pause=0.1)
+    assert "".join(thread.visible) == "".join(words(40))
+    assert len(thread.visible) == 2
+    assert len(ok(thread, "post")) == 2
+    assert session.journal.waits, "the post that was cut off might have landed later"
+
+
+def test_whoever_goes_on_after_a_crash_makes_one_message_of_it() -> None:
+    thread = AbleThread()
+
+    async def main() -> None:
+        for key, text in (("turn:0", "word0 wo"), ("turn:1", "rd1 ")):
+            thread.land(PartId(f"m{len(thread.states)}"), key, text)
+        parts = (Posted(0, PartId("m0")), Posted(1, PartId("m1")))
+        await Session(thread, posted=parts).stream(words(2))
+
+    run(main())
+    assert thread.visible == ["".join(words(2))]
