@@ -68,11 +68,10 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             visible = [message.texts[-1] for message in shown if message not in allowed]
             # What people took away stays away; nothing else may be there, unless nothing could be
             # taken away any more.
-            if any(site.most < SMALL for site in sites if identity in site.limits):
-                visible, expected = _words(visible), _words(expected)
             if any(message.sealed_at is not None for message in shown) and not by_people:
                 return [f"{identity}: left as a stream"]
-            right = _some_of(visible, expected) if by_people else visible == expected
+            whole = _solid(visible) == _solid(expected)
+            right = _some_of(visible, expected) if by_people else whole
             if closed:
                 right = by_people or _some_of(expected, visible)
             return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
@@ -134,14 +133,21 @@ def _not_to_be_found(
     return found
 
 
-def _words(texts: list[str]) -> list[str]:
-    """What is said, where a platform had the parts made smaller than they were planned."""
-    return " ".join(texts).split()
+def _solid(texts: list[str]) -> str:
+    """What is said, without blanks. Where messages end isn't promised: they may have had to be
+    smaller, or one couldn't be touched for long, and the next one went on with its text.
+    """
+    return "".join("".join(texts).split())
 
 
 def _some_of(visible: list[str], expected: list[str]) -> bool:
-    rest = iter(expected)
-    return all(text in rest for text in visible)
+    """Whether the texts occur in what is expected, in their order and none in another."""
+    whole, at = _solid(expected), 0
+    for text in visible:
+        if (at := whole.find(_solid([text]), at)) < 0:
+            return False
+        at += len(_solid([text]))
+    return True
 
 
 def _expected(row: Row, sites: Sequence[Site]) -> list[str]:
