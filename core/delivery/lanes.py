@@ -13,6 +13,8 @@ missing comes in a new message, as posts have a budget of their own.
 from collections.abc import Callable
 from dataclasses import replace
 
+import structlog
+
 from core.budget import Budget
 from core.delivery.deliveries import Delivery, How
 from core.delivery.pacing import HORIZON
@@ -20,6 +22,8 @@ from core.delivery.reply import Reply
 from core.errors import RateLimited
 from core.ports import Paces, Streams, Thread
 from core.types import Allowance, Kind, PartId, StreamLimits
+
+log = structlog.get_logger()
 
 LOOK = 1.0
 """Seconds after which a reply for which there is no lane looks for one again."""
@@ -76,7 +80,7 @@ class Lanes:
             return await self._begin()
         if wanted.how is How.EDIT and not self._edits:
             interim = wanted.kind is Kind.INTERIM
-            if interim and self._only_posts() and self._reply.leave(round(AREA / LONG)):
+            if interim and self._only_posts() and self._leaves(wanted, LONG):
                 return 0.0
             self._join_edits()
         wait = await self._take(self.allowance(wanted), wanted.kind)
@@ -114,7 +118,14 @@ class Lanes:
         if wanted.kind is not Kind.FINAL:
             longest, wait = LONG, min(wait, self._budget.soonest(limits.edit))
         sooner = wait - self._budget.soonest(limits.post)
-        return sooner > longest and self._reply.leave(round(AREA / sooner))
+        return sooner > longest and self._leaves(wanted, sooner)
+
+    def _leaves(self, wanted: Delivery, sooner: float) -> bool:
+        """Leave the message as it is, unless hardly anything is missing in it."""
+        if not self._reply.leave(round(AREA / sooner)):
+            return False
+        log.info("delivery.goes_on_in_a_new_message", part=wanted.index, sooner=round(sooner, 3))
+        return True
 
     def _refuses(self) -> bool:
         """Whether the platform takes no edits, or no appends, for long: it said so."""
