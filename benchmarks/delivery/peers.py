@@ -1,7 +1,11 @@
 """How other bots show a growing answer, described from their public sources as of 2026.
 
-Each is kinder to them than they are: everybody reads the stream without delay, nobody's message
-overflows, and rules written for one platform are also tried on the other.
+Each is kinder to them than they are: everybody reads the stream without delay, and rules written
+for one platform are also tried on the other. On Discord a message takes no more than it does, and
+who has more text does what its source does: goes on in further messages, or loses the rest. Where
+a source isn't known, messages are as full as they can be, and further ones have the budget that
+the first one has. On Slack nobody's message overflows: no trace has more than 8,200 characters,
+and one takes 12,000 of `markdown_text` (40,000 of `text`).
 """
 
 import asyncio
@@ -12,18 +16,25 @@ from contextlib import suppress
 from benchmarks.delivery.answers import Answer
 from benchmarks.delivery.cells import Process
 from benchmarks.delivery.clients import Client, send, until
+from benchmarks.delivery.messages import Messages, room
 from benchmarks.delivery.sites import Method, Place, Refused, Site
 from tests.simulation.loop import now
 
 Way = Callable[[Answer, Site, Client], Awaitable[None]]
 BUFFER = 256
 """Characters that slack_sdk's chat_stream gathers before a call."""
+EMBED = 4_096 - 2
+"""Characters of llmcord's embeds on Discord: what a description takes, without the cursor, a space
+and a dot, that stands there while it grows."""
+DOTS = 3
+"""Characters of the "..." that vercel/chat puts where it cuts."""
 
 
 async def at_end(answer: Answer, site: Site, client: Client) -> None:
-    """AstrBot and many more: one message when all is there."""
+    """AstrBot and many more: one message when all is there; as many as it takes, one after
+    another."""
     await until(answer.end)
-    await send(site, answer, Method.POST, answer.size, client)
+    await Messages(answer, site, client).show(answer.size)
 
 
 async def counting(answer: Answer, site: Site, client: Client) -> None:
@@ -58,32 +69,39 @@ async def buffered(answer: Answer, site: Site, client: Client) -> None:
 
 async def fallback(answer: Answer, site: Site, client: Client) -> None:
     """vercel/chat without native streams: "...", then an edit half a second after each; interim
-    ones may fail, and nothing guards the last one."""
-    shown = 0
+    ones may fail, and nothing guards the last one. On Discord it is cut, and "..." put there: the
+    rest is never shown."""
+    shown, most = 0, room(answer, site.most)
+    if most < answer.size:
+        most = room(answer, site.most - DOTS)
     await send(site, answer, Method.POST, 0, client)
     while now() + 0.5 < answer.end:
         await asyncio.sleep(0.5)
-        if (tokens := answer.arrived(now())) > shown:
+        if (tokens := min(answer.arrived(now()), most)) > shown:
             with suppress(Refused):
                 await send(site, answer, Method.EDIT, tokens, client)
                 shown = tokens
     await until(answer.end)
-    if shown < answer.size:
-        await send(site, answer, Method.EDIT, answer.size, client)
+    if shown < most:
+        await send(site, answer, Method.EDIT, most, client)
 
 
 async def draft(answer: Answer, site: Site, client: Client) -> None:
     """openclaw: at once, then 1.0 s (Discord 1.2 s) after the last call; on Slack a 429 ends the
-    preview, and a last edit that fails becomes a message."""
+    preview, and a last edit that fails becomes a message. Text beyond the limit ends the preview
+    too; at the end it gets what fits, further messages the rest."""
     throttle = 1.0 if site.place is Place.SLACK else 1.2
-    shown, free, dead = 0, answer.start, False
-    while shown < answer.size:
+    messages, free, dead = Messages(answer, site, client), answer.start, False
+    while (shown := messages.shown) < answer.size:
         due = answer.end if dead else min(max(free, answer.at(shown)), max(answer.end, now()))
         await until(due)
         tokens = answer.arrived(now())
+        if messages.room < tokens < answer.size:
+            dead = True
+            continue
         try:
-            await send(site, answer, Method.EDIT if shown else Method.POST, tokens, client)
-            shown, free = tokens, now() + throttle
+            await messages.show(tokens)
+            free = now() + throttle
         except Refused:
             dead = True
             if tokens == answer.size:
@@ -108,38 +126,43 @@ class _Interim:
 
 
 async def ticking(answer: Answer, site: Site, client: Client) -> None:
-    """hermes-agent: looks every 50 ms; edits after 0.8 s, or from the 24th character on always."""
-    clock, shown, posted, dead, done = _Interim(), 0, False, False, False
+    """hermes-agent: looks every 50 ms; edits after 0.8 s, or from the 24th character on always.
+    A full message is cut after its last line, and the rest goes on in a new one, whose characters
+    are counted anew."""
+    clock, dead, done = _Interim(), False, False
+    messages = Messages(answer, site, client, lines=True)
     while not done:
         tokens, done = answer.arrived(now()), now() >= answer.end
-        if not dead and tokens > shown and (done or clock.due(answer.trace.characters[tokens])):
+        due = done or clock.due(messages.characters(tokens))
+        if not dead and tokens > messages.shown and due:
             try:
-                await send(site, answer, Method.EDIT if posted else Method.POST, tokens, client)
-                posted, shown, clock.strikes = True, tokens, 0
+                await messages.show(tokens)
+                clock.strikes = 0
             except Refused:
-                dead = posted and clock.refused()
+                dead = messages.posted and clock.refused()
             clock.at = now()
         if not done:
             await (until(answer.end) if dead else asyncio.sleep(0.05))
     for _ in range(2):
-        if shown == answer.size:
+        if messages.shown == answer.size:
             return
         try:
-            await send(site, answer, Method.POST, answer.size, client)
-            shown = answer.size
+            messages = Messages(answer, site, client, lines=True)
+            await messages.show(answer.size)
         except Refused:
             await asyncio.sleep(3)
 
 
 async def batches(answer: Answer, site: Site, client: Client) -> None:
-    """LangBot: posts after 8 tokens, edits after every 64, waiting for each call."""
-    posted = False
+    """LangBot: posts after 8 tokens, edits after every 64, waiting for each call. What one message
+    has no room for is lost."""
+    posted, most = False, room(answer, site.most)
     for tokens in (8, *range(64, answer.size, 64)):
         await until(answer.at(tokens - 1))
-        await _swallow(send(site, answer, _method(posted), tokens, client))
+        await _swallow(send(site, answer, _method(posted), min(tokens, most), client))
         posted = True
     await until(answer.end)
-    await _swallow(send(site, answer, _method(posted), answer.size, client))
+    await _swallow(send(site, answer, _method(posted), most, client))
 
 
 def _method(posted: bool) -> Method:
@@ -153,22 +176,28 @@ async def _swallow(call: Awaitable[None]) -> None:
 
 def llmcord() -> Callable[[Answer, Site, Client], Awaitable[None]]:
     """llmcord: an edit when a chunk arrives a second after the last edit of any answer; shows one
-    chunk less than it has, and waits out the second for the last one."""
+    chunk less than it has, and waits out the second for the last one. On Discord its messages are
+    embeds; one that is full waits out the second as well, for its last edit, and a new one goes
+    on."""
     last = float("-inf")
 
     async def way(answer: Answer, site: Site, client: Client) -> None:
         nonlocal last
-        shown, token = 0, 1
+        limit = site.most if site.place is Place.SLACK else EMBED
+        messages, token = Messages(answer, site, client, limit=limit), 1
         while token < answer.size:
             await until(answer.at(token))
-            if not shown or now() - last >= 1.0 - 1e-9:
-                await _swallow(send(site, answer, _method(shown > 0), token, client))
-                shown, last = token, now()
+            full = token > messages.room
+            if not messages.posted or full or now() - last >= 1.0 - 1e-9:
+                if full:
+                    await until(last + 1.0)
+                await _swallow(messages.show(token))
+                messages.posted, last = True, now()  # even if it was refused
             due = max(last + 1.0, now()) - answer.start
             token = max(token + 1, bisect_left(answer.trace.times, due))
         await until(answer.end)
         await until(last + 1.0)
-        await _swallow(send(site, answer, _method(shown > 0), answer.size, client))
+        await _swallow(messages.show(answer.size))
         last = now()
 
     return way

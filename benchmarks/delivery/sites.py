@@ -25,8 +25,7 @@ class Place(StrEnum):
 
 
 class Method(StrEnum):
-    """The calls. EDIT of the first message that answers a Discord command goes by its
-    interaction."""
+    """The calls. What answers a Discord command goes by its interaction (see Site.keys)."""
 
     POST = "post"
     EDIT = "edit"
@@ -66,10 +65,13 @@ class Site:
 
     paused_until: until when a client library that stops all its calls after a 429 does so.
     log: by budget's key, whether each call passed, in order.
+    most: characters that one message takes. Slack's `markdown_text` takes 12,000, more than any
+    trace has; its `text` takes 40,000.
     """
 
     def __init__(self, place: Place, terms: Terms, seed: int) -> None:
         self.place, self.terms = place, terms
+        self.most = 12_000 if place is Place.SLACK else 2_000
         self.paused_until = 0.0
         self.log: dict[str, list[bool]] = {}
         self.random = random.Random(seed)
@@ -79,12 +81,13 @@ class Site:
     def keys(self, answer: Answer, method: Method, *, first: bool = True) -> Sequence[str]:
         """The budgets that a call is counted under, the narrowest first.
 
-        first: it is about the first message of an answer. A command's others are in its thread.
+        first: it is about the first message of an answer, or of a command about a follow-up, which
+        goes by the interaction too. Else it is about one in the command's thread.
         """
         if self.place is Place.SLACK:
             posting = method is Method.POST
             return (f"post:{answer.channel}", "posts") if posting else (method.value,)
-        if self.place is Place.COMMANDS and first and (method is Method.EDIT or not answer.steps):
+        if self.place is Place.COMMANDS and first:
             return (f"hook:{answer.number}",)
         return (f"{method}:{answer.channel}", "global")
 

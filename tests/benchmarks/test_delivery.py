@@ -1,18 +1,21 @@
 """The delivery laboratory: its bound is one, its limiters are true, and ours loses nothing."""
 
 import random
+from bisect import bisect_left
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
 
+from benchmarks.delivery import peers
 from benchmarks.delivery.answers import Answer, measure
 from benchmarks.delivery.bars import verdicts
 from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
-from benchmarks.delivery.cells import Cell, admits
+from benchmarks.delivery.cells import Cell, admits, answers, together
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
 from benchmarks.delivery.proofs import alone, one_stream, unforeseen
-from benchmarks.delivery.sites import Place, Terms
+from benchmarks.delivery.sites import Method, Place, Site, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
 CELLS = [
@@ -129,3 +132,58 @@ def test_staleness_is_the_mean_wait_of_a_letter() -> None:
     assert (found.first, found.lag, found.unfinished) == (1.5, 1.0, 0.0)
     answer.show(2, 14.0)
     assert measure([answer]).unfinished == 1.0
+
+
+class Messages(Site):
+    """A site that keeps which tokens of a peer's only answer each of its messages has shown, one
+    text after another, and the budgets of its calls."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, Terms(Shape.FIXED), 0)
+        self.messages: list[list[tuple[int, int]]] = []
+        self.counted = set[str]()
+
+    async def call(
+        self, answer: Answer, method: Method, shown: Callable[[], None], *, first: bool = True
+    ) -> None:
+        before = self._visible(answer)
+        await super().call(answer, method, shown, first=first)
+        self.counted.add(self.keys(answer, method, first=first)[0])
+        if method is Method.POST:
+            self.messages.append([])
+        start = before if method is Method.POST else self.messages[-1][0][0]
+        self.messages[-1].append((start, self._visible(answer)))
+
+    @staticmethod
+    def _visible(answer: Answer) -> int:
+        return bisect_left(answer.trace.letters, answer.steps[-1][1]) if answer.steps else 0
+
+
+POSTS = {
+    "post at the end": (5, 2_000),
+    "llmcord": (2, 4_094),
+    "LangBot": (1, 2_000),
+    "vercel/chat": (1, 1_997),
+    "openclaw": (5, 2_000),
+    "hermes-agent": (5, 2_000),
+}
+"""Messages of an answer of 8,000 characters, and the most that one has."""
+
+
+@pytest.mark.parametrize("place", [Place.THREADS, Place.COMMANDS], ids=str)
+@pytest.mark.parametrize("name", peers.DISCORD)
+def test_no_message_of_others_is_longer_than_discord_takes(name: str, place: Place) -> None:
+    (answer,) = answers(Cell(place, "long", 1, Terms(Shape.FIXED)), 0)
+    assert answer.trace.characters[-1] > 8_000
+    site, (posts, limit) = Messages(place), POSTS[name]
+    together([answer], site, peers.DISCORD[name]())
+    texts = [
+        "".join(answer.trace.texts[start:end]).rstrip()
+        for message in site.messages
+        for start, end in message
+    ]
+    assert len(site.messages) == posts
+    assert limit - 300 < max(len(text) for text in texts) <= limit  # a line less at most
+    assert answer.whole == (name not in ("LangBot", "vercel/chat"))
+    if place is Place.COMMANDS:
+        assert site.counted == {"hook:0"}
