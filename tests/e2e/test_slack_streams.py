@@ -2,6 +2,7 @@
 whole and never doubled."""
 
 import json
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -75,6 +76,16 @@ def grew(slack: SlackServer, ts: str) -> list[str]:
     for before, after in pairwise(states):
         assert after.startswith(before.rstrip("`\n").rstrip("*")), (before, after)
     return states
+
+
+def said(texts: list[str]) -> bool:
+    """Whether the messages say the whole answer, everything once: one that Slack won't have edited
+    for long stays as it is, and a new one goes on.
+    """
+    solid = "".join("".join(texts).split())
+    numbers = re.findall(r"number(\d+)\.", solid)
+    code = solid.startswith("Two**numbers**,*added*:") and solid.count("returna+b") == 1
+    return code and numbers == [str(number) for number in range(12)]
 
 
 async def test_an_answer_grows_by_a_stream(
@@ -159,12 +170,12 @@ async def test_more_answers_at_once_than_the_tier_has_streams(
     async with running(tmp_path, settings):
         asked = [ask(slack, f"add {number}") for number in range(9)]
         for channel, root in asked:
-            await slack.wait_for(lambda: answers(slack, channel, root) == [SHOWN], 60)  # noqa: B023
+            await slack.wait_for(lambda: said(answers(slack, channel, root)), 60)  # noqa: B023
         await until(lambda: not any(post.streaming for post in ours(slack)), 30)
     calls = made(slack)
     assert calls["startStream"] >= 1
     assert calls["postMessage"] >= 1, "those without a stream are posted"
-    assert calls["startStream"] + calls["postMessage"] == len(ours(slack)) == 9
+    assert calls["startStream"] + calls["postMessage"] == len(ours(slack)) >= 9
     for post in ours(slack):
         grew(slack, post.ts)
     calm(slack)

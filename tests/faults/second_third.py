@@ -99,7 +99,7 @@ FAULTS = (
         (
             Breakage(
                 "core/delivery/writer.py",
-                "self._reply.refused(delivery, self._now())\n        if isinstance(error, Held)",
+                "self._reply.refused()\n        if isinstance(error, Held)",
                 "self._reply.delivered(delivery, delivery.part or PartId(''), self._now())\n"
                 "        if isinstance(error, Held)",
                 ("tests/core/delivery/test_writer.py::test_a_refused_final_edit_is_tried_again",),
