@@ -21,8 +21,11 @@ class Budget(Protocol):
         joined, as far as this process knows.
         """
 
-    def soonest(self, allowance: Allowance) -> float:
-        """Seconds after which a last text's call may be granted, as far as this process knows."""
+    def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
+        """Seconds after which a last text's call may be granted, as far as this process knows.
+
+        spare: so that half of the burst is left.
+        """
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """An answer of this process is being written out of this allowance from now on.

@@ -117,7 +117,7 @@ class Lanes:
         limits, longest = self._reply.limits, STUCK
         if wanted.kind is not Kind.FINAL:
             longest, wait = LONG, min(wait, self._budget.soonest(limits.edit))
-        sooner = wait - self._budget.soonest(limits.post)
+        sooner = wait - self._budget.soonest(limits.post, spare=True)
         return sooner > longest and self._leaves(wanted, sooner)
 
     def _leaves(self, wanted: Delivery, sooner: float) -> bool:

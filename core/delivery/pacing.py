@@ -260,9 +260,9 @@ class Desk:
         """As `core.budget.Budget.share`."""
         return self.queue.share(self.pacer, now)
 
-    def soonest(self, now: float) -> float:
+    def soonest(self, now: float, spare: bool) -> float:
         """As `core.budget.Budget.soonest`."""
-        return self.pacer.wait(Kind.FINAL, now)
+        return self.pacer.wait(Kind.FIRST if spare else Kind.FINAL, now, MOST)
 
 
 class Desks:

@@ -40,9 +40,9 @@ class OwnBudget:
         """By what is at hand, and comes in."""
         return min(self._desks.of(each).share(self._now()) for each in widening(allowance))
 
-    def soonest(self, allowance: Allowance) -> float:
+    def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
         """By what is at hand."""
-        return max(self._desks.of(each).soonest(self._now()) for each in widening(allowance))
+        return max(self._desks.of(each).soonest(self._now(), spare) for each in widening(allowance))
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it at the desk."""

@@ -98,9 +98,9 @@ class SharedBudget:
         """By what the rows held when they were asked last, and what comes in."""
         return min(self._desk(each).share(self._now()) for each in widening(allowance))
 
-    def soonest(self, allowance: Allowance) -> float:
+    def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
         """As `share`."""
-        return max(self._desk(each).soonest(self._now()) for each in widening(allowance))
+        return max(self._desk(each).soonest(self._now(), spare) for each in widening(allowance))
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it here: what the others write is their own to count."""

@@ -29,7 +29,7 @@ class SlowBudget:
     def share(self, allowance: Allowance) -> float:
         return 100.0
 
-    def soonest(self, allowance: Allowance) -> float:
+    def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
         return 0.0
 
     def pace(self, allowance: Allowance, left: Left) -> None:

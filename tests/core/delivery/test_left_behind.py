@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from core.delivery.sharing import OwnBudget
-from core.errors import RateLimited, Unreachable
+from core.errors import Held, RateLimited, Unreachable
 from core.ports import Posted
 from core.types import Kind, PartId
 from tests.core.delivery.session import Session, words
@@ -18,6 +18,8 @@ from tests.fakes.thread import AbleThread, Call, FakeThread, Fault, StreamingThr
 class Refusing(StreamingThread):
     """Refuses calls of these names from `since` until then, as a spent minute does."""
 
+    error: type[RateLimited] = RateLimited
+
     def __init__(self, since: float, **until: float) -> None:
         super().__init__()
         self.since, self.until = since, until
@@ -26,7 +28,7 @@ class Refusing(StreamingThread):
         left = self.until.get(name, 0.0) - now()
         if now() >= self.since and left > 0:
             self.calls.append(Call(name, now(), part, text, ok=False))
-            raise RateLimited(left)
+            raise self.error(left)
         super()._effect(name, part, text, land)
 
 
@@ -45,6 +47,14 @@ def written(thread: FakeThread, pieces: list[str], pause: float, notice: str = "
 
     run(main())
     return sessions[0]
+
+
+def crowded(thread: FakeThread) -> OwnBudget:
+    """A budget whose edits thirty other answers share."""
+    budget = OwnBudget(now)
+    for _ in range(30):
+        budget.join(thread.limits.edit)
+    return budget
 
 
 def ok(thread: FakeThread, name: str) -> list[Call]:
@@ -111,29 +121,56 @@ def test_where_appends_and_edits_are_refused_posts_go_on() -> None:
     assert not thread.open
 
 
-def test_a_held_end_of_a_stream_is_made_though_appends_stay_refused() -> None:
-    thread = Refusing(since=2.0, append=60.0)
-    budget: list[OwnBudget] = []
+def test_where_edits_are_too_few_for_all_a_post_goes_on() -> None:
+    thread = Refusing(since=4.0, append=60.0)
 
     async def main() -> None:
-        budget.append(OwnBudget(now))
-        session = Session(thread, budget=budget[0])
+        await Session(thread, budget=crowded(thread)).stream(words(200), pause=0.1)
+
+    run(main())
+    (refused,) = [call for call in thread.calls if not call.ok]
+    (stop,) = ok(thread, "stop")
+    assert stop.text == refused.text, (
+        "the call that ends the stream says what the append would have"
+    )
+    assert ok(thread, "post")[0].at < 10.0
+    assert "m0" not in {call.part for call in ok(thread, "edit")}
+    assert "".join("".join(thread.visible).split()) == "".join(words(200)).replace(" ", "")
+
+
+def test_the_end_of_a_stream_does_not_wait_for_appends() -> None:
+    thread = Refusing(since=2.0, append=60.0)
+
+    async def main() -> None:
+        budget = crowded(thread)
         stream = thread.limits.stream
         assert stream is not None
-        for _ in range(30):
-            budget[0].join(thread.limits.edit)  # by edits it would be one of many
+        writing = asyncio.create_task(Session(thread, budget=budget).stream(words(30), pause=0.1))
+        await asyncio.sleep(1.9)
         for _ in range(5):
-            assert await budget[0].take(stream.stop, Kind.FINAL) == 0.0
-            budget[0].join(stream.stop)
-        budget[0].leave(stream.stop)
-        for _ in range(4):
-            budget[0].leave(stream.stop)
-        await session.stream(words(30), pause=0.1)
+            assert await budget.take(stream.stop, Kind.FINAL) == 0.0
+        await writing
 
     run(main())
     (stop,) = ok(thread, "stop")
-    assert stop.at < 7.0, "a call that ends a stream is free again every three seconds"
+    assert 4.0 < stop.at < 7.0, "a call that ends a stream is free again after three seconds"
     assert thread.visible == ["".join(words(30))]
+
+
+@pytest.mark.parametrize(("many", "posts"), [(False, 2), (True, 1)])
+def test_what_headers_forbid_is_not_waited_for_unless_many_share_the_thread(
+    many: bool, posts: int
+) -> None:
+    thread = Editing(since=1.0, edit=9.0)
+    thread.error = Held
+
+    async def main() -> None:
+        budget = crowded(thread) if many else OwnBudget(now)
+        await Session(thread, budget=budget).stream(words(60), pause=0.1)
+
+    run(main())
+    assert len(ok(thread, "post")) == posts
+    assert "".join(thread.visible) == "".join(words(60))
 
 
 def test_what_was_left_behind_is_made_sure_of_like_any_part() -> None:

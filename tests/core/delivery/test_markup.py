@@ -374,6 +374,7 @@ def test_a_part_may_end_with_what_was_shown_of_it(text: str, at: int, grows: boo
     [
         ("one two three", "one tw", "o three"),
         ("one two three", "one two", "three"),
+        ("- a\n  - b", "- a", "  - b"),
         ("one\n\ntwo", "one", "two"),
         ("a\n```py\nx = 1\n    y = 2\n```", "a\n```py\nx = 1\n```", "```py\n    y = 2\n```"),
         ("a\n```py\nx = 1\n```", "a\n```py\nx =\n```", "```py\n 1\n```"),

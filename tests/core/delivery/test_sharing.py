@@ -302,3 +302,14 @@ def test_of_several_answers_each_is_to_be_as_fresh_as_one() -> None:
     assert gap(1) == pytest.approx(1 / (1 + 19 / SPREAD))
     assert gap(2) == pytest.approx(1 / (1 + 19 / (SPREAD / 2)))
     assert gap(50) == pytest.approx(1 / (1 + 19 / 5)), "but not all at once"
+
+
+def test_the_soonest_call_that_leaves_half_of_the_burst() -> None:
+    async def main() -> None:
+        budget, allowance = OwnBudget(now), Allowance("posts", 10, 1.0)
+        for left in range(9, 4, -1):
+            await budget.take(allowance, Kind.FINAL)
+            assert budget.soonest(allowance) == 0.0
+            assert budget.soonest(allowance, spare=True) == pytest.approx(max(0, 6 - left))
+
+    run(main())
