@@ -93,10 +93,14 @@ class Pacer:
 
     def wait(self, kind: Kind, now: float, finals: int = 1) -> float:
         """What `grant` would say, without taking anything."""
+        return self.leaving(self._reserve(kind, finals), now)
+
+    def leaving(self, tokens: float, now: float) -> float:
+        """Seconds after which a call would be granted that leaves so many tokens."""
         self._refill(now)
         if now < self._blocked_until - _ROUNDING:
             return self._blocked_until - now
-        needed = min(1 + self._reserve(kind, finals), self.burst)
+        needed = min(1 + tokens, self.burst)
         if self._tokens >= needed - _ROUNDING:
             return 0.0
         return (needed - self._tokens) / self.rate
@@ -262,7 +266,7 @@ class Desk:
 
     def soonest(self, now: float, spare: bool) -> float:
         """As `core.budget.Budget.soonest`."""
-        return self.pacer.wait(Kind.FIRST if spare else Kind.FINAL, now, MOST)
+        return self.pacer.leaving(self.pacer.burst / 2 if spare else 0.0, now)
 
 
 class Desks:

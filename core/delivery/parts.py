@@ -63,33 +63,35 @@ class Parts:
         if self._size <= SMALLEST or settled < len(self._before):
             return False
         self._size = max(SMALLEST, self._size * 3 // 4)
-        self._split_anew(settled)
+        self._split_anew(settled, self._rest(settled))
         return True
 
     def leave(self, settled: int, shown: str, least: int) -> bool:
-        """End the first part that isn't settled with what is shown of it: as `Splitter.leave`."""
+        """End the first part that isn't settled with what is shown of it: as `Splitter.leave`.
+        Where it is False, nothing changes.
+        """
         if settled < len(self._before):
             return False
-        return self._split_anew(settled, shown, least)
+        rest = self._rest(settled)
+        if not rest.leave(shown, least):
+            return False
+        self._split_anew(settled, rest)
+        return True
 
-    def _split_anew(self, settled: int, shown: str = "", least: int = 0) -> bool:
-        """Split what isn't settled by the size that holds now. shown: see `leave`."""
-        before = self.texts[:settled]
-        skip = settled - len(self._before)
-        sealed = self._splitter.sealed
+    def _rest(self, settled: int) -> Splitter:
+        """All text that isn't settled, not split yet."""
+        sealed, skip = list(self._splitter.sealed), settled - len(self._before)
         while skip and sealed:
-            skip -= bool(sealed[0].text)
-            del sealed[0]
-        rest, carry = self._splitter.rest
-        source = "".join(part.source for part in sealed) + rest
-        carry = sealed[0].carry if sealed else carry
-        self._splitter = Splitter(self._size, self._measure, carry)
-        self._splitter.feed(source)
-        left = bool(shown) and self._splitter.leave(shown, least)
-        self._before = before
+            skip -= bool(sealed.pop(0).text)
+        source, carry = self._splitter.rest
+        rest = Splitter(self._size, self._measure, sealed[0].carry if sealed else carry)
+        rest.feed("".join(part.source for part in sealed) + source)
+        return rest
+
+    def _split_anew(self, settled: int, rest: Splitter) -> None:
+        self._before, self._splitter = self.texts[:settled], rest
         if self.finished:
             self._conclude(settled)
-        return left
 
     def _conclude(self, settled: int) -> None:
         self._splitter.finish()

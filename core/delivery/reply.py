@@ -249,7 +249,7 @@ class Reply:
         if self._flying is not None or self._is_open(index) or not shown:
             return False
         left = self._parts.leave(index, shown, least)
-        self._stale = not self.finished
+        self._stale = (self._stale or left) and not self.finished
         return left
 
     @property

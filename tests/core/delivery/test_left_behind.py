@@ -165,8 +165,12 @@ def test_what_headers_forbid_is_not_waited_for_unless_many_share_the_thread(
     thread.error = Held
 
     async def main() -> None:
-        budget = crowded(thread) if many else OwnBudget(now)
-        await Session(thread, budget=budget).stream(words(60), pause=0.1)
+        budget = OwnBudget(now)
+        writing = asyncio.create_task(Session(thread, budget=budget).stream(words(60), pause=0.1))
+        await asyncio.sleep(0.9)
+        for _ in range(30 * many):
+            budget.join(thread.limits.edit)
+        await writing
 
     run(main())
     assert len(ok(thread, "post")) == posts

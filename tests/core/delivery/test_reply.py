@@ -32,6 +32,15 @@ def show_all(reply: Reply, now: float) -> list[Delivery]:
     return shown
 
 
+def begun(text: str, size: int = 1000) -> Reply:
+    """A reply that shows this since 1.0."""
+    reply = Reply(limits(size=size))
+    reply.add(text)
+    reply.heard(0.0)
+    assert show(reply, 1.0).text == text
+    return reply
+
+
 def test_nothing_is_posted_before_words() -> None:
     reply = Reply(limits())
     reply.add(" \n\n")
@@ -70,10 +79,7 @@ def test_one_call_at_a_time_and_the_newest_text() -> None:
 
 
 def test_unchanged_text_is_not_sent() -> None:
-    reply = Reply(limits())
-    reply.add("same")
-    reply.heard(0.0)
-    show(reply, 1.0)
+    reply = begun("same")
     reply.add(" \n")
     assert reply.due(5.0) is None
     assert reply.due(9.0) is None
@@ -301,22 +307,19 @@ def test_the_final_state_does_not_depend_on_the_way(pieces: list[str], pauses: l
 
 
 def test_a_finished_reply_goes_on_behind_a_message_that_is_left() -> None:
-    reply = Reply(limits(size=30))
-    reply.add("The first words of it")
-    reply.heard(0.0)
-    shown = show(reply, 1.0)
+    reply = begun("The first words of it", size=30)
     reply.add(" and many more words that need a place")
     reply.finish("_Stopped._")
     assert not reply.leave(100)
     assert reply.leave(10)
-    assert reply.texts[0] == shown.text
+    assert reply.texts[0] == "The first words of it"
     rest = show_all(reply, 2.0)
     assert [delivery.index for delivery in rest] == [1, 2]
     assert all(delivery.part is None and delivery.kind is Kind.FINAL for delivery in rest)
     assert "".join(reply.texts).endswith("that need a place\n\n_Stopped._")
     reply.recheck()
     again = show_all(reply, 9.0)
-    assert [delivery.text for delivery in again] == [shown.text, *[each.text for each in rest]]
+    assert [delivery.text for delivery in again] == list(reply.texts)
 
 
 def test_what_is_left_is_not_left_twice_nor_while_a_call_is_under_way() -> None:
@@ -336,10 +339,7 @@ def test_what_is_left_is_not_left_twice_nor_while_a_call_is_under_way() -> None:
 
 
 def test_an_edit_that_came_too_early_leaves_what_is_shown() -> None:
-    reply = Reply(limits())
-    reply.add("some words")
-    reply.heard(0.0)
-    show(reply, 1.0)
+    reply = begun("some words")
     reply.add(" and more")
     reply.finish()
     refused = reply.due(3.0)
