@@ -45,8 +45,8 @@ PLENTY = 30.0
 INFINITE = float("inf")
 _ROUNDING = 1e-6
 LONG, ENOUGH = 5.0, 12.0
-"""Seconds from which an append isn't waited for where the message could have so many edits: few
-are better kept, since the end of a stream can always bring the rest."""
+"""Seconds from which a growing message isn't kept waiting by a refusal; by one of appends alone
+where it could have so many edits: few are better kept, as the end of a stream brings the rest."""
 PIECES = 1.0
 """Calls that a message is to have where the platform takes posts alone: one in five seconds."""
 STUCK, AREA = 1.0, 100.0
