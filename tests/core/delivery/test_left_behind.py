@@ -198,3 +198,17 @@ def test_whoever_goes_on_after_a_crash_makes_one_message_of_it() -> None:
 
     run(main())
     assert thread.visible == ["".join(words(2))]
+
+
+def test_no_stream_begins_while_appends_are_refused() -> None:
+    thread = StreamingThread()
+
+    async def main() -> None:
+        budget, stream = crowded(thread), thread.limits.stream
+        assert stream is not None
+        await budget.refused(stream.append, 60.0)
+        await Session(thread, budget=budget).stream(words(60), pause=0.1)
+
+    run(main())
+    assert [call.name for call in thread.calls] == ["post"], "its end is kept for another stream"
+    assert thread.visible == ["".join(words(60))]
