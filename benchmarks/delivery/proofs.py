@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from unittest.mock import patch
 
 import structlog
 
@@ -14,11 +15,25 @@ from benchmarks.delivery.cells import Cell, answers, play, together
 from benchmarks.delivery.limiters import Shape
 from benchmarks.delivery.sites import LATENCY, SPREAD, Method, Place, Site, Terms
 from benchmarks.delivery.traces import GAP, Trace
+from core.delivery.pacing import Pacer
 
 MEAN = LATENCY * math.exp(SPREAD**2 / 2)
 """Seconds that a call takes on average: nobody knows beforehand how long one will."""
 ONE_MESSAGE = 400
 """Tokens that fit into one message on Discord."""
+THRIFT, RUNS = 1.3, 6
+"""Seconds for which each of several answers keeps each of its states in `thrifty`; how many runs
+tell what it comes to."""
+
+
+class Gathered(Site):
+    """Where all messages of a command's answer have the interaction's budget, as follow-ups in the
+    channel do.
+    """
+
+    def keys(self, answer: Answer, method: Method, *, first: bool = True) -> Sequence[str]:
+        """As if each were the first one."""
+        return super().keys(answer, method)
 
 
 def one_stream(name: str, seeds: Sequence[int]) -> float:
@@ -91,6 +106,30 @@ def beginning(cell: Cell, seeds: Sequence[int], tokens: int) -> float:
     return measure(found).staleness
 
 
+def gathered(cell: Cell, seeds: Sequence[int]) -> float:
+    """Our staleness in a cell of commands, did the rest of an answer stand in the channel."""
+    found = []
+    for seed in seeds:
+        streams = answers(cell, seed)
+        together(streams, Gathered(cell.place, cell.terms, seed), ours.process())
+        found.extend(streams)
+    return measure(found).staleness
+
+
+def thrifty(cell: Cell, seeds: Sequence[int], seconds: float) -> float:
+    """Our staleness in a cell, were all calls of several answers spread as those of ten are: to
+    each one in so many seconds at most, from the second answer on.
+    """
+    usual = Pacer.gap
+
+    def gap(pacer: Pacer, now: float, active: int = 1, finals: int = 1) -> float:
+        least = seconds / active if active > 1 else 0.0
+        return max(least, usual(pacer, now, active, finals))
+
+    with patch.object(Pacer, "gap", gap):
+        return play(cell, ours.process, seeds).measure.staleness
+
+
 def _best(of: Result) -> str:
     name, staleness = of.best
     return f"({name}) {staleness:.3f} s"
@@ -99,6 +138,11 @@ def _best(of: Result) -> str:
 def main() -> None:
     """Print them."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    _print_slack()
+    _print_discord()
+
+
+def _print_slack() -> None:
     least = one_stream("steady", range(SEEDS[1]))
     blind = unforeseen(range(SEEDS[1]))
     print(f"Slack, steady, K=1, one stream that no shape refuses: at least {least:.3f} s,")
@@ -108,9 +152,23 @@ def main() -> None:
         print(f"  {shape}: ours {usual.ours.staleness:.3f} s, the best other {_best(usual)}")
         calls, most = needed(1.02 * usual.best[1], range(SEEDS[1]))
         print(f"    within 2 % of that takes {calls} of the {most} calls of a bucket")
+    for count in (10, 3):
+        cell, seeds = Cell(Place.SLACK, "steady", count, Terms(Shape.FIXED)), range(RUNS)
+        usual_s = play(cell, ours.process, seeds).measure.staleness
+        spread_s = thrifty(cell, seeds, THRIFT)
+        print(f"{cell}: {usual_s:.3f} s, had each a call in {THRIFT} s at most: {spread_s:.3f} s")
+
+
+def _print_discord() -> None:
     cell, seeds = Cell(Place.COMMANDS, "steady", 1, Terms(Shape.FIXED)), range(SEEDS[1])
     for tokens in (ONE_MESSAGE, answers(cell, 0)[0].size):
         print(f"{cell}, {tokens} tokens: {beginning(cell, seeds, tokens):.3f} s")
+    for count in (1, 10):
+        cell = Cell(Place.COMMANDS, "long", count, Terms(Shape.FIXED, stingy=True))
+        usual = result(cell)
+        channel_s = gathered(cell, range(SEEDS[count]))
+        print(f"{cell}: {usual.ours.staleness:.3f} s, the best other {_best(usual)},")
+        print(f"  ours, did all of it stand in the channel: {channel_s:.3f} s")
     cell, seeds = Cell(Place.THREADS, "bursty", 10, Terms(Shape.FIXED)), range(SEEDS[10])
     together_s = play(cell, ours.process, seeds).measure.staleness
     print(f"{cell}: {together_s:.3f} s, each of them alone {alone(cell, seeds):.3f} s")

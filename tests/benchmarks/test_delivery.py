@@ -14,7 +14,7 @@ from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
 from benchmarks.delivery.cells import Cell, admits, answers, together
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
-from benchmarks.delivery.proofs import alone, one_stream, unforeseen
+from benchmarks.delivery.proofs import alone, gathered, one_stream, thrifty, unforeseen
 from benchmarks.delivery.sites import Method, Place, Site, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
@@ -69,6 +69,20 @@ def test_last_calls_are_admitted_where_there_is_one_for_each_at_its_end() -> Non
 def test_who_shares_nothing_is_as_fresh_alone() -> None:
     cell = Cell(Place.COMMANDS, "bursty", 3, Terms(Shape.FIXED))
     assert alone(cell, range(1)) == pytest.approx(played(cell).ours.staleness, rel=0.1)
+
+
+def test_what_the_thread_costs_is_told_by_having_all_of_a_command_in_the_channel() -> None:
+    cell, seeds = Cell(Place.COMMANDS, "steady", 1, Terms(Shape.FIXED)), range(3)
+    usual = result(cell, runs=3).ours.staleness
+    assert played(cell).bound < gathered(cell, seeds) < usual
+
+
+def test_thrift_costs_several_what_it_says_and_one_alone_nothing() -> None:
+    for count, spread in ((1, False), (3, True)):
+        cell = Cell(Place.SLACK, "steady", count, Terms())
+        usual, thrift = played(cell).ours.staleness, thrifty(cell, range(1), 1.3)
+        assert (thrift > usual) is spread
+        assert (thrift == usual) is not spread
 
 
 def test_the_same_cell_gives_the_same_result() -> None:
