@@ -188,7 +188,8 @@ class Books:
         return shown - Counter((each.channel, each.text() or "") for each in used)
 
     def _thread(self, thread: Thread, rows: dict[str, Row], report: Report) -> None:
-        left = self.shown(thread)
+        stored = [rows[p.canary]["answer"] for p in thread.prompts if p.canary in rows]
+        left = joined(self.shown(thread), stored)
         for prompt in thread.prompts:
             row = rows.get(prompt.canary)
             found = [text for text in left if says(text, prompt, row)]
@@ -327,6 +328,24 @@ def _without(left: list[str], found: list[str]) -> list[str]:
         kept.append("" if gone[text] > 0 else text)
         gone[text] -= 1
     return kept
+
+
+def joined(shown: list[str], answers: list[str]) -> list[str]:
+    """The messages, but an answer that stands in several ones, one below the other, as one: where
+    the platform won't have a message touched for long, a new one goes on with its text.
+    """
+    whole = {_solid(answer): answer for answer in answers if answer and answer not in shown}
+    found = list(shown)
+    for start in range(len(shown)):
+        for end in range(start + 2, len(shown) + 1):
+            answer = whole.get(_solid("".join(found[start:end])))
+            if all(found[start:end]) and answer:
+                found[start:end] = [answer, *[""] * (end - start - 1)]
+    return found
+
+
+def _solid(text: str) -> str:
+    return "".join(text.split())
 
 
 def says(text: str, prompt: Prompt, row: Row | None) -> bool:

@@ -1,0 +1,134 @@
+"""A platform that won't have a message touched for half a minute: what is missing comes in a new
+message within seconds, everything once and in order."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.seen import answers as said
+from tests.e2e.seen import calm, until
+from tests.e2e.seen_discord import answers
+from tests.e2e.service import running
+from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault as DiscordFault
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_faults import Fault
+from tests.emulators.slack_workspace import BOT_USER
+
+WORDS = [f"word{number}" for number in range(240)]
+SLOW = Reply(pieces=tuple(f"{word} " for word in WORDS), delay=0.025)
+REFUSED, SOON = 30, 15.0
+"""Seconds for which a platform refuses, and within which all is to be seen nevertheless."""
+LOGGED = "delivery.goes_on_in_a_new_message"
+
+
+def whole(texts: list[str]) -> bool:
+    """Whether the messages say every word once, in order; a word may be cut by two of them."""
+    return "".join("".join(texts).split()) == "".join(WORDS)
+
+
+async def shown(texts: Callable[[], list[str]]) -> float:
+    """Wait for the whole answer; seconds that it took."""
+    since = time.monotonic()
+    async with asyncio.timeout(2 * REFUSED):
+        while not whole(texts()):  # noqa: ASYNC110 - servers keep plain records
+            await asyncio.sleep(0.02)
+    return time.monotonic() - since
+
+
+def histories(slack: SlackServer) -> list[list[str]]:
+    """All that each message of the bot showed, oldest message first."""
+    posts = sorted(post.ts for post in slack.workspace.posts.values() if post.user == BOT_USER)
+    return [[state.text or "" for state in slack.record.history(ts)] for ts in posts]
+
+
+async def test_edits_are_refused(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.app.no_streams = "unknown_method"
+    slack.faults.add(Fault("chat.update", times=99, retry_after=REFUSED))
+    api.script("count", SLOW)
+    async with running(tmp_path, settings) as service:
+        root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+        channel = slack.workspace.channel("general").id
+        took = await shown(lambda: said(slack, channel, root))
+        await service.printed(LOGGED)
+    assert took < SOON
+    assert 2 <= len(said(slack, channel, root)) <= 4
+    assert all(len(states) == 1 for states in histories(slack)), "what is shown stays as it is"
+    assert len(slack.record.called_with("chat.update")) == 1, "Slack said when to come back"
+    calm(slack)
+
+
+async def test_pieces_of_a_stream_are_refused(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.faults.add(Fault("chat.appendStream", times=99, retry_after=REFUSED))
+    api.script("count", SLOW)
+    async with running(tmp_path, settings):
+        root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+        channel = slack.workspace.channel("general").id
+        took = await shown(lambda: said(slack, channel, root))
+        await until(lambda: not any(post.streaming for post in slack.workspace.posts.values()))
+    assert took < SOON
+    assert len(slack.record.called_with("chat.appendStream")) == 1
+    assert slack.record.called_with("chat.update"), "it is stopped before its end, and edited"
+    calm(slack)
+
+
+async def test_whoever_goes_on_after_a_crash_makes_one_message_of_it(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.app.no_streams = "unknown_method"
+    slack.faults.add(Fault("chat.update", times=1, retry_after=REFUSED))
+    again = Reply(pieces=tuple(f"{word} " for word in WORDS))
+    api.script("count", SLOW, again)
+    async with running(tmp_path, settings) as service:
+        root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+        channel = slack.workspace.channel("general").id
+        await slack.wait_for(lambda: len(said(slack, channel, root)) == 2, SOON)
+        await service.end(signal.SIGKILL)
+    async with running(tmp_path, settings):
+        await slack.wait_for(
+            lambda: whole(said(slack, channel, root)) and len(said(slack, channel, root)) == 1,
+            2 * REFUSED,
+        )
+    assert len(api.calls) == 2
+
+
+async def test_edits_in_a_discord_thread_are_refused(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    api.script("count", SLOW)
+    async with running(tmp_path, discord_settings) as service:
+        place = discord.world.say("alice", "general", f"{discord.mention} count")
+        await discord.wait_for(lambda: answers(discord, place), 10)
+        edit = "PATCH /channels/{channel}/messages/{message}"
+        discord.faults.add(DiscordFault(edit, times=99, retry_after=REFUSED))
+        took = await shown(lambda: answers(discord, place))
+        await service.printed(LOGGED)
+    assert took < SOON
+    assert refused(discord) == 1, "Discord said when to come back"
+
+
+async def test_edits_of_a_commands_answer_are_refused(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    api.script("count", SLOW)
+    async with running(tmp_path, discord_settings) as service:
+        asked = discord.interactions.slash("alice", "general", "ask", prompt="count")
+        await discord.wait_for(asked.text, 10)
+        edit = "PATCH /webhooks/{app}/{token}/messages/@original"
+        discord.faults.add(DiscordFault(edit, times=99, retry_after=REFUSED))
+        took = await shown(lambda: [asked.text() or "", *answers(discord, asked.message_id)])
+        await service.printed(LOGGED)
+    assert took < SOON
+    assert refused(discord) == 1, "Discord said when to come back"
+
+
+def refused(discord: DiscordServer) -> int:
+    """How many calls were refused as too early."""
+    return sum(call.status == 429 for call in discord.record.calls)
