@@ -85,16 +85,6 @@ def _calls(alone: Sequence[Answer]) -> int:
     return 2 + appends.most(max(answer.end - answer.start for answer in alone))
 
 
-def alone(cell: Cell, seeds: Sequence[int]) -> float:
-    """Our staleness of the answers of a cell, had each of them the platform for itself."""
-    found = []
-    for seed in seeds:
-        for answer in answers(cell, seed):
-            together([answer], Site(cell.place, cell.terms, seed), ours.process())
-            found.append(answer)
-    return measure(found).staleness
-
-
 def beginning(cell: Cell, seeds: Sequence[int], tokens: int) -> float:
     """Our staleness of the first tokens of an answer alone, if it ended there."""
     found = []
@@ -169,9 +159,6 @@ def _print_discord() -> None:
         channel_s = gathered(cell, range(SEEDS[count]))
         print(f"{cell}: {usual.ours.staleness:.3f} s, the best other {_best(usual)},")
         print(f"  ours, did all of it stand in the channel: {channel_s:.3f} s")
-    cell, seeds = Cell(Place.THREADS, "bursty", 10, Terms(Shape.FIXED)), range(SEEDS[10])
-    together_s = play(cell, ours.process, seeds).measure.staleness
-    print(f"{cell}: {together_s:.3f} s, each of them alone {alone(cell, seeds):.3f} s")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ PIECES = 1.0
 """Calls that a message is to have where the platform takes posts alone: one in five seconds."""
 STUCK, AREA = 1.0, 100.0
 """Seconds by which an answer's last text comes sooner in a message of its own than by an edit, and
-character-seconds: from both on it does."""
+character-seconds: from both on it does. From LONG on, whatever is missing is worth one."""
 
 
 class Lanes:
@@ -122,7 +122,8 @@ class Lanes:
 
     def _leaves(self, wanted: Delivery, sooner: float) -> bool:
         """Leave the message as it is, unless hardly anything is missing in it."""
-        if not self._reply.leave(round(AREA / sooner)):
+        least = 1 if sooner >= LONG else round(AREA / sooner)
+        if not self._reply.leave(least):
             return False
         log.info("delivery.goes_on_in_a_new_message", part=wanted.index, sooner=round(sooner, 3))
         return True

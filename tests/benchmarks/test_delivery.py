@@ -14,7 +14,7 @@ from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
 from benchmarks.delivery.cells import Cell, admits, answers, together
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
-from benchmarks.delivery.proofs import alone, gathered, one_stream, thrifty, unforeseen
+from benchmarks.delivery.proofs import gathered, one_stream, thrifty, unforeseen
 from benchmarks.delivery.sites import Method, Place, Site, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
@@ -64,11 +64,6 @@ def test_last_calls_are_admitted_where_there_is_one_for_each_at_its_end() -> Non
     assert admits(Cell(Place.SLACK, "steady", 30, Terms(Shape.SLIDING)), range(1))
     assert not admits(Cell(Place.SLACK, "steady", 30, Terms()), range(1))
     assert not admits(Cell(Place.SHARED, "steady", 10, Terms(Shape.FIXED)), range(2))
-
-
-def test_who_shares_nothing_is_as_fresh_alone() -> None:
-    cell = Cell(Place.COMMANDS, "bursty", 3, Terms(Shape.FIXED))
-    assert alone(cell, range(1)) == pytest.approx(played(cell).ours.staleness, rel=0.1)
 
 
 def test_what_the_thread_costs_is_told_by_having_all_of_a_command_in_the_channel() -> None:

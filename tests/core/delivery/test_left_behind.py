@@ -72,11 +72,18 @@ def test_a_last_text_that_would_wait_comes_in_a_message_of_its_own() -> None:
     assert session.journal.entries[-2:] == [(1, None), (1, "m1")]
 
 
-def test_it_waits_where_hardly_anything_is_missing() -> None:
-    thread = Editing(since=1.0, edit=8.0)
+def test_it_waits_for_seconds_where_hardly_anything_is_missing() -> None:
+    thread = Editing(since=1.0, edit=7.5)
     written(thread, ["word " * 20, "end"], pause=3.0)
-    assert ok(thread, "edit")[-1].at >= 8.0
+    assert ok(thread, "edit")[-1].at >= 7.5
     assert thread.visible == ["word " * 20 + "end"]
+
+
+def test_not_even_a_word_waits_for_long() -> None:
+    thread = Editing(since=1.0, edit=20.0)
+    written(thread, ["word " * 20, "end"], pause=3.0)
+    assert thread.visible == ["word " * 20, "end"]
+    assert ok(thread, "post")[-1].at < 7.0
 
 
 @pytest.mark.parametrize(("posts", "count"), [(0.0, 2), (7.0, 1)])

@@ -81,7 +81,7 @@ def test_a_refused_edit_is_dropped_for_newer_text() -> None:
 
 
 def test_a_refused_final_edit_is_tried_again() -> None:
-    thread = FakeThread(faults=(None, Fault(RateLimited(7.0)), Fault(RateLimited(7.0))))
+    thread = FakeThread(faults=(None, Fault(RateLimited(2.0)), Fault(RateLimited(2.0))))
 
     async def main() -> None:
         await Session(thread).stream(["one ", "two"], pause=0.3)
