@@ -20,7 +20,7 @@ from tests.emulators.slack_workspace import BOT_USER
 
 WORDS = [f"word{number}" for number in range(240)]
 SLOW = Reply(pieces=tuple(f"{word} " for word in WORDS), delay=0.025)
-REFUSED, SOON = 30, 15.0
+REFUSED, SOON = 30, 25.0
 """Seconds for which a platform refuses, and within which all is to be seen nevertheless."""
 LOGGED = "delivery.goes_on_in_a_new_message"
 
