@@ -51,7 +51,7 @@ PIECES = 1.0
 """Calls that a message is to have where the platform takes posts alone: one in five seconds."""
 STUCK, AREA = 1.0, 100.0
 """Seconds by which an answer's last text comes sooner in a message of its own than by an edit, and
-character-seconds: from both on it does. From LONG on, whatever is missing is worth one."""
+letter-seconds: from both on it does. From LONG on, a single letter is worth one."""
 
 
 class Lanes:

@@ -125,7 +125,7 @@ class Splitter:
 
     def leave(self, shown: str, least: int) -> bool:
         """End the open part with what `interim` or `growing` said some time ago, completed. False:
-        that isn't its beginning any more, or less than `least` characters come after it.
+        that isn't its beginning any more, or less than `least` letters and digits come after it.
         """
         self._take()
         self._head(final=False)
@@ -135,7 +135,7 @@ class Splitter:
         ends = range(first, max(first - REACH, len(self._carry)), -1)
         end = next((at for at in ends if completed(body[:at]).rstrip() == visible), 0)
         rest = body[end:]
-        if not end or len(rest.strip()) < max(1, least):
+        if not end or sum(map(str.isalnum, rest)) < max(1, least):
             return False
         # The line's end stays behind, the next line's indentation doesn't.
         blank = rest[: len(rest) - len(rest.lstrip())]

@@ -241,7 +241,7 @@ class Reply:
 
     def leave(self, least: int) -> bool:
         """Go on in a new message: the one that is due can't be touched for too long, and stays as
-        it is. False: what it shows isn't sure, or less than `least` characters are missing in it.
+        it is. False: what it shows isn't sure, or less than `least` letters and digits are missing.
         """
         self._settle()
         index = self._settled

@@ -86,6 +86,13 @@ def test_not_even_a_word_waits_for_long() -> None:
     assert ok(thread, "post")[-1].at < 7.0
 
 
+def test_what_says_nothing_by_itself_does() -> None:
+    thread = Editing(since=1.0, edit=20.0)
+    written(thread, ["word " * 20 + "end", "."], pause=3.0)
+    assert thread.visible == ["word " * 20 + "end."]
+    assert ok(thread, "edit")[-1].at >= 20.0
+
+
 @pytest.mark.parametrize(("posts", "count"), [(0.0, 2), (7.0, 1)])
 def test_it_waits_where_a_post_would_come_no_sooner(posts: float, count: int) -> None:
     thread = Editing(since=1.0, edit=5.5)
