@@ -49,9 +49,10 @@ LONG, ENOUGH = 5.0, 12.0
 where it could have so many edits: few are better kept, as the end of a stream brings the rest."""
 PIECES = 1.0
 """Calls that a message is to have where the platform takes posts alone: one in five seconds."""
-STUCK, AREA = 1.0, 100.0
-"""Seconds by which an answer's last text comes sooner in a message of its own than by an edit, and
-letter-seconds: from both on it does. From LONG on, a single letter is worth one."""
+STUCK, TOLD, AREA = 1.0, 3.0, 75.0
+"""An answer's last text comes in a message of its own where an edit comes so many seconds later, as
+it has to queue, or as it was refused for so long; and so many letter-seconds. From LONG on, a
+single letter is worth a message."""
 
 
 class Lanes:
@@ -71,6 +72,7 @@ class Lanes:
         self._stream: StreamLimits | None = None  # while a message is one
         self._edits = self.early = False
         self._granted: tuple[Allowance, float] | None = None  # for a call that was not made yet
+        self._refused_until = float("-inf")
 
     async def ask(self, wanted: Delivery) -> float:
         """0.0: look again what is due, and whether it is granted. Else seconds to wait."""
@@ -114,9 +116,11 @@ class Lanes:
         """
         if wanted.how is not How.EDIT:
             return False
-        limits, longest = self._reply.limits, STUCK
-        if wanted.kind is not Kind.FINAL:
-            longest, wait = LONG, min(wait, self._budget.soonest(limits.edit))
+        limits, final = self._reply.limits, wanted.kind is Kind.FINAL
+        if not final:
+            wait = min(wait, self._budget.soonest(limits.edit))
+        told = self._now() < self._refused_until
+        longest = (TOLD if told else STUCK) if final else LONG
         sooner = wait - self._budget.soonest(limits.post, spare=True)
         return sooner > longest and self._leaves(wanted, sooner)
 
@@ -161,6 +165,7 @@ class Lanes:
 
     async def refused(self, delivery: Delivery, error: RateLimited) -> None:
         """The platform refused the call. What is left of a stream may be edited in."""
+        self._refused_until = self._now() + error.retry_after
         meant = self.allowance(delivery)
         if error.narrow:
             meant = replace(meant, within=None)

@@ -306,4 +306,30 @@ FAULTS = (
             ),
         ),
     ),
+    Fault(
+        37,
+        "Edits or appends are refused for long",
+        "What is shown stays, and what is missing comes in a new message; a stream is stopped with "
+        "what there is. Whoever goes on after a crash makes one message of it.",
+        (
+            Breakage(
+                "core/delivery/lanes.py",
+                "if not self._reply.leave(least):",
+                "if True:",
+                (
+                    "tests/e2e/test_left_behind.py::test_edits_are_refused",
+                    "tests/e2e/test_left_behind.py::test_edits_in_a_discord_thread_are_refused",
+                    "tests/e2e/test_left_behind.py::test_edits_of_a_commands_answer_are_refused",
+                    "tests/core/delivery/test_left_behind.py"
+                    "::test_a_last_text_that_would_wait_comes_in_a_message_of_its_own",
+                ),
+            ),
+            Breakage(
+                "core/delivery/lanes.py",
+                "if (edited or self._refuses()) and self._reply.end_stream(now):",
+                "if False:",
+                ("tests/e2e/test_left_behind.py::test_pieces_of_a_stream_are_refused",),
+            ),
+        ),
+    ),
 )

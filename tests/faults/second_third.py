@@ -95,7 +95,7 @@ FAULTS = (
     Fault(
         17,
         "429, 5xx or ok:false on the final edit",
-        "Tried until it is shown, for 15 minutes, with a reserve of the budget.",
+        "Tried until it is shown, for 15 minutes, with a reserve of the budget (and see 37).",
         (
             Breakage(
                 "core/delivery/writer.py",

@@ -79,6 +79,13 @@ def test_it_waits_for_seconds_where_hardly_anything_is_missing() -> None:
     assert thread.visible == ["word " * 20 + "end"]
 
 
+def test_a_refusal_for_seconds_is_waited_for() -> None:
+    thread = Editing(since=3.0, edit=7.5)
+    written(thread, words(60), pause=0.1)
+    assert thread.visible == ["".join(words(60))]
+    assert ok(thread, "edit")[-1].at >= 7.5
+
+
 def test_not_even_a_word_waits_for_long() -> None:
     thread = Editing(since=1.0, edit=20.0)
     written(thread, ["word " * 20, "end"], pause=3.0)
@@ -93,9 +100,9 @@ def test_what_says_nothing_by_itself_does() -> None:
     assert ok(thread, "edit")[-1].at >= 20.0
 
 
-@pytest.mark.parametrize(("posts", "count"), [(0.0, 2), (7.0, 1)])
+@pytest.mark.parametrize(("posts", "count"), [(0.0, 2), (9.5, 1)])
 def test_it_waits_where_a_post_would_come_no_sooner(posts: float, count: int) -> None:
-    thread = Editing(since=1.0, edit=5.5)
+    thread = Editing(since=1.0, edit=12.0)
 
     async def main() -> None:
         budget = OwnBudget(now)
