@@ -14,6 +14,8 @@ from core.types import Allowance, Left
 
 DEFAULT_WAIT = 5.0
 """Seconds to wait after a 429 that doesn't say how long."""
+ROUNDED = 0.001
+"""Seconds added to a wait for a reset: Discord says it in thousandths, so it may come later."""
 BANNED = 60.0
 """Seconds to leave Discord alone after a 429 that didn't come from it but from what guards it."""
 GLOBAL = 45
@@ -58,7 +60,7 @@ class Buckets:
             return self._banned_until - now
         bucket = self._buckets.get(self._key(route, major))
         if bucket is not None and bucket.remaining <= 0 and now < bucket.reset:
-            return bucket.reset - now
+            return bucket.reset - now + ROUNDED
         if counted and (wait := self._shared(now)) > 0:
             return wait
         if bucket is None:

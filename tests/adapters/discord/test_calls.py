@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.discord import calls
 from adapters.discord.calls import Api, Route
-from adapters.discord.limits import BANNED, GLOBAL, TOGETHER
+from adapters.discord.limits import BANNED, GLOBAL, ROUNDED, TOGETHER
 from adapters.discord.refusals import TOKEN_ADVICE, Refused
 from adapters.discord.waiting import WAITING
 from core.delivery.sharing import OwnBudget
@@ -287,7 +287,7 @@ async def test_a_known_wait_is_told_and_not_called(raw: Raw, api: Api) -> None:
     await api.call(calls.EDIT, NAMES)
     error = await failed(api, calls.EDIT)
     assert isinstance(error, RateLimited)
-    assert 25 < error.retry_after <= 30
+    assert 25 < error.retry_after <= 30 + ROUNDED
     await api.call(calls.EDIT, {**NAMES, "channel": "21"})
     await api.call(calls.TYPING, NAMES)
     assert len(raw.requests) == 3

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord.limits import BANNED, DEFAULT_WAIT, GLOBAL, Buckets
+from adapters.discord.limits import BANNED, DEFAULT_WAIT, GLOBAL, ROUNDED, Buckets
 from core.types import Left
 from tests.adapters.discord.payloads import garbage
 
@@ -20,7 +20,9 @@ def said(remaining: int, reset_after: float, name: str = "") -> dict[str, str]:
 
 
 def wait(buckets: Buckets, now: float, route: str = EDIT, major: str = "20") -> float:
-    return buckets.take(route, major, now, counted=False)
+    """Seconds, without what is added to a wait for a reset."""
+    said = buckets.take(route, major, now, counted=False)
+    return round(said - ROUNDED, 6) if said else 0.0
 
 
 def test_a_bucket_that_is_not_known_lets_everything_through() -> None:
@@ -34,6 +36,12 @@ def test_an_empty_bucket_is_waited_for_until_its_reset() -> None:
     assert wait(buckets, 101.0) == 4.0
     assert wait(buckets, 104.75) == 0.25
     assert wait(buckets, 105.0) == 0.0
+
+
+def test_a_reset_that_was_rounded_down_is_waited_for() -> None:
+    buckets = Buckets()
+    buckets.heard(EDIT, "20", said(0, 0.25), 100.0)  # it meant 0.2504
+    assert 100.1 + buckets.take(EDIT, "20", 100.1, counted=False) > 100.2504
 
 
 def test_what_is_left_is_told_until_the_reset() -> None:
