@@ -8,14 +8,16 @@ from unittest.mock import patch
 import structlog
 
 from benchmarks.delivery import ours
-from benchmarks.delivery.answers import Answer, measure
+from benchmarks.delivery.answers import Answer, Measure, measure
 from benchmarks.delivery.bench import SEEDS, Result, result
 from benchmarks.delivery.bound import Waits
 from benchmarks.delivery.cells import Cell, answers, play, together
 from benchmarks.delivery.limiters import Shape
 from benchmarks.delivery.sites import LATENCY, SPREAD, Method, Place, Site, Terms
 from benchmarks.delivery.traces import GAP, Trace
+from core.delivery import pacing
 from core.delivery.pacing import Pacer
+from core.delivery.sharing import OwnBudget
 
 MEAN = LATENCY * math.exp(SPREAD**2 / 2)
 """Seconds that a call takes on average: nobody knows beforehand how long one will."""
@@ -120,6 +122,32 @@ def thrifty(cell: Cell, seeds: Sequence[int], seconds: float) -> float:
         return play(cell, ours.process, seeds).measure.staleness
 
 
+def changed(cell: Cell, name: str, value: float) -> Measure:
+    """What we come to in a cell with another figure in `core.delivery.pacing`."""
+    with patch.object(pacing, name, value):
+        return _played(cell)
+
+
+def kept_for_ends(cell: Cell) -> Measure:
+    """What we come to in a cell if appends are kept for last texts, as edits are."""
+    join, leave = OwnBudget.join, OwnBudget.leave
+    with (
+        patch.object(OwnBudget, "join", lambda self, of, *, final=True: join(self, of)),
+        patch.object(OwnBudget, "leave", lambda self, of, *, final=True: leave(self, of)),
+    ):
+        return _played(cell)
+
+
+def _played(cell: Cell) -> Measure:
+    return play(cell, ours.process, range(SEEDS[cell.answers])).measure
+
+
+def _told(cell: Cell, what: str, then: Measure) -> str:
+    usual = _played(cell)
+    before = f"{usual.staleness:.3f} s, lag {usual.lag:.2f} s"
+    return f"{cell}: {before}; {what}: {then.staleness:.3f} s, lag {then.lag:.2f} s"
+
+
 def _best(of: Result) -> str:
     name, staleness = of.best
     return f"({name}) {staleness:.3f} s"
@@ -130,6 +158,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     _print_slack()
     _print_discord()
+    _print_ends()
 
 
 def _print_slack() -> None:
@@ -159,6 +188,18 @@ def _print_discord() -> None:
         channel_s = gathered(cell, range(SEEDS[count]))
         print(f"{cell}: {usual.ours.staleness:.3f} s, the best other {_best(usual)},")
         print(f"  ours, did all of it stand in the channel: {channel_s:.3f} s")
+
+
+def _print_ends() -> None:
+    for name in ("steady", "bursty", "slow"):
+        for stingy in (False, True):
+            cell = Cell(Place.SHARED, name, 3, Terms(Shape.FIXED, stingy))
+            print(_told(cell, "with SPARE = 1.5", changed(cell, "SPARE", 1.5)))
+    for name, count in (("long", 10), ("steady", 1), ("steady", 3)):
+        cell = Cell(Place.SLACK, name, count, Terms(stingy=True))
+        print(_told(cell, "appends kept for ends", kept_for_ends(cell)))
+    cell = Cell(Place.SLACK, "steady", 3, Terms(stingy=True))
+    print(_told(cell, "with SPREAD = 16", changed(cell, "SPREAD", 16.0)))
 
 
 if __name__ == "__main__":

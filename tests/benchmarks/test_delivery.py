@@ -14,7 +14,14 @@ from benchmarks.delivery.bench import Result, result
 from benchmarks.delivery.bound import Waits
 from benchmarks.delivery.cells import Cell, admits, answers, together
 from benchmarks.delivery.limiters import Limiter, Shape, limiter
-from benchmarks.delivery.proofs import gathered, one_stream, thrifty, unforeseen
+from benchmarks.delivery.proofs import (
+    changed,
+    gathered,
+    kept_for_ends,
+    one_stream,
+    thrifty,
+    unforeseen,
+)
 from benchmarks.delivery.sites import Method, Place, Site, Terms
 from benchmarks.delivery.traces import NAMES, Trace, trace
 
@@ -78,6 +85,14 @@ def test_thrift_costs_several_what_it_says_and_one_alone_nothing() -> None:
         usual, thrift = played(cell).ours.staleness, thrifty(cell, range(1), 1.3)
         assert (thrift > usual) is spread
         assert (thrift == usual) is not spread
+
+
+def test_what_is_tried_differs_and_leaves_nothing_behind() -> None:
+    cell, stingy = (Cell(Place.SLACK, "steady", 1, Terms(stingy=each)) for each in (False, True))
+    usual, pressed = result(cell).ours, result(stingy).ours
+    assert changed(cell, "SPREAD", 60.0).staleness > usual.staleness
+    assert kept_for_ends(stingy).staleness > pressed.staleness
+    assert (result(cell).ours, result(stingy).ours) == (usual, pressed)
 
 
 def test_the_same_cell_gives_the_same_result() -> None:
