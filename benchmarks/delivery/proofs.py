@@ -108,14 +108,14 @@ def gathered(cell: Cell, seeds: Sequence[int]) -> float:
     return measure(found).staleness
 
 
-def thrifty(cell: Cell, seeds: Sequence[int], seconds: float) -> float:
-    """Our staleness in a cell, were all calls of several answers spread as those of ten are: to
-    each one in so many seconds at most, from the second answer on.
+def thrifty(cell: Cell, seeds: Sequence[int], seconds: float, several: int) -> float:
+    """Our staleness in a cell, were all calls of so many answers or more spread as those of ten
+    are: to each one in so many seconds at most.
     """
     usual = Pacer.gap
 
     def gap(pacer: Pacer, now: float, active: int = 1, finals: int = 1) -> float:
-        least = seconds / active if active > 1 else 0.0
+        least = seconds / active if active >= several else 0.0
         return max(least, usual(pacer, now, active, finals))
 
     with patch.object(Pacer, "gap", gap):
@@ -171,11 +171,16 @@ def _print_slack() -> None:
         print(f"  {shape}: ours {usual.ours.staleness:.3f} s, the best other {_best(usual)}")
         calls, most = needed(1.02 * usual.best[1], range(SEEDS[1]))
         print(f"    within 2 % of that takes {calls} of the {most} calls of a bucket")
-    for count in (10, 3):
-        cell, seeds = Cell(Place.SLACK, "steady", count, Terms(Shape.FIXED)), range(RUNS)
+    for terms, count in (
+        (Terms(Shape.FIXED), 10),
+        (Terms(Shape.FIXED), 3),
+        (Terms(Shape.BUCKET, stingy=True), 10),
+    ):
+        cell, seeds = Cell(Place.SLACK, "steady", count, terms), range(RUNS)
         usual_s = play(cell, ours.process, seeds).measure.staleness
-        spread_s = thrifty(cell, seeds, THRIFT)
-        print(f"{cell}: {usual_s:.3f} s, had each a call in {THRIFT} s at most: {spread_s:.3f} s")
+        second_s, third_s = (thrifty(cell, seeds, THRIFT, several) for several in (2, 3))
+        print(f"{cell}: {usual_s:.3f} s; had each a call in {THRIFT} s at most:")
+        print(f"  {second_s:.3f} s from the second answer on, {third_s:.3f} s from the third on")
 
 
 def _print_discord() -> None:

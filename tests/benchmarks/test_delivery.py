@@ -82,7 +82,7 @@ def test_what_the_thread_costs_is_told_by_having_all_of_a_command_in_the_channel
 def test_thrift_costs_several_what_it_says_and_one_alone_nothing() -> None:
     for count, spread in ((1, False), (3, True)):
         cell = Cell(Place.SLACK, "steady", count, Terms())
-        usual, thrift = played(cell).ours.staleness, thrifty(cell, range(1), 1.3)
+        usual, thrift = played(cell).ours.staleness, thrifty(cell, range(1), 1.3, 2)
         assert (thrift > usual) is spread
         assert (thrift == usual) is not spread
 
