@@ -7,6 +7,7 @@ nobody is told of anything before the commit.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreUnusable
 from core.store.failures import busy, explain, is_busy
+from core.store.statements import ERASED
 
 T = TypeVar("T")
 
 _MOST = 64  # transactions in one batch, so that the first does not wait long for the last
 _LONG = 0.05  # seconds
+_CUT_AGAIN = 1.0  # seconds between two tries to empty the write-ahead log
 _OF_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError)
 
 
@@ -87,6 +90,7 @@ class Batches:
         self._working: asyncio.Task[None] | None = None
         self._began: float | None = None
         self._closed = False
+        self._cut_from = float("inf")  # when the write-ahead log is to be emptied (monotonic clock)
 
     @property
     def takes_long(self) -> bool:
@@ -186,10 +190,25 @@ class Batches:
             with self._engine.connect() as connection:
                 connection.begin()
                 self._transact(connection)
+                if connection.info.pop(ERASED, False):
+                    self._cut_from = time.monotonic()
+                if time.monotonic() >= self._cut_from:
+                    self._cut(connection.connection.dbapi_connection)
         except _OF_DATABASE as error:
             if is_busy(error):
                 return
             self._fail(error)
+
+    def _cut(self, driver: Any) -> None:
+        """Write what the write-ahead log has into the file, which overwrites it, and empty the log,
+        where it stands otherwise until other pages come. Not while somebody reads an older state:
+        then it is tried again, with a later batch.
+        """
+        try:
+            ((blocked, *_),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:  # the batch is committed, whatever the disk says now
+            blocked = True
+        self._cut_from = time.monotonic() + _CUT_AGAIN if blocked else float("inf")
 
     def _transact(self, connection: Connection) -> None:
         driver: Any = connection.connection.dbapi_connection

@@ -4,6 +4,7 @@ A transaction is a plain function of a `sqlalchemy.Connection`; `Database` says 
 turns every error of the database into a `StoreError`. Settings of the engine:
 WAL, so that readers and the writer do not wait for each other; synchronous FULL, so that what is
 committed outlives a power cut; secure_delete, so that what is deleted is gone from the file.
+Its log is emptied after each deletion (`Batches`), since a checkpoint alone leaves it as it is.
 """
 
 import asyncio
@@ -35,7 +36,8 @@ _READERS = 4
 _OPENING = 5.0  # seconds of patience
 _LOOKING = 1.5  # seconds of patience when somebody asks whether it works
 LOOK_AGAIN = 1.0  # seconds in which nobody makes us look twice
-_ROOM = 16 * 2**20  # bytes: the write-ahead log takes 4 MiB, the rest is time to do something
+_LOG = 4 * 2**20  # bytes: to which the write-ahead log shrinks when a long reader let it grow
+_ROOM = 16 * 2**20  # bytes: for the write-ahead log, the rest is time to do something
 # Seconds that SQLite itself waits, on its own thread, before we look at our patience again.
 _WRITER_WAITS = 0.05
 _READER_WAITS = 5.0
@@ -189,6 +191,7 @@ def configure(engine: Engine, begin: str) -> None:
             "synchronous = FULL",
             "foreign_keys = ON",
             "secure_delete = ON",
+            f"journal_size_limit = {_LOG}",
         ):
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()

@@ -14,6 +14,7 @@ from core.lifecycle import OPEN, State
 from core.ports import Amended, Turn
 from core.store.clock import Now
 from core.store.schema import conversation, message, part, storable, turn
+from core.store.statements import ERASED
 from core.types import Remembered, Role
 
 MARK = "[deleted]"
@@ -31,12 +32,13 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     """
     text = storable(text)
     row = _locked(conn, identity)
+    _amend_adopted(conn, identity, text)
     if row is None:
-        _amend_adopted(conn, identity, text)
         return Amended(known=False)
     if row.withdrawn or row.text == text:
         return Amended(known=True)
     conn.execute(update(turn).where(turn.c.id == row.id).values(text=text))
+    conn.info[ERASED] = True
     for entry in conn.execute(select(message).where(_asked_by(row.id))):
         content = _followed(entry.content, entry.author, row.text, text)
         conn.execute(update(message).where(_asked_by(row.id)).values(content=content))
@@ -54,8 +56,9 @@ def withdraw(conn: Connection, identity: str, now: Now) -> bool:
     next, has to clean up. now: seconds since the epoch.
     """
     row = _locked(conn, identity)
+    if conn.execute(update(message).where(_adopted(identity)).values(content=MARK)).rowcount:
+        conn.info[ERASED] = True
     if row is None:
-        conn.execute(update(message).where(_adopted(identity)).values(content=MARK))
         return False
     if row.withdrawn:
         return row.state in OPEN
@@ -68,6 +71,7 @@ def withdraw(conn: Connection, identity: str, now: Now) -> bool:
     if untouched:
         erased |= {"state": State.CANCELLED, "reason": WITHDRAWN, "settled_at": now}
     conn.execute(update(turn).where(turn.c.id == row.id).values(**erased))
+    conn.info[ERASED] = True
     conn.execute(update(message).where(whose).values(content=MARK))
     return row.state in OPEN and not untouched
 
@@ -113,18 +117,25 @@ def _asked_by(turn_id: int) -> ColumnElement[bool]:
 
 
 def _adopted(identity: str) -> ColumnElement[bool]:
-    """The history entry of a message that was read from the thread."""
+    """The history entries of a message that was read from the platform: of a prompt, too, where
+    another conversation began with it.
+    """
     return and_(message.c.identity == identity, message.c.turn_id.is_(None))
 
 
 def _amend_adopted(conn: Connection, identity: str, text: str) -> None:
-    """The same for a message that was never a prompt, but is part of a conversation."""
+    """The same for the conversations that read it from the platform; each has its own label."""
     for entry in conn.execute(select(message).where(_adopted(identity))):
         if entry.content == MARK or entry.role != Role.USER:
             continue
         label = f"{entry.author}: "
         content = label + text if entry.content.startswith(label) else text
-        conn.execute(update(message).where(_adopted(identity)).values(content=content))
+        here = and_(
+            message.c.conversation_id == entry.conversation_id,
+            message.c.position == entry.position,
+        )
+        conn.execute(update(message).where(here).values(content=content))
+        conn.info[ERASED] = True
 
 
 def _followed(content: str, author: str, before: str, after: str) -> str:

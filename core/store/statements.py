@@ -29,6 +29,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 ALONE = "alone"
 """In `Connection.info` on PostgreSQL: whether the next statement needs no transaction."""
 
+ERASED = "erased"
+"""In `Connection.info`: whether words were overwritten that no file shall hold any more."""
+
 _ALONE = set[Callable[..., Any]]()
 
 _DOUBLE = 701

@@ -34,6 +34,7 @@ async def test_what_is_committed_outlives_a_power_cut_and_what_is_deleted_is_gon
     store: Store,
 ) -> None:
     settings = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+    settings |= {"journal_size_limit": 4 * 2**20}
     for run in (store.database.read, store.database.write):
         assert {name: await run(pragma, name) for name in settings} == settings
 

@@ -1,5 +1,7 @@
 """Prompts that were edited or deleted: what is stored then, who notices, and who was first."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,10 +9,11 @@ from sqlalchemy import Connection, select
 
 from core.errors import LostClaim, Withdrawn
 from core.lifecycle import State
-from core.ports import Amended
+from core.ports import Amended, Turn
+from core.store import batches
 from core.store.edits import MARK
 from core.store.schema import turn
-from core.types import Memory, PartId, Remembered, Role
+from core.types import Memory, PartId, Remembered, Role, ThreadKey
 from tests.core.store.making import COMPLETE, FULL, LEASE, THREAD, Store, opened, prompt
 
 ASKED = prompt(1)
@@ -28,8 +31,8 @@ def _telling(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir() if b"canary" in file.read_bytes()]
 
 
-async def _contents(store: Store) -> list[str]:
-    return [entry.content for entry in (await store.history.load(THREAD)).messages]
+async def _contents(store: Store, thread: ThreadKey = THREAD) -> list[str]:
+    return [entry.content for entry in (await store.history.load(thread)).messages]
 
 
 async def test_edited_while_it_waits_is_asked_with_the_new_text(store: Store) -> None:
@@ -101,6 +104,50 @@ async def test_what_was_adopted_follows_too(store: Store, label: str) -> None:
     assert not await store.turns.withdraw("theirs")
     assert await store.turns.amend("theirs", "again") == Amended(known=False)
     assert await _contents(store) == [MARK, "another"]
+
+
+async def _two_know_of_it(store: Store) -> tuple[Turn, Turn]:
+    """ASKED is settled in its conversation; another one has adopted it, with a label."""
+    await store.turns.accept(ASKED)
+    asked = await store.claim()
+    await store.say(asked, *SAID)
+    await store.turns.finish(asked, State.SETTLED)
+    await store.turns.accept(prompt(2, "elsewhere"))
+    other = await store.claim()
+    copied = Remembered(Role.USER, f"Ann: {ASKED.text}", "Ann", ME)
+    await store.history.adopt(other, (copied,), Memory())
+    return asked, other
+
+
+async def test_a_question_that_another_conversation_adopted_is_deleted_there_too(
+    store: Store,
+) -> None:
+    _, other = await _two_know_of_it(store)
+    assert not await store.turns.withdraw(ME)
+    assert await _contents(store) == [MARK, "Forty-two."]
+    assert await _contents(store, other.prompt.thread) == [MARK]
+    await store.turns.amend(ME, "again")
+    assert await _contents(store, other.prompt.thread) == [MARK]
+
+
+async def test_a_question_that_another_conversation_adopted_is_edited_there_too(
+    store: Store,
+) -> None:
+    _, other = await _two_know_of_it(store)
+    assert await store.turns.amend(ME, "after") == Amended(known=True)
+    assert await _contents(store) == ["after", "Forty-two."]
+    assert await _contents(store, other.prompt.thread) == ["Ann: after"]
+
+
+async def test_what_two_conversations_adopted_keeps_the_label_of_each(store: Store) -> None:
+    threads = (ThreadKey("one"), ThreadKey("two"))
+    for number, (thread, label) in enumerate(zip(threads, ("", "Bob: "), strict=True)):
+        await store.turns.accept(prompt(number, thread))
+        held = await store.claim()
+        said = Remembered(Role.USER, f"{label}before", "Bob", "theirs")
+        await store.history.adopt(held, (said,), Memory())
+    await store.turns.amend("theirs", "after")
+    assert [await _contents(store, thread) for thread in threads] == [["after"], ["Bob: after"]]
 
 
 async def test_deleted_while_it_waits_is_over_at_once(store: Store) -> None:
@@ -200,4 +247,26 @@ async def test_the_file_holds_a_deleted_text_no_more(tmp_path: Path, settled: bo
     assert _telling(tmp_path) == ["t.db"]
     async with opened(path) as store:
         await store.turns.withdraw(asked.identity)
+        assert not _telling(tmp_path), "while it goes on"
     assert not _telling(tmp_path)
+
+
+async def test_what_was_edited_away_is_in_no_file(path: Path, store: Store) -> None:
+    await store.turns.accept(prompt(1, text="canary"))
+    assert _telling(path.parent)
+    await store.turns.amend(ME, "better")
+    assert not _telling(path.parent)
+
+
+async def test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does(
+    path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_CUT_AGAIN", 0.0)
+    await store.turns.accept(prompt(1, text="canary"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM turn").fetchall()
+        assert not await store.turns.withdraw(ME)
+        assert _telling(path.parent), "it reads the state before"
+    assert await store.free_turn() is None  # any transaction
+    assert not _telling(path.parent)
