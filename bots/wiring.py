@@ -216,6 +216,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         if core.database.exclusive:  # else the leases of who died run out by themselves
             await core.turns.take_over(["web", "slack", "discord"])
         engine = await stack.enter_async_context(engine_of(core, platforms))
+        health.part("engine", engine.problem)
         web = _web(settings, core, engine)
         slack = _slack(settings, core, engine, session)
         routes = [*web.routes(), *(slack.routes() if slack else [])]
@@ -365,12 +366,15 @@ async def _connected(
                 state["problem"] = f"off: {refused}"
                 say(state["problem"])
                 return
-            except DeliveryError as error:
+            except Exception as error:
+                ours = None if isinstance(error, DeliveryError) else error
+                reason = repr(ours) if ours else str(error)
                 if not tried.is_set():
-                    say(f"not connected yet ({error}); trying again")
-                state["problem"] = str(error)
+                    say(f"not connected yet ({reason}); trying again")
+                state["problem"] = reason
                 tried.set()
-                log.warning(f"{platform.name}.not_connected", reason=str(error), again_in=pause)
+                event = f"{platform.name}.not_connected"
+                log.warning(event, reason=reason, again_in=pause, exc_info=ours)
                 await asyncio.sleep(pause)
                 pause = min(longest, pause * 2)
             else:

@@ -194,6 +194,10 @@ class DiscordPlatform:
             self._account.refused = closed
             log.error("discord.off", reason=_refusal(closed))
             raise
+        except Exception:
+            if shards.patient:  # else who connects hears of it
+                log.exception("discord.off", reason="a mistake of ours: restart, and report it")
+            raise
 
     async def _failed(self, running: asyncio.Task[None]) -> None:
         """The first connection came to nothing. Raises: what `connect` raises."""

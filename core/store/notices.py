@@ -58,10 +58,9 @@ class Notices:
                     await self._exchange(connection, wake)
                 finally:
                     connection.terminate()
-            except Exception as error:
-                if not failures.of_database(error):
-                    raise
-                reason = failures.explain(error, self._server.place)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours is tried again, too
+                known = failures.of_database(error)
+                reason = failures.explain(error, self._server.place) if known else repr(error)
                 _log.warning("database.not_listening", reason=str(reason), again_in=pause)
             await asyncio.sleep(pause)
             pause = min(longest, pause * 2)

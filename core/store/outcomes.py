@@ -1,7 +1,7 @@
 """A turn from its columns, and its outcome to and from them."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import bindparam
@@ -28,6 +28,9 @@ OUTCOME = {
 }
 """Column name -> parameter, for a statement that sets an outcome."""
 
+_VERDICTS = frozenset(Verdict)
+_COUNTS = frozenset(field.name for field in fields(Usage))
+
 
 def columns_of(outcome: Outcome) -> dict[str, Any]:
     """The parameters of `OUTCOME`."""
@@ -46,21 +49,29 @@ def columns_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_of(row: Any) -> Outcome | None:
-    """The outcome of a turn's row; None while there is none."""
+    """The outcome of a turn's row; None while there is none.
+
+    What another version stored is read as far as this one knows it: replicas are not all
+    replaced at once.
+    """
     if row.verdict is None:
         return None
     return Outcome(
-        verdict=Verdict(row.verdict),
+        verdict=Verdict(row.verdict) if row.verdict in _VERDICTS else Verdict.ERROR,
         text=row.answer,
         notice=row.notice,
         candidates=tuple(row.candidates),
         reasoning=row.reasoning,
-        usage=row.usage and Usage(**row.usage),
+        usage=row.usage and _usage(row.usage),
         finish_reason=row.finish_reason,
         model=row.model,
         response_id=row.response_id,
         trace_id=row.trace_id,
     )
+
+
+def _usage(stored: dict[str, int]) -> Usage:
+    return Usage(**{name: count for name, count in stored.items() if name in _COUNTS})
 
 
 def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool, since: str) -> Turn:

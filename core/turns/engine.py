@@ -47,6 +47,11 @@ class Engine:
         self._locked_out: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._queueing = Queueing(means.turns)
+        self._trouble = ""
+
+    async def problem(self) -> str:
+        """What keeps turns from being claimed, though the store works; empty when nothing does."""
+        return self._trouble
 
     async def accept(self, prompt: Prompt) -> bool:
         """Commit the prompt; only after this returns may the event be acknowledged.
@@ -132,11 +137,17 @@ class Engine:
         platforms = tuple(name for name in self._platforms if name not in self._locked_out)
         if not platforms:
             return None
+        trouble, turn = "", None
         try:
-            return await self._means.turns.claim(self._owner, platforms, self._means.lease)
+            turn = await self._means.turns.claim(self._owner, platforms, self._means.lease)
         except StoreError as error:
             log.error("engine.claim_failed", error=str(error))
-            return None
+        except Exception as error:
+            trouble = f"no turn can be claimed ({error!r}): see engine.claim_failed in the log"
+            if trouble != self._trouble:
+                log.exception("engine.claim_failed", fix="repair the row that can't be read")
+        self._trouble = trouble
+        return turn
 
     async def _idle(self) -> None:
         try:

@@ -1,9 +1,21 @@
 """What the settings make of the engine."""
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import aiohttp
+import pytest
+
+from bots import wiring
+from bots.server import Health
 from bots.settings import load
 from bots.wiring import core_of, engine_of
+from core.ports import Threads
+from core.store.database import Database
+from core.store.sql import SqlTurns
+from tests.fakes.platform import FakePlatform, prompt
 
 
 async def test_there_are_places_for_all_that_ask_the_api_and_more(tmp_path: Path) -> None:
@@ -12,3 +24,70 @@ async def test_there_are_places_for_all_that_ask_the_api_and_more(tmp_path: Path
         settings = load({**variables, **asked}, Path("none")).settings
         async with core_of(settings) as core, engine_of(core, {}) as engine:
             assert engine._slots._value == places
+
+
+async def test_a_row_that_can_not_be_read_turns_readiness_red(tmp_path: Path) -> None:
+    file, said = tmp_path / "a.db", list[str]()
+    loaded = load({"DATABASE_URL": f"sqlite:///{file}", "HTTP_PORT": "0"}, Path("none"))
+    async with Database.open(loaded.settings.database_url) as database:
+        await SqlTurns(database).accept(prompt("hi"))
+    with closing(sqlite3.connect(file)) as damaged:
+        damaged.execute("UPDATE turn SET files = '{'")
+        damaged.execute("UPDATE conversation SET platform = 'web'")
+        damaged.commit()
+    async with wiring.service(loaded, said.append), aiohttp.ClientSession() as session:
+        (url,) = (line.split()[1] for line in said if line.startswith("Playground"))
+        async with asyncio.timeout(10):
+            while (found := await _ready(session, url))[0] == 200:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+    status, parts = found
+    assert (status, parts["database"]) == (503, "ok")
+    assert parts["engine"].startswith("no turn can be claimed (JSONDecodeError")
+
+
+async def _ready(session: aiohttp.ClientSession, url: str) -> tuple[int, dict[str, str]]:
+    async with session.get(f"{url.rstrip('/')}/readyz") as answer:
+        return answer.status, (await answer.json())["parts"]
+
+
+class Clumsy(FakePlatform):
+    """Its first try to connect meets a mistake of ours."""
+
+    name = "clumsy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+
+    async def connect(self) -> str:
+        """The second try works."""
+        self.tries += 1
+        if self.tries == 1:
+            raise LookupError("nobody thought of this")
+        return "as a bot"
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def problem(self) -> str:
+        """None."""
+        return ""
+
+
+async def test_a_mistake_in_connecting_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_PAUSES", (0.1, 0.1))
+    settings = load({"DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}, Path("none")).settings
+    platform, platforms, health, said = Clumsy(), dict[str, Threads](), Health(), list[str]()
+    async with core_of(settings) as core, engine_of(core, platforms) as engine:
+        connected = wiring._connected(platform, platforms, engine, health, said.append)
+        async with connected, asyncio.timeout(10):
+            assert await health.report() == {"clumsy": "LookupError('nobody thought of this')"}
+            while not platforms:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+            assert await health.report() == {"clumsy": "ok"}
+    assert said == [
+        "not connected yet (LookupError('nobody thought of this')); trying again",
+        "connected as a bot",
+    ]

@@ -1,15 +1,16 @@
 """The wait of a turn that is shown but not settled: stored once, and what is left of it told."""
 
 import math
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from core.errors import LostClaim, Withdrawn
 from core.lifecycle import State
 from core.ports import Turn
 from core.store.schema import turn
-from core.types import PartId
+from core.types import PartId, Usage, Verdict
 from tests.core.store.making import COMPLETE, LEASE, THREAD, Store, prompt
 
 
@@ -41,6 +42,19 @@ async def test_the_next_claim_is_told_what_is_left(store: Store) -> None:
     assert last.settles_in == pytest.approx(15.0 - LEASE - 1, abs=0.01)
     await store.turns.finish(last, State.SETTLED)
     assert await store.turns.waiting(THREAD) == 0
+
+
+async def test_what_another_version_stored_is_read_as_far_as_it_is_known(store: Store) -> None:
+    await delivered(store)
+
+    def later_version(conn: Connection) -> None:
+        usage = {"prompt_tokens": 3, "audio_tokens": 4}
+        conn.execute(update(turn).values(verdict="sung", usage=usage))
+
+    await store.database.write(later_version)
+    await store.void()
+    found = (await store.claim()).outcome
+    assert found == replace(COMPLETE, verdict=Verdict.ERROR, usage=Usage(prompt_tokens=3))
 
 
 async def test_a_step_of_the_wall_clock_does_not_shorten_the_wait(store: Store) -> None:

@@ -1,6 +1,7 @@
 """Prompts whose handling breaks off again and again: given up after three times, and said so."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client import REGISTRY
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from core.errors import Unreachable
 from core.lifecycle import State
+from core.ports import Turn
 from core.store.schema import message, turn
 from core.types import PartId, Prompt
 from tests.fakes.clock import now, run
@@ -183,6 +185,28 @@ def test_a_committed_answer_outlives_many_ends_of_its_process(
             pass
         assert screen.visible == [shown]
         assert len(bench.api.requests) == 1
+
+    run(main())
+
+
+def test_a_mistake_in_claiming_is_told_and_does_not_end_the_engine(bench: Bench) -> None:
+    async def main() -> None:
+        claims = iter([ValueError("a row from nowhere")] * 3)
+        usual = bench.turns.claim
+
+        async def claim(owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+            for error in claims:
+                raise error
+            return await usual(owner, platforms, lease)
+
+        bench.turns.claim = claim  # type: ignore[method-assign]
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(0.5)
+            assert "a row from nowhere" in await engine.problem()
+            await asyncio.sleep(5.0)
+            assert await engine.problem() == ""
+        assert bench.platform.screen().visible == ["an answer"]
 
     run(main())
 
