@@ -10,13 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from adapters.console.app import ConsolePlatform, platform_of
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, StoreError
 from core.ports import Threads
 from core.store.files import InUse
 from core.types import Outcome, Verdict
 
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GOOD = (Verdict.COMPLETE, Verdict.LENGTH)
+_LOOK = 5.0  # seconds between two looks at the store while an answer comes
+_PATIENCE = 60.0  # seconds: an answer that can't be stored is tried again for 48
 
 
 async def conversation(settings: Settings, name: str, question: str | None) -> int:
@@ -40,9 +42,9 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
         console = ConsolePlatform(name, engine.accept, sys.stdout, sys.stderr)
         platforms[platform_of(name)] = console
         if question is not None:
-            return await _answer_once(console, question)
+            return await _answer_once(core, console, question)
         _greet(core, name)
-        await _talk(console)
+        await _talk(core, console)
         print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
     return 0
 
@@ -59,14 +61,50 @@ async def _only_terminal(core: Core, name: str) -> AsyncGenerator[None, None]:
         yield
 
 
-async def _answer_once(console: ConsolePlatform, question: str) -> int:
+async def _answer_once(core: Core, console: ConsolePlatform, question: str) -> int:
     live = sys.stdout.isatty()
-    outcome = await console.ask(question, live=live)
-    if live:
-        print()  # noqa: T201
-    else:
+    outcome = await _asked(core, console, question, live=live)
+    if not live:
         _print_plain(outcome)
     return 0 if outcome.verdict in _GOOD else 1
+
+
+async def _asked(core: Core, console: ConsolePlatform, question: str, *, live: bool) -> Outcome:
+    """The outcome of a question; of one that the store failed for, what has come, and why it is no
+    more. live: on a terminal, where it stands already.
+    """
+    asking = asyncio.create_task(console.ask(question, live=live))
+    failing = asyncio.create_task(_failing(core))
+    try:
+        await asyncio.wait({asking, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            outcome = asking.result()
+        else:
+            notice = f"This answer can't be stored. {failing.result()}"
+            outcome = Outcome(verdict=Verdict.ERROR, text=console.text, notice=notice)
+            if live:
+                print(f"\n{notice}", end="", file=sys.stderr)  # noqa: T201
+    finally:
+        for task in (asking, failing):
+            task.cancel()
+        await asyncio.gather(asking, failing, return_exceptions=True)
+    if live:
+        print()  # noqa: T201
+    return outcome
+
+
+async def _failing(core: Core) -> str:
+    """What is wrong with the store, once it has been for so long that nothing is tried again."""
+    clock = asyncio.get_running_loop().time
+    worked = clock()
+    while True:
+        await asyncio.sleep(_LOOK)
+        try:
+            await core.database.probe()
+            worked = clock()
+        except StoreError as error:
+            if clock() >= worked + _PATIENCE:
+                return str(error)
 
 
 def _print_plain(outcome: Outcome) -> None:
@@ -82,10 +120,9 @@ def _greet(core: Core, name: str) -> None:
     print(f"This conversation is called {name}. An empty line or Ctrl-D ends it.")  # noqa: T201
 
 
-async def _talk(console: ConsolePlatform) -> None:
+async def _talk(core: Core, console: ConsolePlatform) -> None:
     while line := (await asyncio.to_thread(_read_line)).strip():
-        await console.ask(line, live=True)
-        print()  # noqa: T201
+        await _asked(core, console, line, live=True)
 
 
 def _read_line() -> str:

@@ -172,7 +172,7 @@ class Concludes(Protocol):
     """Wants to know what became of its turn, beyond the texts it was given."""
 
     async def concluded(self, outcome: Outcome) -> None:
-        """The outcome is visible and settled, or could not be delivered. Never raises."""
+        """The outcome is visible and settled. Never raises."""
 
 
 class Threads(Protocol):

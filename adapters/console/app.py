@@ -40,7 +40,7 @@ class ConsoleThread:
     """A `Thread` that writes to a terminal, where nothing can be taken back.
 
     So the last line is held back while it may still be a code fence that was closed only for the
-    moment; `concluded` writes the rest. live: write as the answer grows.
+    moment; `concluded` writes the rest. live: write as the answer grows. text: what has come.
     """
 
     def __init__(self, out: TextIO, *, live: bool, note: Callable[[str], None]) -> None:
@@ -48,7 +48,7 @@ class ConsoleThread:
         self._live = live
         self._note = note
         self._shown = ""
-        self._text = ""
+        self.text = ""
         self._ended = asyncio.Event()
         self.outcome = Outcome(verdict=Verdict.ERROR)
 
@@ -65,7 +65,7 @@ class ConsoleThread:
 
     async def edit(self, part: PartId, text: str) -> None:
         """Write what has been added. No control character may steer the terminal."""
-        self._text = text = clean(text)
+        self.text = text = clean(text)
         head, _, last = text.rpartition("\n")
         self._write(head if last.startswith(_FENCES) else text)
 
@@ -77,7 +77,7 @@ class ConsoleThread:
     async def concluded(self, outcome: Outcome) -> None:
         """Write the rest and end the waiting."""
         self.outcome = outcome
-        self._write(self._text)
+        self._write(self.text)
         self._ended.set()
 
     async def ended(self) -> Outcome:
@@ -110,6 +110,11 @@ class ConsolePlatform:
         if prompt.identity == self._asked:
             return self._thread
         return ConsoleThread(self._out, live=False, note=lambda _: None)
+
+    @property
+    def text(self) -> str:
+        """What has come of the answer to the question just asked."""
+        return self._thread.text
 
     async def ask(self, text: str, *, live: bool) -> Outcome:
         """Ask one question and wait for its outcome. live: write the answer as it grows."""

@@ -101,7 +101,7 @@ class Database:
 
     async def _look_for_problems(self) -> str:
         try:
-            await self.write(_rewrite_header, patience=_LOOKING)
+            await self.probe()
             with explained(self.path):
                 free = shutil.disk_usage(self.path.parent).free
         except StoreError as error:
@@ -112,6 +112,10 @@ class Database:
             f"The disk of the database {self.path} is nearly full ({free / 2**20:.1f} MiB free, "
             f"{_ROOM // 2**20} are needed): free some space. Prompts are answered until it is full."
         )
+
+    async def probe(self) -> None:
+        """Write what changes nothing. Raises: StoreBusy, StoreUnusable, as any write would now."""
+        await self.write(_rewrite_header, patience=_LOOKING)
 
     def tell(self) -> None:
         """Nobody else works on a file."""

@@ -42,6 +42,9 @@ class Transactions(Protocol):
     async def problem(self) -> str:
         """What keeps prompts from being stored now, or soon will; "" for nothing. Never raises."""
 
+    async def probe(self) -> None:
+        """Write what changes nothing. Raises: StoreBusy, StoreUnusable, as any write would now."""
+
     def sole(self, name: str) -> AbstractAsyncContextManager[None]:
         """Within it, nobody else gets past this for the same name; who dies lets go of it.
 

@@ -95,10 +95,14 @@ class PostgresDatabase:
         Only a question to the server: its disk is watched where it runs.
         """
         try:
-            await self.write(_ask, patience=_LOOKING)
+            await self.probe()
         except StoreError as error:
             return str(error)
         return ""
+
+    async def probe(self) -> None:
+        """Ask the least. Raises: StoreBusy, StoreUnusable, as any write would now."""
+        await self.write(_ask, patience=_LOOKING)
 
     @asynccontextmanager
     async def sole(self, name: str) -> AsyncGenerator[None, None]:
