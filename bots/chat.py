@@ -5,20 +5,32 @@ import re
 import secrets
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from adapters.console.app import ConsolePlatform, platform_of
+from adapters.console.lines import Lines
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
 from core.errors import ConfigurationError, StoreError
 from core.ports import Threads
 from core.store.files import InUse
+from core.turns.engine import Engine
 from core.types import Outcome, Verdict
 
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GOOD = (Verdict.COMPLETE, Verdict.LENGTH)
 _LOOK = 5.0  # seconds between two looks at the store while an answer comes
 _PATIENCE = 60.0  # seconds: an answer that can't be stored is tried again for 48
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    """One person's, with an engine of its own."""
+
+    core: Core
+    engine: Engine
+    console: ConsolePlatform
 
 
 async def conversation(settings: Settings, name: str, question: str | None) -> int:
@@ -41,11 +53,14 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
         engine = await stack.enter_async_context(engine_of(core, platforms))
         console = ConsolePlatform(name, engine.accept, sys.stdout, sys.stderr)
         platforms[platform_of(name)] = console
+        terminal = _Terminal(core, engine, console)
         if question is not None:
-            return await _answer_once(core, console, question)
+            return await _answer_once(terminal, question)
         _greet(core, name)
-        await _talk(core, console)
-        print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
+        try:
+            await _talk(terminal)
+        finally:
+            print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
     return 0
 
 
@@ -61,20 +76,22 @@ async def _only_terminal(core: Core, name: str) -> AsyncGenerator[None, None]:
         yield
 
 
-async def _answer_once(core: Core, console: ConsolePlatform, question: str) -> int:
+async def _answer_once(terminal: _Terminal, question: str) -> int:
     live = sys.stdout.isatty()
-    outcome = await _asked(core, console, question, live=live)
+    outcome = await _asked(terminal, question, live=live)
     if not live:
         _print_plain(outcome)
     return 0 if outcome.verdict in _GOOD else 1
 
 
-async def _asked(core: Core, console: ConsolePlatform, question: str, *, live: bool) -> Outcome:
+async def _asked(terminal: _Terminal, question: str, *, live: bool) -> Outcome:
     """The outcome of a question; of one that the store failed for, what has come, and why it is no
-    more. live: on a terminal, where it stands already.
+    more. Who leaves (Ctrl-C) takes the question back: the next one shall not wait for an answer
+    that nobody wants. live: on a terminal, where it stands already.
     """
+    console = terminal.console
     asking = asyncio.create_task(console.ask(question, live=live))
-    failing = asyncio.create_task(_failing(core))
+    failing = asyncio.create_task(_failing(terminal.core))
     try:
         await asyncio.wait({asking, failing}, return_when=asyncio.FIRST_COMPLETED)
         if asking.done():
@@ -84,6 +101,10 @@ async def _asked(core: Core, console: ConsolePlatform, question: str, *, live: b
             outcome = Outcome(verdict=Verdict.ERROR, text=console.text, notice=notice)
             if live:
                 print(f"\n{notice}", end="", file=sys.stderr)  # noqa: T201
+    except asyncio.CancelledError:
+        with suppress(StoreError):
+            await terminal.engine.withdraw(console.asked)
+        raise
     finally:
         for task in (asking, failing):
             task.cancel()
@@ -120,13 +141,11 @@ def _greet(core: Core, name: str) -> None:
     print(f"This conversation is called {name}. An empty line or Ctrl-D ends it.")  # noqa: T201
 
 
-async def _talk(core: Core, console: ConsolePlatform) -> None:
-    while line := (await asyncio.to_thread(_read_line)).strip():
-        await _asked(core, console, line, live=True)
-
-
-def _read_line() -> str:
-    try:
-        return input("\nyou> " if sys.stdin.isatty() else "")
-    except (EOFError, KeyboardInterrupt):
-        return ""
+async def _talk(terminal: _Terminal) -> None:
+    lines, prompt = Lines(sys.stdin), "\nyou> " if sys.stdin.isatty() else ""
+    while True:
+        print(prompt, end="", flush=True)  # noqa: T201
+        line = (await lines.next()).strip()
+        if not line:
+            return
+        await _asked(terminal, line, live=True)

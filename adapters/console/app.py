@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TextIO
 
 from core.delivery.sanitise import clean
-from core.types import Allowance, Limits, Outcome, PartId, Prompt, ThreadKey, Verdict
+from core.types import Allowance, Limits, Outcome, PartId, Prompt, StreamLimits, ThreadKey, Verdict
 
 _FREE = Allowance(key="console", burst=1_000, rate=1_000)
-LIMITS = Limits(size=10_000_000, measure=len, gap=0.05, post=_FREE, edit=_FREE)
-_FENCES = ("```", "~~~")
+_GAP = 0.05  # seconds
+_ADDED = replace(_FREE, key="console:stream")
+_STREAM = StreamLimits(start=_ADDED, append=_ADDED, stop=_ADDED, gap=_GAP, life=float("inf"))
+LIMITS = Limits(size=10_000_000, measure=len, gap=_GAP, post=_FREE, edit=_FREE, stream=_STREAM)
 
 
 def platform_of(name: str) -> str:
@@ -37,10 +40,10 @@ def prompt_of(name: str, text: str, at: float) -> Prompt:
 
 
 class ConsoleThread:
-    """A `Thread` that writes to a terminal, where nothing can be taken back.
+    """A `Thread` that writes to a terminal, where nothing can be taken back: so it is `Streams`.
 
-    So the last line is held back while it may still be a code fence that was closed only for the
-    moment; `concluded` writes the rest. live: write as the answer grows. text: what has come.
+    A text that doesn't continue what stands there is written at the end, whole.
+    live: write as the answer grows. text: what has come.
     """
 
     def __init__(self, out: TextIO, *, live: bool, note: Callable[[str], None]) -> None:
@@ -65,9 +68,20 @@ class ConsoleThread:
 
     async def edit(self, part: PartId, text: str) -> None:
         """Write what has been added. No control character may steer the terminal."""
-        self.text = text = clean(text)
-        head, _, last = text.rpartition("\n")
-        self._write(head if last.startswith(_FENCES) else text)
+        self.text = clean(text)
+        self._write()
+
+    async def start(self, text: str, key: str) -> PartId:
+        """Write the first words."""
+        return await self.post(text, key)
+
+    async def append(self, part: PartId, shown: str, text: str) -> None:
+        """Write what has been added."""
+        await self.edit(part, text)
+
+    async def stop(self, part: PartId, shown: str, text: str) -> None:
+        """Write what has been added."""
+        await self.edit(part, text)
 
     async def status(self, text: str) -> None:
         """Show one line of status where there is a terminal."""
@@ -75,9 +89,12 @@ class ConsoleThread:
             self._note(text)
 
     async def concluded(self, outcome: Outcome) -> None:
-        """Write the rest and end the waiting."""
+        """See that the whole text stands there, and end the waiting."""
         self.outcome = outcome
-        self._write(self.text)
+        if self._shown != self.text:
+            self._shown = ""
+            self.text = f"\n\n{self.text}"
+            self._write()
         self._ended.set()
 
     async def ended(self) -> Outcome:
@@ -85,15 +102,18 @@ class ConsoleThread:
         await self._ended.wait()
         return self.outcome
 
-    def _write(self, text: str) -> None:
-        if self._live and text.startswith(self._shown):
-            self._out.write(text[len(self._shown) :])
+    def _write(self) -> None:
+        if self._live and self.text.startswith(self._shown):
+            self._out.write(self.text[len(self._shown) :])
             self._out.flush()
-            self._shown = text
+            self._shown = self.text
 
 
 class ConsolePlatform:
-    """The `Threads` of one terminal: one turn at a time, on the streams given."""
+    """The `Threads` of one terminal: one turn at a time, on the streams given.
+
+    asked: the identity of the question just asked.
+    """
 
     def __init__(
         self, name: str, accept: Callable[[Prompt], Awaitable[bool]], out: TextIO, err: TextIO
@@ -102,12 +122,12 @@ class ConsolePlatform:
         self._accept = accept
         self._out = out
         self._err = err
-        self._asked = ""
+        self.asked = ""
         self._thread = self._new(live=False)
 
     def open(self, prompt: Prompt) -> ConsoleThread:
         """The thread of the question just asked; what an earlier life left open is not shown."""
-        if prompt.identity == self._asked:
+        if prompt.identity == self.asked:
             return self._thread
         return ConsoleThread(self._out, live=False, note=lambda _: None)
 
@@ -120,7 +140,7 @@ class ConsolePlatform:
         """Ask one question and wait for its outcome. live: write the answer as it grows."""
         prompt = prompt_of(self._name, text, time.time())
         self._thread = self._new(live=live)
-        self._asked = prompt.identity
+        self.asked = prompt.identity
         await self._accept(prompt)
         return await self._thread.ended()
 

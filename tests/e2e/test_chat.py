@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tests.e2e.service import command, running
+from tests.e2e.terminal import CTRL_C, terminal
 from tests.emulators.deepseek import DeepSeekServer, Reply
 
 
@@ -59,6 +60,49 @@ async def test_a_conversation_in_the_terminal(tmp_path: Path) -> None:
     assert "offline server" in out
     assert "and again" in out
     assert "--thread" in out
+
+
+async def test_the_whole_answer_stands_on_a_terminal(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    text = (
+        "It is **really quite bold**, `some code`, a [link](https://a.example/b) and\n\n"
+        "```py\nx = 1\n```\n\n| a | b |\n|---|---|\n| 1 | *2* |\n\nend"
+    )
+    pieces = tuple(text[start : start + 3] for start in range(0, len(text), 3))
+    api.script(None, Reply(pieces=pieces, delay=0.03))
+    async with terminal(tmp_path, settings, "chat", "show me") as person:
+        assert await person.ended() == 0
+    assert person.shown.rpartition("\x1b[K")[2].replace("\r\n", "\n") == f"{text}\n"
+
+
+async def test_ctrl_c_at_the_prompt_ends_it_at_once(tmp_path: Path) -> None:
+    async with terminal(tmp_path, {}, "chat", "-t", "work") as person:
+        await person.shows("you> ")
+        person.type("hello\n")
+        await person.shows("you> ", times=2)
+        person.type(CTRL_C)
+        assert await person.ended() == 130
+        assert "To go on later: threadseek chat --thread work" in person.shown
+        assert "Traceback" not in person.shown
+
+
+async def test_ctrl_c_in_an_answer_takes_the_question_back(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("slow ",) * 100, delay=0.3))
+    async with terminal(tmp_path, settings, "chat", "-t", "work") as person:
+        await person.shows("you> ")
+        person.type("long\n")
+        await person.shows("slow slow")
+        person.type(CTRL_C)
+        assert await person.ended() == 130
+    api.script(None, Reply(pieces=("quick",)))
+    async with asyncio.timeout(10):
+        code, out, err = await command(tmp_path, settings, "chat", "short", "-t", "work")
+    assert (code, out, err) == (0, "quick\n", "")
+    assert [message["content"] for message in api.calls[-1].body["messages"]][1:] == ["short"]
+    assert len(api.calls) == 2, "what nobody waits for is not asked again"
 
 
 async def test_beside_a_running_service_on_the_same_file(

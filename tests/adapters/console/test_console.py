@@ -40,15 +40,9 @@ async def test_it_writes_only_what_is_new() -> None:
     assert outcome.verdict is Verdict.COMPLETE
 
 
-async def test_a_fence_closed_for_the_moment_is_not_written() -> None:
-    states = ["a\n```py\nx =\n```", "a\n```py\nx = 1\ny\n```", "a\n```py\nx = 1\ny\n```\nb"]
-    out, _, _ = await grown(states, live=True)
-    assert out == states[-1]
-
-
-async def test_a_fence_at_the_very_end_is_written_at_the_end() -> None:
-    states = ["```\none", "```\none\ntwo\n```"]
-    assert (await grown(states, live=True))[0] == states[-1]
+async def test_what_does_not_continue_is_written_whole_at_the_end() -> None:
+    out, _, _ = await grown(["a **b**", "a **b c**", "a **b c** d"], live=True)
+    assert out == "a **b**\n\na **b c** d"
 
 
 async def test_for_a_pipe_nothing_is_written_along_the_way() -> None:
