@@ -19,6 +19,9 @@ Now: TypeAlias = float | ColumnElement[float]
 
 Clock: TypeAlias = Callable[[], Now]
 
+LONGEST = 600.0
+"""Seconds that a lease lasts at most: the settings allow no longer one of what several share."""
+
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _SERVER_TIME: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Double)
@@ -89,3 +92,11 @@ def given(now: Now) -> dict[str, Now]:
 def time_in(server: bool) -> ColumnElement[float]:
     """What a statement that is built once says for "now": the server's time, or a parameter."""
     return _SERVER_TIME if server else bindparam("now", type_=Double())
+
+
+def set_back(until: ColumnElement[float], now: Now) -> ColumnElement[bool]:
+    """Whether a lease ends so late that the clock was set back after it was taken.
+
+    Whoever holds it may be alive, or dead: so it becomes one that begins now, and is not over.
+    """
+    return until > now + LONGEST

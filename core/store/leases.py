@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Double, and_, bindparam, exists, select, upda
 
 from core.errors import LostClaim, Withdrawn
 from core.ports import Turn
-from core.store.clock import Now, by_server, given, time_in
+from core.store.clock import Now, by_server, given, set_back, time_in
 from core.store.schema import conversation, turn
 from core.store.statements import Statement
 
@@ -70,6 +70,11 @@ def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
         raise lost(conn, claimed)
 
 
+def shorten(conn: Connection, lease: float, now: Now) -> None:
+    """Let what was leased before the clock was set back end `lease` seconds from `now`."""
+    _shortening(by_server(now)).count(conn, given(now) | {"lease": lease})
+
+
 def free(conn: Connection, claimed: Turn) -> None:
     """Give the conversation up. Raises LostClaim."""
     if _FREE.count(conn, by(claimed)) == 0:
@@ -90,4 +95,21 @@ def _renewal(server: bool) -> Statement:
         update(conversation)
         .where(HOLDS, exists().where(turn.c.id == bindparam("claim_id"), NOTICED))
         .values(lease_until=time_in(server) + bindparam("lease", type_=Double()))
+    )
+
+
+@cache
+def _shortening(server: bool) -> Statement:
+    """Of conversations with an open turn, which are few; who holds one's row renews it anyway."""
+    now = time_in(server)
+    late = (
+        select(conversation.c.id)
+        .join(turn)
+        .where(turn.c.settled_at.is_(None), set_back(conversation.c.lease_until, now))
+        .with_for_update(of=conversation, key_share=True, skip_locked=True)
+    )
+    return Statement(
+        update(conversation)
+        .where(conversation.c.id.in_(late))
+        .values(lease_until=now + bindparam("lease", type_=Double()))
     )

@@ -8,7 +8,7 @@ seconds since the epoch, by the clock that all share; `lease` and `seconds` are 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from core.seats import Seat, Seating
-from core.store.clock import Now
+from core.store.clock import Now, set_back
 from core.store.schema import seat
 from core.store.upsert import insert
 
@@ -33,6 +33,7 @@ def look(conn: Connection, scope: str, owner: str, wanted: int, lease: float, no
     none of this one is taken: the same work would be done twice. One looks at a time.
     """
     _alone(conn, scope)
+    _shorten(conn, scope, lease, now)
     _appear(conn, scope, owner, wanted, lease, now)
     living = conn.execute(select(seat.c.fence).where(_lives(scope), seat.c.until > now)).scalars()
     wishes = list(living)
@@ -88,7 +89,7 @@ def reserve(conn: Connection, scope: str, owner: str, name: str, seconds: float,
     statement = statement.on_conflict_do_update(
         index_elements=[seat.c.scope, seat.c.name],
         set_={"owner": owner, "until": now + seconds, "fence": seat.c.fence + 1},
-        where=or_(seat.c.owner == owner, seat.c.until <= now),
+        where=or_(seat.c.owner == owner, seat.c.until <= now, set_back(seat.c.until, now)),
     )
     return conn.execute(statement.returning(seat.c.fence)).first() is not None
 
@@ -99,6 +100,12 @@ def _alone(conn: Connection, scope: str) -> None:
     conn.execute(insert(seat).values(**door, fence=0).on_conflict_do_nothing())
     here = and_(seat.c.scope == door["scope"], seat.c.name == door["name"])
     conn.execute(select(seat.c.fence).where(here).with_for_update())
+
+
+def _shorten(conn: Connection, scope: str, lease: float, now: Now) -> None:
+    """What was leased before the clock was set back ends `lease` seconds from now."""
+    late = and_(or_(_lives(scope), _seats_of(scope)), set_back(seat.c.until, now))
+    conn.execute(update(seat).where(late).values(until=now + lease))
 
 
 def _appear(conn: Connection, scope: str, owner: str, wanted: int, lease: float, now: Now) -> None:

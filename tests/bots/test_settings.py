@@ -7,6 +7,7 @@ import pytest
 from bots import reference
 from bots.settings import Loaded, load
 from core.errors import ConfigurationError
+from core.store.clock import LONGEST
 
 NOWHERE = Path("/nonexistent/.env")
 
@@ -179,3 +180,8 @@ def test_discords_gateway_is_taken_as_it_stands_and_must_be_a_websocket() -> Non
     found = problems(DISCORD_GATEWAY_URL="https://gateway.discord.gg/", DISCORD_API_URL="discord")
     assert "wss://" in found["DISCORD_GATEWAY_URL"]
     assert "https://" in found["DISCORD_API_URL"]
+
+
+def test_no_lease_is_longer_than_the_store_takes_for_one() -> None:
+    assert loaded(LEASE_SECONDS=f"{LONGEST:g}").settings.lease_seconds == LONGEST
+    assert "LEASE_SECONDS" in problems(LEASE_SECONDS=f"{LONGEST + 1:g}")

@@ -202,6 +202,21 @@ async def test_a_machine_whose_clock_is_wrong_takes_nothing_from_the_others(
         await replicas[0].renew(claimed, LEASE)
 
 
+async def test_the_clock_of_the_server_set_back_holds_no_turn_for_long(
+    replicas: list[SqlTurns], url: str
+) -> None:
+    """What was leased before it was set back by an hour ends an hour late."""
+    await replicas[0].accept(prompt(1))
+    claimed = await replicas[0].claim("dead", HERE, LEASE)
+    assert claimed is not None
+    async with connected(url) as other:
+        await other.execute("UPDATE conversation SET lease_until = lease_until + 3600")
+    assert await replicas[1].claim("other", HERE, 0.2) is None
+    second = await until(lambda: replicas[1].claim("other", HERE, 0.2))
+    assert second is not None
+    assert second.fence == claimed.fence + 1
+
+
 async def test_nobody_voids_the_leases_of_others(store: Store) -> None:
     await store.turns.accept(prompt(1))
     claimed = await store.claim()

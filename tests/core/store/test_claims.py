@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select
 from core.errors import LostClaim
 from core.lifecycle import State
 from core.ports import Posted, Turn
+from core.store.clock import LONGEST
 from core.store.schema import turn
 from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
-from tests.core.store.making import COMPLETE, LEASE, SPOKEN, THREAD, Store, prompt
+from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
 
 Write = Callable[[Store, Turn], Awaitable[object]]
 
@@ -193,3 +194,34 @@ async def test_only_an_end_finishes(store: Store, state: State) -> None:
     claimed = await store.claim()
     with pytest.raises(ValueError, match="no end"):
         await store.turns.finish(claimed, state)
+
+
+HOUR = 3_600.0
+
+
+async def test_a_clock_set_back_leaves_the_dead_one_lease_more(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    dead = await store.claim("dead")
+    store.clock.now -= HOUR
+    assert await store.free_turn() is None, "its holder may be alive"
+    store.clock.now += LEASE + 1
+    assert (await store.claim("next")).fence == dead.fence + 1
+
+
+async def test_a_clock_set_back_takes_nothing_from_who_is_alive(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    alive = await store.claim("alive")
+    store.clock.now -= HOUR
+    for _ in range(3):
+        assert await store.free_turn() is None
+        store.clock.now += LEASE - 1
+        await store.turns.renew(alive, LEASE)
+    await store.say(alive)
+
+
+async def test_the_longest_lease_is_not_shortened(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    assert await store.turns.claim("alive", HERE, LONGEST) is not None
+    assert await store.free_turn() is None
+    store.clock.now += LONGEST
+    assert await store.free_turn() is None

@@ -8,6 +8,7 @@ from tests.core.store.making import Store
 
 SCOPE = "discord:1"
 LEASE = 15.0
+HOUR = 3_600.0
 
 
 def process(store: Store, name: str) -> Seats:
@@ -84,6 +85,30 @@ async def test_who_is_dead_counts_no_more(store: Store) -> None:
     assert (await other.look(SCOPE, 2, LEASE)).living == 2
     store.clock.now += LEASE
     assert (await other.look(SCOPE, 2, LEASE)).living == 1
+
+
+async def test_a_clock_set_back_leaves_the_seats_of_the_dead_one_lease_more(store: Store) -> None:
+    one, other = process(store, "a"), process(store, "b")
+    await one.look(SCOPE, 1, LEASE)
+    await one.reserve(SCOPE, "0", "x", 30)
+    store.clock.now -= HOUR
+    seating = await other.look(SCOPE, 1, LEASE)
+    assert (seating.living, seating.held) == (2, frozenset()), "its holder may be alive"
+    assert await other.reserve(SCOPE, "0", "x", 5), "nobody reserves for that long"
+    store.clock.now += LEASE
+    seating = await other.look(SCOPE, 1, LEASE)
+    assert (seating.living, numbers(seating.held)) == (1, [0])
+
+
+async def test_a_clock_set_back_takes_no_seat_from_who_is_alive(store: Store) -> None:
+    one, other = process(store, "a"), process(store, "b")
+    first = await one.look(SCOPE, 1, LEASE)
+    store.clock.now -= HOUR
+    for _ in range(3):
+        assert not (await other.look(SCOPE, 1, LEASE)).held
+        store.clock.now += LEASE - 1
+        assert await one.renew(SCOPE, LEASE) == first.held
+        assert (await one.look(SCOPE, 1, LEASE)).living == 2
 
 
 async def test_the_largest_wish_counts_and_no_two_sizes_are_held_at_once(store: Store) -> None:
