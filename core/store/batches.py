@@ -17,7 +17,7 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, StaticPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import StoreUnusable
+from core.errors import StoreError, StoreUnusable
 from core.store.failures import busy, explain, is_busy
 from core.store.statements import ERASED
 
@@ -144,7 +144,7 @@ class Batches:
             try:
                 self._thread = self._thread or await self._open()
                 await self._on_thread(self._thread, self._go)
-            except _OF_DATABASE as error:  # it can't be opened
+            except Exception as error:  # noqa: BLE001 - else they, and all who come, wait for ever
                 self._fail(error)
             self._batch = [job for job in self._batch if not self._ended(job, loop.time())]
         self._began = self._working = None
@@ -234,23 +234,21 @@ class Batches:
             job.error = None
             job.result = job.run(connection)
         except BaseException as error:  # noqa: BLE001 - the caller's, whatever it is
-            job.error = self._explained(error)
+            job.error = self._explained(error) if isinstance(error, _OF_DATABASE) else error
             if driver.in_transaction:
                 driver.execute("ROLLBACK TO one")
         if driver.in_transaction:
             driver.execute("RELEASE one")
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: Exception) -> None:
         """None of the batch was committed."""
         for job in self._batch:
             job.over = True
             if job.error is None:
                 job.error = self._explained(error)
 
-    def _explained(self, error: BaseException) -> BaseException:
-        """The store's own error for one of the database."""
-        if not isinstance(error, _OF_DATABASE):
-            return error
+    def _explained(self, error: Exception) -> StoreError:
+        """The store's own error for what kept a transaction from its end."""
         explained = explain(error, self._path)
         explained.__cause__ = error
         return explained

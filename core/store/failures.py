@@ -69,6 +69,11 @@ def explain(error: Exception, path: Path) -> StoreError:
     if isinstance(error, OSError):
         sentence = _SENTENCES[_CODES.get(error.errno or 0, sqlite3.SQLITE_CANTOPEN)]
         return StoreUnusable(f"The database {path} {sentence} ({error.strerror})")
+    if not isinstance(error, SQLAlchemyError | sqlite3.Error):
+        return StoreUnusable(
+            f"The database {path} can't be worked with, try again; if it goes on, see what "
+            f"threads and memory this machine has left. ({type(error).__name__}: {error})"
+        )
     reason = getattr(error, "orig", None) or error
     sentence = _SENTENCES.get(sqlite_code(error), f"refused a statement, try again, {_ELSEWHERE}")
     return StoreUnusable(f"The database {path} {sentence} ({reason})")

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy import Connection, text
 
 from core.errors import StoreUnusable
 from core.store import inbox
+from core.store.batches import Batches
+from core.store.database import configure
 from tests.core.store.making import THREAD, Store, opened, prompt
 
 
@@ -163,3 +166,21 @@ async def test_a_reader_sees_one_state_from_its_first_look_to_its_last(store: St
     written.set()
     assert await looking == (1, 1)
     assert await store.turns.waiting(THREAD) == 2
+
+
+async def test_a_thread_that_cannot_be_started_fails_who_waits_and_the_next_starts_one(
+    path: Path,
+) -> None:
+    batches = Batches(path, partial(configure, begin="BEGIN IMMEDIATE"), 0.05)
+    threading.stack_size(1 << 60)  # more memory than can be addressed
+    try:
+        waiting = (batches.run(lambda conn: accept(conn, 1), 5.0) for _ in range(2))
+        async with asyncio.timeout(5):
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        threading.stack_size(0)
+    assert [type(result) for result in results] == [StoreUnusable] * 2
+    assert "can't start new thread" in str(results[0])
+    assert await batches.run(lambda conn: accept(conn, 1), 5.0)
+    await batches.close()
+    assert turns_on_disk(path) == 1
