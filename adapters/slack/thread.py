@@ -1,13 +1,12 @@
 """One Slack thread, for one answer."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 
-from adapters.slack import budgets, calls, streams
+from adapters.slack import budgets, calls, earlier, streams
 from adapters.slack.calls import Api, Method
 from adapters.slack.events import remembered
 from adapters.slack.ids import (
@@ -32,14 +31,7 @@ SIZE = 11_000
 (docs.slack.dev/reference/methods/chat.update); bytes are never fewer than characters."""
 
 EARLIER = 200
-"""How many messages before the prompt are read at most: the newest ones."""
-
-PAGE = 200
-"""Messages in one page of a thread; Slack recommends no more
-(docs.slack.dev/reference/methods/conversations.replies)."""
-
-PAGES = 25
-"""Pages of one thread that are read at most: a thread of 5,000 messages."""
+"""How many messages before the prompt count at most: the newest (see `earlier.before`)."""
 
 WAITS = "I'll get to this after the {} before it."
 
@@ -158,7 +150,9 @@ class SlackThread:
         """What Slack says that a message of ours says; empty when it can't be asked now."""
         ts = split_part_id(part)[1]
         try:
-            async for message in self._replies(oldest=ts, latest=ts, inclusive=True):
+            async for message in earlier.replies(
+                self._api, self._at, oldest=ts, latest=ts, inclusive=True
+            ):
                 if message["ts"] == ts:
                     return str(message.get("text") or "")
         except DeliveryError as error:
@@ -322,12 +316,10 @@ class SlackThread:
         """What was said in the thread before the prompt, as it reads now."""
         if self._at.ts == self._at.thread_ts:
             return ()
-        newest: deque[Remembered] = deque(maxlen=EARLIER)
-        async for message in self._replies(latest=self._at.ts):
-            entry = remembered(message, self._bot, self._at.team, self._at.channel)
-            if entry and entry.identity != self._identity:
-                newest.append(entry)
-        return tuple(newest)
+        said = await earlier.before(self._api, self._at)
+        where = self._bot, self._at.team, self._at.channel
+        entries = (remembered(message, *where) for message in said)
+        return tuple(e for e in entries if e and e.identity != self._identity)[-EARLIER:]
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The messages posted with this key, by their metadata."""
@@ -354,28 +346,11 @@ class SlackThread:
 
     async def _ours(self) -> AsyncIterator[tuple[PartId, Mapping[str, Any]]]:
         """Our messages in the thread since the question."""
-        async for message in self._replies(oldest=self._at.ts, include_all_metadata=True):
+        async for message in earlier.replies(
+            self._api, self._at, oldest=self._at.ts, include_all_metadata=True
+        ):
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot:
                 yield part_id(self._at.channel, str(message["ts"])), message
-
-    async def _replies(self, **bounds: Any) -> AsyncIterator[Mapping[str, Any]]:
-        """The thread's messages between `oldest` and `latest`, oldest first."""
-        cursor = ""
-        for _ in range(PAGES):
-            page = await self._api.call(
-                calls.REPLIES,
-                channel=self._at.channel,
-                ts=self._at.thread_ts,
-                limit=PAGE,
-                **bounds,
-                **({"cursor": cursor} if cursor else {}),
-            )
-            for message in page.get("messages") or ():
-                if isinstance(message, Mapping) and isinstance(message.get("ts"), str):
-                    yield message
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return
 
 
 def _metadata(name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from adapters.slack.app import SlackPlatform
 from adapters.slack.budgets import HELD_UP, streams
 from adapters.slack.calls import Api
+from adapters.slack.earlier import FORWARD, LOOKS
 from adapters.slack.ids import Bot, message_identity, part_id
 from adapters.slack.thread import EARLIER, SIZE, SlackThread
 from core import ports
@@ -299,6 +300,24 @@ async def test_the_newest_of_a_long_thread_are_read(
     earlier = await thread.earlier()
     assert [int(entry.content) for entry in earlier] == list(range(450 - EARLIER, 450))
     assert len(slack.record.called_with("conversations.replies")) == 3
+
+
+async def test_of_a_thread_with_too_many_pages_the_first_and_the_newest_are_read(
+    slack: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    slack.app.distributed = True  # pages of fifteen
+    say = slack.workspace.say
+    root = say("alice", "general", "0")
+    for number in range(1, 1_000):
+        say("bob", "general", str(number), thread_ts=root)
+    asked = say("alice", "general", f"{slack.mention} well?", thread_ts=root)
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, asked))
+    first, *newest = [int(entry.content) for entry in await thread.earlier()]
+    assert first == 0
+    assert newest == list(range(1_000 - len(newest), 1_000))
+    assert 7 <= len(newest) <= 15
+    assert len(slack.record.called_with("conversations.replies")) <= FORWARD + LOOKS
 
 
 async def test_a_first_message_has_nothing_before_it(

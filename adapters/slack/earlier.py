@@ -1,0 +1,89 @@
+"""What stands in a thread. Slack gives it oldest first, in pages
+(docs.slack.dev/reference/methods/conversations.replies); what matters most is the newest."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from adapters.slack import calls
+from adapters.slack.calls import Api
+from adapters.slack.ids import Address, is_ts
+
+Message: TypeAlias = Mapping[str, Any]
+
+PAGE = 200
+"""Messages in one page of a thread; Slack recommends no more."""
+
+PAGES = 25
+"""Pages of what was said since a question that are read at most."""
+
+FORWARD = 10
+"""Pages from the beginning of a thread that are read at most: 2,000 messages."""
+
+LOOKS = 30
+"""Further pages at most, each of which halves the time in which the newest page may begin: from a
+year to less than a second."""
+
+
+async def replies(api: Api, at: Address, **bounds: Any) -> AsyncIterator[Message]:
+    """The thread's messages between `oldest` and `latest`, oldest first, from `PAGES` pages.
+
+    Raises: DeliveryError.
+    """
+    cursor = ""
+    for _ in range(PAGES):
+        messages, cursor = await _page(api, at, cursor, bounds)
+        for message in messages:
+            yield message
+        if not cursor:
+            return
+
+
+async def before(api: Api, at: Address) -> Sequence[Message]:
+    """What was said before the prompt, oldest first.
+
+    Of a thread that is longer than `FORWARD` pages: its first message and the newest ones, a full
+    page at most and at least half of one. Raises: DeliveryError.
+    """
+    said: list[Message] = []
+    cursor = ""
+    for _ in range(FORWARD):
+        messages, cursor = await _page(api, at, cursor, {"latest": at.ts})
+        said += messages
+        if not cursor:
+            return said
+    return await _newest(api, at, since=said[-1] if said else {"ts": at.thread_ts}, page=messages)
+
+
+async def _newest(
+    api: Api, at: Address, since: Message, page: Sequence[Message]
+) -> Sequence[Message]:
+    """The last page, should one have begun where it is to end. since: more than a page is behind
+    it. page: a full one, whatever Slack takes for that.
+    """
+    early, late = float(since["ts"]), float(at.ts)
+    newest: Sequence[Message] = ()
+    for _ in range(LOOKS):
+        middle = (early + late) / 2
+        bounds = {"oldest": f"{middle:.6f}", "latest": at.ts}
+        messages, cursor = await _page(api, at, "", bounds)
+        if cursor:
+            early = middle
+            continue
+        newest, late = messages, middle
+        if len(newest) > len(page) // 2:
+            break
+    return newest
+
+
+async def _page(
+    api: Api, at: Address, cursor: str, bounds: Mapping[str, Any]
+) -> tuple[Sequence[Message], str]:
+    """One page, and where the next one begins; "" where there is none."""
+    more = {"cursor": cursor} if cursor else {}
+    page = await api.call(
+        calls.REPLIES, channel=at.channel, ts=at.thread_ts, limit=PAGE, **bounds, **more
+    )
+    listed = [
+        m for m in page.get("messages") or () if isinstance(m, Mapping) and is_ts(m.get("ts"))
+    ]
+    return listed, (page.get("response_metadata") or {}).get("next_cursor") or ""
