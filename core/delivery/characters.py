@@ -4,16 +4,30 @@ import re
 import unicodedata
 
 _ZWJ = "\u200d"
-_ATTACHED = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_VIRAMA = 9
+"""The combining class of the signs that join the letters of Indic scripts."""
+# What belongs to the sign before it, beside the marks: joiners, vowels of Thai and Lao, the letters
+# of a Hangul syllable behind its first, colours of skin, tags
+# (unicode.org/reports/tr29/#Grapheme_Cluster_Boundary_Rules).
+_ATTACHED = re.compile(
+    "[\u200c\u200d\u0e33\u0eb3\u1160-\u11ff\ud7b0-\ud7fb\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
+_FLAG = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+"""The letters of flags: each is a pair of them."""
 
 
 def tears(text: str, place: int) -> bool:
     """Whether a cut at `place` would tear what people see as one character."""
-    if place >= len(text):
+    if not 0 < place < len(text):
         return False
-    sign = text[place]
-    joined = text[place - 1] == _ZWJ or _ATTACHED.match(sign) or unicodedata.combining(sign)
-    return bool(joined)
+    before, sign = text[place - 1], text[place]
+    if sign.isascii():
+        return before == _ZWJ
+    if sign in _FLAG and before in _FLAG:
+        row = place - len(text[:place].rstrip(_FLAG))
+        return row % 2 == 1
+    joined = before == _ZWJ or (unicodedata.combining(before) == _VIRAMA and sign.isalpha())
+    return joined or bool(_ATTACHED.match(sign)) or unicodedata.category(sign).startswith("M")
 
 
 def between(text: str, cut: int) -> int:
