@@ -6,8 +6,8 @@ that lost the server before it was committed, is run again until its patience en
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
@@ -30,6 +30,7 @@ Ts = TypeVarTuple("Ts")
 _CONNECTIONS = 10  # of each process; the server has to allow them for every replica
 _OPENING = 10.0  # seconds of patience with a server that starts together with us
 _LOOKING = 1.5  # seconds of patience when somebody asks whether it works
+_LOCKING = 3.0  # seconds for the answer whether somebody else has a name
 _COMMITTING = 1.0  # seconds that a commit gets beyond its patience: half done is not known
 _PAUSES = (0.01, 1.0)  # seconds between two tries: the first, the longest
 
@@ -110,20 +111,27 @@ class PostgresDatabase:
 
         The lock is on the name's hash, and ends with the connection it was taken on.
         """
-        try:
+        lock = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+        with self._explained():
             connection = await self._server.connect()
-            lock = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
-            alone = await connection.fetchval(lock, name)
-        except Exception as error:
-            if not failures.of_database(error):
-                raise
-            raise failures.explain(error, self.place) from None
         try:
+            with self._explained():
+                alone = await connection.fetchval(lock, name, timeout=_LOCKING)
             if not alone:
                 raise InUse(f"Another process has {name} of the database {self.place} open.")
             yield
         finally:
             connection.terminate()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """The store's own error for one of the database."""
+        try:
+            yield
+        except Exception as error:
+            if not failures.of_database(error):
+                raise
+            raise failures.explain(error, self.place) from None
 
     def tell(self) -> None:
         """Let the other processes know that there is work, soon and together with what follows."""

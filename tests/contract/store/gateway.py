@@ -10,6 +10,7 @@ class Gateway:
     """Forwards a loopback port to the server's socket.
 
     cut_at: connections break when the client says this, which does not reach the server.
+    stall_at: nothing goes on from when the client says this, which does not reach the server.
     cut_behind: they break when the client said this, before it learns the answer.
     """
 
@@ -21,6 +22,7 @@ class Gateway:
         self.port = 0
         self.open = True
         self.cut_at = b""
+        self.stall_at = b""
         self.cut_behind = b""
 
     def cut(self) -> None:
@@ -32,7 +34,7 @@ class Gateway:
     def mend(self) -> None:
         """Let new connections through, and go on with what was stalled."""
         self.open = True
-        self.cut_at = self.cut_behind = b""
+        self.cut_at = self.stall_at = self.cut_behind = b""
         self._flowing.set()
 
     def stall(self) -> None:
@@ -70,6 +72,8 @@ class Gateway:
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asked: bool
     ) -> None:
         while data := await source.read(65536):
+            if asked and self.stall_at and self.stall_at in data:
+                self.stall()
             await self._flowing.wait()
             if asked and self.cut_at and self.cut_at in data:
                 return
