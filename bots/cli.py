@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bots.settings import Loaded
 
 app = typer.Typer(
-    help="DeepSeek in Slack, in the browser and in the terminal.",
+    help="DeepSeek in Slack, in Discord, in the browser and in the terminal.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
