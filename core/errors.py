@@ -12,7 +12,7 @@ ThreadseekError
 │   ├── LockedOut        the platform refuses our token: its turns wait for another one
 │   └── Undeliverable    for ever: removed from the channel, thread locked
 ├── StoreError           the database failed
-│   ├── StoreBusy        locked for too long; try again
+│   ├── StoreBusy        locked or away for too long; try again
 │   ├── StoreUnusable    full, read-only, newer than the code, in use by another process
 │   ├── LostClaim        another worker holds the conversation now
 │   └── Withdrawn        the prompt was deleted: take the answer back
@@ -131,7 +131,10 @@ class StoreError(ThreadseekError):
 
 
 class StoreBusy(StoreError):
-    """The database stayed locked past the time a caller can wait. Nothing was written."""
+    """The database stayed locked, or away, past the time a caller can wait; it may be tried again.
+
+    Nothing was written, unless a server was lost during the commit: then nobody knows.
+    """
 
 
 class StoreUnusable(StoreError):
