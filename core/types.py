@@ -126,7 +126,6 @@ class Verdict(StrEnum):
     FILTERED = "filtered"
     TRUNCATED = "truncated"
     EMPTY = "empty"
-    STOPPED = "stopped"
     ERROR = "error"
 
 

@@ -140,7 +140,7 @@ async def test_an_answer_said_twice_stands_once(store: Store) -> None:
     await store.turns.accept(prompt(1))
     claimed = await store.claim()
     await store.say(claimed)
-    other = Outcome(verdict=Verdict.STOPPED, text="other")
+    other = Outcome(verdict=Verdict.TRUNCATED, text="other")
     await store.turns.answer(claimed, other, SPOKEN, Memory(start=5))
     kept = await store.history.load(THREAD)
     assert (kept.messages, kept.memory) == (SPOKEN, Memory())
