@@ -31,7 +31,6 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
-from core.store import leases
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
@@ -247,7 +246,6 @@ def claim(
             return turn_of(row, taken, _parts(around), waited=waited, since=uptime.since)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
-    leases.shorten(conn, lease, now)
     return None
 
 

@@ -1,5 +1,6 @@
 """The ports `Turns`, `History`, `Seats`, on a `Database`. Method by method as `core.ports` says."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from core.lifecycle import State
@@ -13,6 +14,9 @@ from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered
 
 INGRESS_PATIENCE = 1.5
 """Seconds: half of the time in which Slack wants an event acknowledged."""
+
+SET_BACK_AGAIN = 10.0
+"""Seconds between two looks for leases from before the clock was set back."""
 
 SEAT_PATIENCE = 3.0
 """Seconds to wait for the database about a seat: it is asked again before a lease ends."""
@@ -30,6 +34,7 @@ class SqlTurns:
         self._database = database
         self._clock = clock or database.clock
         self._uptime = uptime or database.uptime
+        self._set_back_from = float("-inf")
 
     async def accept(self, prompt: Prompt) -> bool:
         """Store prompt and turn; False when it is known already or a follow-up to nothing."""
@@ -42,7 +47,12 @@ class SqlTurns:
     async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
         now, uptime = self._clock(), self._uptime()
-        return await self._database.write(inbox.claim, owner, platforms, lease, now, uptime)
+        found = await self._database.write(inbox.claim, owner, platforms, lease, now, uptime)
+        loop_s = asyncio.get_running_loop().time()
+        if found is None and loop_s >= self._set_back_from:
+            self._set_back_from = loop_s + SET_BACK_AGAIN
+            await self._database.write(leases.shorten, lease, now)
+        return found
 
     async def renew(self, turn: Turn, lease: float) -> None:
         """Hold the conversation for `lease` seconds from now."""
