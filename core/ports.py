@@ -340,11 +340,16 @@ class Turns(Protocol):
         True: whoever holds the turn, or claims it next, has to take back what is visible of it.
         """
 
+    async def identities(self, thread: ThreadKey) -> Sequence[str]:
+        """The messages of a conversation that `withdraw` knows: its prompts, those refused beside
+        a full queue too, and what was read from its thread.
+        """
+
 
 class Edits(Protocol):
     """Who is told that a person changed a message after it was written.
 
-    Both raise StoreError, after which the event must not be acknowledged. Texts as in `Prompt`.
+    All raise StoreError, after which the event must not be acknowledged. Texts as in `Prompt`.
     """
 
     async def amend(self, identity: str, text: str) -> bool:
@@ -352,6 +357,9 @@ class Edits(Protocol):
 
     async def withdraw(self, identity: str) -> None:
         """The message was deleted."""
+
+    async def withdraw_thread(self, thread: ThreadKey) -> None:
+        """The whole thread was deleted, and with it every message in it."""
 
 
 class History(Protocol):

@@ -178,7 +178,9 @@ class Connection:
                 self.session.left(str(data["id"]))
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
                 self._ends.posts.heard(data)  # every edit of ours comes back, too
-            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
+                self.incoming.add(name, data)
+            case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK" | "THREAD_DELETE":
                 self.incoming.add(name, data)
             case "INTERACTION_CREATE":
                 ends = self._ends

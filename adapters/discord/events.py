@@ -21,7 +21,7 @@ from adapters.discord.ids import (
     thread_key,
     time_of,
 )
-from core.types import Prompt, Remembered, Role
+from core.types import Prompt, Remembered, Role, ThreadKey
 
 PLAIN, REPLY, COMMAND, STARTER, MENU = 0, 19, 20, 21, 23
 """Types of messages: what a person wrote, replied, was answered by a command; a thread's root."""
@@ -153,6 +153,12 @@ def deleted(event: Message) -> list[str]:
     listed = event.get("ids")
     ids = [event.get("id"), *(listed if isinstance(listed, list) else [])]
     return [identity(id_) for id_ in ids if is_snowflake(id_)]
+
+
+def thread_deleted(event: Message) -> ThreadKey | None:
+    """The conversation of a THREAD_DELETE, should there be one."""
+    guild, thread = event.get("guild_id"), event.get("id")
+    return thread_key(guild, thread) if is_snowflake(guild) and is_snowflake(thread) else None
 
 
 def speaks(message: Message, bot: Bot) -> str:

@@ -12,7 +12,15 @@ import structlog
 
 from adapters.discord import calls, missed
 from adapters.discord.calls import Api
-from adapters.discord.events import Edited, Ignored, addresses, deleted, edited, read
+from adapters.discord.events import (
+    Edited,
+    Ignored,
+    addresses,
+    deleted,
+    edited,
+    read,
+    thread_deleted,
+)
 from adapters.discord.ids import is_snowflake
 from adapters.discord.intake import Intake
 from adapters.discord.session import Session
@@ -129,6 +137,10 @@ class Incoming:
         return ()
 
     async def _take(self, name: str, message: Mapping[str, Any]) -> None:
+        if name == "THREAD_DELETE":
+            if talk := thread_deleted(message):
+                await _stored(self._edits.withdraw_thread, talk)
+            return
         if name.startswith("MESSAGE_DELETE"):
             for gone in deleted(message):
                 await _stored(self._edits.withdraw, gone)

@@ -129,6 +129,10 @@ class SqlTurns:
         now = self._clock()
         return await self._database.write(edits.withdraw, identity, now, patience=INGRESS_PATIENCE)
 
+    async def identities(self, thread: ThreadKey) -> Sequence[str]:
+        """The messages of a conversation that `withdraw` knows."""
+        return await self._database.read(history.identities, thread)
+
 
 class SqlHistory:
     """The stored conversations."""

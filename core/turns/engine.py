@@ -16,7 +16,7 @@ from core.turns import metrics
 from core.turns.answering import Answering, Means
 from core.turns.queueing import Queueing
 from core.turns.retrying import MOST_ATTEMPTS
-from core.types import Prompt
+from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
 
@@ -247,6 +247,14 @@ class Engine:
                 answering.withdrawn(identity)
             log.info("prompt.withdrawn", identity=identity)
             self._wake.set()
+
+    async def withdraw_thread(self, thread: ThreadKey) -> None:
+        """Somebody deleted a whole thread: `withdraw`, of every message in it.
+
+        Raises: StoreError, after which it has to be told again.
+        """
+        for identity in await self._means.turns.identities(thread):
+            await self.withdraw(identity)
 
 
 async def _instead_of(former: Sequence[asyncio.Task[None]], answering: Answering) -> None:

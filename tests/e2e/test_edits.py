@@ -185,6 +185,31 @@ async def test_discord_deleted_later(
     assert not holding(tmp_path, "canary")
 
 
+@pytest.mark.parametrize("answered", [True, False])
+async def test_discord_thread_deleted(
+    answered: bool,
+    tmp_path: Path,
+    api: DeepSeekServer,
+    discord: DiscordServer,
+    discord_settings: dict[str, str],
+) -> None:
+    api.script("canary", SHORT if answered else LONG)
+    async with running(tmp_path, discord_settings) as service:
+        question = discord.world.say("alice", "general", f"{discord.mention} {SECRET}")
+        expected = "It sings." if answered else "word20"
+        await discord.wait_for(lambda: expected in " ".join(theirs(discord)), 15)
+        if answered:
+            await service.printed("turn.settled")
+            discord.world.say("alice", question, "and the canary?")
+            await discord.wait_for(lambda: len(shown(discord, question)) == 2, 15)
+        discord.world.delete_channel(question)
+        await until(lambda: answered or api.calls[0].hung_up, 2)
+        discord.world.say("alice", "general", f"{discord.mention} hello")
+        await discord.wait_for(lambda: "hello" in " ".join(theirs(discord)), 10)
+        assert await service.end(signal.SIGTERM) == 0
+    assert not holding(tmp_path, "canary")
+
+
 async def test_discord_edited_before_and_after_the_first_words(
     tmp_path: Path,
     api: DeepSeekServer,

@@ -93,7 +93,7 @@ class Record:
             self._shown(message)
         elif happened.name in ("THREAD_DELETE", "CHANNEL_DELETE"):
             for each in list(self._messages.values()):
-                if each.channel == happened.channel:
+                if each.channel in self._world.gone_channels:
                     self._gone(each.id)
         self.ring()
 

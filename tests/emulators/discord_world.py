@@ -214,20 +214,24 @@ class World(State):
         self.tell(Happened("THREAD_MEMBERS_UPDATE", thread.guild, thread.id, None, body))
 
     def delete_channel(self, where: str) -> None:
-        """Delete a channel or thread with its messages and, of a channel, its threads."""
+        """Delete a channel or thread with its messages and, of a channel, its threads: of these
+        Discord tells nothing (discordjs/discord.js pull request 10883)."""
         channel = self.channel(where)
         for thread in [c for c in self.channels.values() if c.parent == channel.id]:
-            self.delete_channel(thread.id)
+            self._remove(thread)
         body = wire.channel(self, channel)
         name = "CHANNEL_DELETE"
         if channel.is_thread:
             name = "THREAD_DELETE"
             body = {key: body[key] for key in ("id", "guild_id", "parent_id", "type")}
+        self._remove(channel)
+        self.tell(Happened(name, channel.guild, channel.id, None, body))
+
+    def _remove(self, channel: Channel) -> None:
         for message in [m for m in self.messages.values() if m.channel == channel.id]:
             del self.messages[message.id]
         self.gone_channels.add(channel.id)
         del self.channels[channel.id]
-        self.tell(Happened(name, channel.guild, channel.id, None, body))
 
     def _channel_happened(self, name: str, channel: Channel, more: Json | None = None) -> None:
         body = wire.channel(self, channel) | (more or {})

@@ -63,6 +63,9 @@ class Inbox:
     async def withdraw(self, identity: str) -> None:
         self.changed.append((identity, ""))
 
+    async def withdraw_thread(self, thread: ThreadKey) -> None:
+        self.changed.append((thread, ""))
+
     async def restart(self, _thread: ThreadKey) -> bool | None:
         if self.fail:
             raise self.fail.pop(0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from adapters.discord.events import FRESH, Edited, Ignored, deleted, edited, read
+from adapters.discord.events import FRESH, Edited, Ignored, deleted, edited, read, thread_deleted
 from core.types import Prompt
 from tests.adapters.discord.payloads import (
     ASKED,
@@ -71,6 +71,13 @@ def test_deletions_one_by_one_and_in_bulk() -> None:
     assert deleted({"id": "5", "channel_id": "20"}) == ["discord:5"]
     assert deleted({"ids": ["5", "6"], "channel_id": "20"}) == ["discord:5", "discord:6"]
     assert deleted({}) == deleted({"id": 7, "ids": "56"}) == []
+
+
+def test_a_thread_is_deleted_with_all_that_is_in_it() -> None:
+    gone = {"id": "5", "guild_id": "90", "parent_id": "20", "type": 11}
+    assert thread_deleted(gone) == "discord:90:5"
+    assert thread_deleted({"id": "5"}) is None
+    assert thread_deleted(gone | {"id": 5}) is None
 
 
 @given(odd(message(edited_timestamp=STAMP)))
