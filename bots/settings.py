@@ -178,7 +178,9 @@ class Settings(BaseModel):
     deepseek_progress_timeout: Seconds = Field(
         60, description="Seconds between two pieces of text or reasoning."
     )
-    deepseek_turn_timeout: Seconds = Field(600, description="Seconds for one answer in all.")
+    deepseek_turn_timeout: Seconds = Field(
+        600, description="Seconds for one answer in all, further attempts included."
+    )
     system_prompt: str = Field(SYSTEM_PROMPT, description="What the model is told first.")
     context_tokens: int = Field(
         64_000, ge=1_000, description="The model's context, question and answer together."

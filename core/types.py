@@ -1,5 +1,6 @@
 """The words everything else is written in. Pure data: no clock, no loop, no I/O."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -110,11 +111,13 @@ class CompletionRequest:
     """One question to the API. Model and sampling parameters are the client's own configuration.
 
     max_tokens: replaces the configured cap for this request (the API named a smaller maximum).
+    seconds: what is left of the turn's time; the attempt takes no longer, once it has a place.
     arrivals: for who wants to draw what has come; else it comes in larger pieces, a little late.
     """
 
     messages: tuple[Message, ...]
     max_tokens: int | None = None
+    seconds: float = math.inf
     arrivals: Arrivals = field(default_factory=Arrivals, compare=False)
 
 

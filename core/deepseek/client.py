@@ -89,7 +89,7 @@ class DeepSeek(Completions):
             wanted if isinstance(wanted, int) else 1, options.api_key, options.max_line
         )
         await self._gate.enter()
-        attempt = _Attempt(options, bool(fields.get("stream")))
+        attempt = _Attempt(options, bool(fields.get("stream")), request.seconds)
         response: aiohttp.ClientResponse | None = None
         gathering: Gathering | None = None
         try:
@@ -196,12 +196,14 @@ class DeepSeek(Completions):
 class _Attempt:
     """The clocks of one attempt, and what is worth a line in the log.
 
-    Only time spent waiting for the API counts against it: a consumer may take its time.
+    Only time spent waiting for the API counts against the clocks of a stream: a consumer may take
+    its time. seconds: left of the turn's own, in which everything counts.
     """
 
-    def __init__(self, options: Options, stream: bool) -> None:
+    def __init__(self, options: Options, stream: bool, seconds: float) -> None:
         self._options = options
         self._stream = stream
+        self._seconds = min(seconds, options.turn_timeout)
         self._started = time.monotonic()
         self._waited = 0.0
         self._moved = 0
@@ -277,14 +279,14 @@ class _Attempt:
 
     def _limit(self) -> float:
         if not self._stream:
-            return self._options.turn_timeout
+            return self._seconds
         return self._options.progress_timeout if self._moved else self._options.first_token_timeout
 
     def _left(self) -> float:
         return self._limit() - self._waited
 
     def _rest(self) -> float:
-        return self._options.turn_timeout - (time.monotonic() - self._started)
+        return self._seconds - (time.monotonic() - self._started)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -18,7 +18,8 @@ class Options:
     connect_timeout: name look-up, connection and TLS together.
     idle_timeout: between any two bytes of a stream, comments included.
     first_token_timeout, progress_timeout: until the first, and between any two, deltas with text or
-    reasoning. turn_timeout: the whole attempt; the only limit on the wait for a whole completion.
+    reasoning. turn_timeout: all attempts of a turn together, so one of them at most; a request says
+    what is left of it. The only limit on the wait for a whole completion.
     concurrency: attempts under way at once. max_line: bytes of one line of the stream.
     """
 

@@ -86,7 +86,7 @@ class _Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How prompts are answered. seconds: the whole turn, all attempts together.
+    """How prompts are answered. seconds: of all attempts of a turn and the pauses between them.
 
     operator: the people who ask also run the service, so they are told what can be done.
     """
@@ -206,7 +206,7 @@ class Asking:
             if number > retrying.MOST_ATTEMPTS:
                 return answer, None, attempt
             answer = Answer()
-            error = await self._attempt(answer, attempt)
+            error = await self._attempt(answer, attempt, deadline - self._now())
             if error is None:
                 return answer, None, attempt
             metrics.FAILURES.labels(error.failure.value).inc()
@@ -219,7 +219,9 @@ class Asking:
                 made=attempt.made,
                 chance=self._chance(),
             )
-            if again is not None and self._now() + again.delay < deadline:
+            if again is not None and self._now() + again.delay >= deadline:
+                again = None
+            if again is not None:
                 again = self._changed(attempt, again, error, conversation, entry)
             self._report(error, cause, number, again)
             if again is None:
@@ -228,12 +230,18 @@ class Asking:
             self._writer.freshness.restarted()
             await asyncio.sleep(again.delay)
 
-    async def _attempt(self, answer: Answer, attempt: _Try) -> CompletionError | None:
-        """One attempt, shown as it comes; the error that ended it, None for an answer."""
+    async def _attempt(
+        self, answer: Answer, attempt: _Try, seconds: float
+    ) -> CompletionError | None:
+        """One attempt, shown as it comes; the error that ended it, None for an answer.
+
+        seconds: for which it may last.
+        """
         frame = Frame(json=self._policy.json_object)
         request = CompletionRequest(
             messages=attempt.messages,
             max_tokens=attempt.max_tokens,
+            seconds=seconds,
             arrivals=self._writer.arrivals,
         )
         started = self._now()

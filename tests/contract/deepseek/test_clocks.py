@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,20 @@ async def test_a_stall_ends_by_the_clock(
     assert failure.failure is Failure.STALLED
     assert word in failure.message
     assert text(chunks)[:1] == ("a" if len(first) > 1 else "")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_attempt_takes_no_longer_than_its_request_leaves_it(stream: bool) -> None:
+    """A drip feeds every other clock, and a whole answer has none."""
+    drip = repeating(HEAD, event(content="a"), again=event(content="b"))
+    began = time.monotonic()
+    limits = {**SLOW, "turn_timeout": 3.0}
+    async with serving(drip) as raw, DeepSeek(options(raw, **limits, stream=stream)) as client:
+        _, failure = await collect(client, replace(HELLO, seconds=0.2))
+    assert time.monotonic() - began < 2
+    assert failure is not None
+    assert failure.failure is Failure.STALLED
+    assert "not finished" in failure.message
 
 
 async def test_what_was_held_back_comes_out_at_a_stall() -> None:

@@ -51,6 +51,24 @@ def test_failures_before_the_first_word(
     assert run(main()).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("seconds", "left"), [(10.0, [10.0, 5.5, 0.5]), (9.0, [9.0, 4.5]), (4.0, [4.0])]
+)
+def test_all_attempts_together_have_the_time_of_one_turn(seconds: float, left: list[float]) -> None:
+    """Each stalls after four seconds; the pauses before the next ones take a half and a whole."""
+
+    async def main() -> None:
+        stalls = [4.0, CompletionError(Failure.STALLED)]
+        bench = Bench(stalls, policy=replace(POLICY, seconds=seconds))
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+        assert [request.seconds for request in bench.api.requests] == pytest.approx(left)
+        (shown,) = bench.platform.screen().visible
+        assert "stopped sending" in shown
+
+    run(main())
+
+
 def test_words_that_nobody_saw_are_dropped_with_their_attempt() -> None:
     async def main() -> None:
         broken = [0.5, Chunk(text="lost "), CompletionError(Failure.TRUNCATED)]
