@@ -282,7 +282,7 @@ class Turns(Protocol):
         """Hold the conversation for `lease` seconds from now."""
 
     async def attempt(self, turn: Turn) -> int:
-        """Count one more API attempt before it is made; returns how many there are now."""
+        """Count one more API attempt before it is made; returns how many this text has had."""
 
     async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:
         """Say that the part `index` is about to be posted. named: its key finds it, ever after."""

@@ -67,7 +67,7 @@ _PARK = Statement(update(turn).where(_stands(State.ANSWERED), NOTICED).values(cr
 
 
 def attempt(conn: Connection, claimed: Turn) -> int:
-    """Count one more API attempt; returns how many there are now."""
+    """Count one more API attempt; returns how many this text has had."""
     row = _ATTEMPT.first(conn, by(claimed))
     if row is None:
         raise lost(conn, claimed)

@@ -28,7 +28,8 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     """The message was edited: its turn and the history say `text` from now on.
 
     When it is being answered and no part was announced, nothing can be visible: the claim is taken
-    away, so that whoever claims the turn next asks with the new text.
+    away, so that whoever claims the turn next asks with the new text. A text that is still to be
+    asked is a new question: its attempts are counted from 0.
     """
     text = storable(text)
     row = _locked(conn, identity)
@@ -37,7 +38,10 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
         return Amended(known=False)
     if row.withdrawn or row.text == text:
         return Amended(known=True)
-    conn.execute(update(turn).where(turn.c.id == row.id).values(text=text))
+    changed: dict[str, Any] = {"text": text}
+    if row.state == State.RECEIVED:
+        changed["attempts"] = 0
+    conn.execute(update(turn).where(turn.c.id == row.id).values(**changed))
     conn.info[ERASED] = True
     for entry in conn.execute(select(message).where(_asked_by(row.id))):
         content = _followed(entry.content, entry.author, row.text, text)
@@ -45,7 +49,7 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     if row.state != State.CLAIMED or row.begun:
         return Amended(known=True)
     # Given back: nobody's work broke off.
-    conn.execute(update(turn).where(turn.c.id == row.id).values(state=State.RECEIVED))
+    conn.execute(update(turn).where(turn.c.id == row.id).values(state=State.RECEIVED, attempts=0))
     return Amended(known=True, fence=_take_away(conn, row.conversation_id))
 
 

@@ -59,7 +59,7 @@ class SqlTurns:
         await self._database.write(leases.renew, turn, lease, self._clock())
 
     async def attempt(self, turn: Turn) -> int:
-        """Count one more API attempt before it is made; returns how many there are now."""
+        """Count one more API attempt before it is made; returns how many this text has had."""
         return await self._database.write(claims.attempt, turn)
 
     async def announce(self, turn: Turn, index: int, *, named: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Whether a failed attempt is made again, and with what changed. Pure table.
 
 Nothing is tried again once a word is visible, and at most three attempts are made for a prompt,
-counted across restarts: each one is billed.
+counted across restarts, as long as it reads the same: each one is billed.
 """
 
 from dataclasses import dataclass

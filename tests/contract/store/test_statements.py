@@ -12,6 +12,7 @@ from tests.core.store import (
     test_claims,
     test_crashes,
     test_delivered,
+    test_edits,
     test_history,
     test_inbox,
     test_recent,
@@ -23,6 +24,7 @@ _ABOUT_THE_FILE = {
     "test_work_is_found_by_index_among_ten_thousand_settled_turns",
     "test_the_recent_ones_are_found_by_index_among_a_hundred_thousand",
     "test_a_window_is_one_clustered_range",
+    "test_the_file_holds_a_deleted_text_no_more",
 }
 
 
@@ -39,6 +41,7 @@ for _module in (
     test_claims,
     test_crashes,
     test_delivered,
+    test_edits,
     test_history,
     test_inbox,
     test_recent,

@@ -58,7 +58,22 @@ async def test_edited_before_a_part_was_announced_voids_the_claim(store: Store) 
         with pytest.raises(LostClaim):
             await write
     again = await store.claim()
-    assert (again.prompt.text, again.attempts, again.fence) == ("better", 1, first.fence + 2)
+    assert (again.prompt.text, again.attempts, again.fence) == ("better", 0, first.fence + 2)
+
+
+async def test_a_new_text_is_a_new_question_for_as_long_as_it_will_be_asked(store: Store) -> None:
+    """Also when its turn was given back meanwhile, but not when the old text is being answered."""
+    await store.turns.accept(ASKED)
+    held = await store.claim()
+    await store.turns.attempt(held)
+    await store.turns.release(held)
+    assert await store.turns.amend(ME, "better") == Amended(known=True)
+    held = await store.claim()
+    assert held.attempts == 0
+    await store.turns.attempt(held)
+    await store.turns.announce(held, 0)
+    await store.turns.amend(ME, "best")
+    assert await store.turns.attempt(held) == 2
 
 
 async def test_the_same_text_again_disturbs_nobody(store: Store) -> None:

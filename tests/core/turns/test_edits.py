@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import Connection, select
 
 from core.delivery.writer import SETTLING
-from core.errors import Undeliverable, Unreachable
+from core.errors import CompletionError, Failure, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
 from core.store.schema import message, turn
 from core.turns.engine import Engine
+from core.turns.retrying import MOST_ATTEMPTS
 from core.types import PartId
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -288,17 +289,32 @@ def test_edited_before_the_first_words_the_new_text_is_answered_once() -> None:
     run(scenario())
 
 
-def test_edited_again_and_again_three_attempts_are_the_most() -> None:
+def test_edited_again_and_again_the_last_text_is_answered() -> None:
+    """Nothing broke off: each text is a question of its own, and nothing but an edit asks anew."""
+
     async def scenario() -> None:
-        bench = Bench([5.0, *words("Never.")])
+        bench = Bench(*[[5.0, *words("Never.")]] * 5, words("At last."))
         async with bench.process() as engine:
             await engine.accept(ASKED)
             for number in range(5):
                 await asyncio.sleep(1.0)
                 await engine.amend(ME, f"text {number}")
-        assert len(bench.api.requests) == 3
-        (shown,) = bench.platform.screen().visible
-        assert "stopped trying" in shown
+        assert len(bench.api.requests) == 6
+        assert (await bench.sent())[-1][-1] == ("user", "text 4")
+        assert bench.platform.screen().visible == ["At last."]
+
+    run(scenario())
+
+
+def test_of_an_edited_text_three_attempts_are_the_most() -> None:
+    async def scenario() -> None:
+        bench = Bench([5.0, *words("Never.")], [5.0, CompletionError(Failure.STALLED)])
+        async with bench.process() as engine:
+            await engine.accept(ASKED)
+            await asyncio.sleep(1.0)
+            await engine.amend(ME, "what is she?")
+        asked = [request[-1][1] for request in await bench.sent()]
+        assert asked == ["what is it?", *["what is she?"] * MOST_ATTEMPTS]
 
     run(scenario())
 
