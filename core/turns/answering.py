@@ -58,17 +58,18 @@ class Means:
 class Answering:
     """Carries one claimed turn to its end; `run` is called once.
 
+    claimed: when its claim was asked for, by `Means.now`.
     locked_out: why the platform takes nothing from us now; the turn was given back.
     """
 
-    def __init__(self, turn: Turn, thread: Thread, means: Means) -> None:
+    def __init__(self, turn: Turn, thread: Thread, means: Means, claimed: float) -> None:
         self._turn = turn
         self._thread = thread
         self._means = means
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
         held = None if means.exclusive else means.lease
-        self._journal = Journal(means.turns, turn, means.now, held)
+        self._journal = Journal(means.turns, turn, means.now, held, claimed)
         self._writer = Writer(
             thread,
             self._reply,

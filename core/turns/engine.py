@@ -85,12 +85,10 @@ class Engine:
         wanted = 1
         while not self._stopping:
             slots = await self._take_slots(wanted)
-            found = [] if self._stopping else await self._claims(slots)
-            for _ in range(slots - len(found)):
+            found = 0 if self._stopping else await self._claims(slots)
+            for _ in range(slots - found):
                 self._slots.release()
-            for turn in found:
-                await self._begin(turn)
-            wanted = min(_AT_ONCE, 2 * wanted) if len(found) == slots else 1
+            wanted = min(_AT_ONCE, 2 * wanted) if found == slots else 1
             if not found:
                 await self._idle()
 
@@ -103,10 +101,17 @@ class Engine:
             taken += 1
         return taken
 
-    async def _claims(self, most: int) -> list[Turn]:
-        """So many turns, fewer when there are no more to be had."""
-        found = await asyncio.gather(*(self._claim() for _ in range(most)))
-        return [turn for turn in found if turn is not None]
+    async def _claims(self, most: int) -> int:
+        """Begin so many turns, fewer when there are no more to be had; returns how many."""
+        return sum(await asyncio.gather(*(self._next() for _ in range(most))))
+
+    async def _next(self) -> bool:
+        """Claim a turn, and work on it from now on; False: there is none."""
+        asked = self._means.now()  # the lease begins at some time after this
+        turn = await self._claim()
+        if turn is not None:
+            await self._begin(turn, asked)
+        return turn is not None
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
@@ -156,10 +161,10 @@ class Engine:
         except TimeoutError:
             return
 
-    async def _begin(self, turn: Turn) -> None:
+    async def _begin(self, turn: Turn, claimed: float) -> None:
         """Work on the turn from now on; one that can't even be opened is left, at last given up."""
         try:
-            self._start(turn)
+            self._start(turn, claimed)
             return
         except Exception as error:
             self._slots.release()
@@ -174,10 +179,10 @@ class Engine:
         except StoreError as error:
             log.error("turn.not_abandoned", turn=turn.id, error=str(error))
 
-    def _start(self, turn: Turn) -> None:
+    def _start(self, turn: Turn, claimed: float) -> None:
         thread = self._platforms[turn.prompt.platform].open(turn.prompt)
         self._queueing.begun(turn, thread)
-        answering = Answering(turn, thread, self._means)
+        answering = Answering(turn, thread, self._means, claimed)
         # While the store failed a lease can run out, and our own turn comes back to ourselves; or
         # another process heard that the question before this one was deleted.
         here = turn.prompt.thread

@@ -27,19 +27,24 @@ class Journal:
     claimed the turn meanwhile, nothing is written in its way.
 
     turn: as it is claimed; whoever learns that it was withdrawn says so here.
-    now: seconds, monotonic. lease: of the claim, in seconds, which just began; None where no other
-    process can claim it.
+    now: seconds, monotonic. lease: of the claim, in seconds; None where no other process can claim
+    it. claimed: when the claim was asked for, by `now`: its lease began no earlier.
     outcome_stored: set when what `stored` waits for is done.
     """
 
     def __init__(
-        self, turns: Turns, turn: Turn, now: Callable[[], float], lease: float | None
+        self,
+        turns: Turns,
+        turn: Turn,
+        now: Callable[[], float],
+        lease: float | None,
+        claimed: float,
     ) -> None:
         self._turns = turns
         self.turn = turn
         self._now = now
         self._lease = lease
-        self._held_until = now() + SURELY * (lease or 0.0)
+        self._held_until = claimed + SURELY * (lease or 0.0)
         self._complete = True
         self._posted: set[PartId] = set()
         self.outcome_stored = asyncio.Event()

@@ -14,7 +14,7 @@ from tests.simulation.process import Process
 _OURS = frozenset({"schedule.py", "people.py", "process.py", "locks.py"})
 """Where the tasks begin that play a schedule (`locks`: a process waits for its death)."""
 _SLOTS = 128
-_LOOK = Engine._claim.__code__
+_LOOK = Engine._next.__code__
 _PACERS = 11
 """Of one prompt: edits by an interaction's token; posts, edits and the three calls of a stream,
 each maybe under a wider one."""

@@ -249,8 +249,8 @@ class _HastyAnswering(Answering):
 class SettlesNothing(Engine):
     """What was cut off on the way may land on top of the final text, for ever."""
 
-    def _start(self, turn: Turn) -> None:
-        super()._start(turn)
+    def _start(self, turn: Turn, claimed: float) -> None:
+        super()._start(turn, claimed)
         *_, answering = self._running.values()
         answering.__class__ = _HastyAnswering
 
@@ -329,8 +329,8 @@ class InsistsOnItsMessage(_Wrapped):
 class IgnoresTheBudget(Engine):
     """Never waits for the platform's allowance."""
 
-    def _start(self, turn: Turn) -> None:
-        super()._start(turn)
+    def _start(self, turn: Turn, claimed: float) -> None:
+        super()._start(turn, claimed)
         *_, answering = self._running.values()
         answering._writer._lanes._budget = _Eager(_never)
 

@@ -197,8 +197,8 @@ class _LeavesItThere(Answering):
 class LeavesTheAnswer(Engine):
     """Takes nothing back."""
 
-    def _start(self, turn: Turn) -> None:
-        super()._start(turn)
+    def _start(self, turn: Turn, claimed: float) -> None:
+        super()._start(turn, claimed)
         *_, answering = self._running.values()
         answering.__class__ = _LeavesItThere
 
@@ -219,8 +219,8 @@ async def _watch() -> None:
 class LeaksTasks(Engine):
     """Starts something for each turn that nobody ends."""
 
-    def _start(self, turn: Turn) -> None:
-        super()._start(turn)
+    def _start(self, turn: Turn, claimed: float) -> None:
+        super()._start(turn, claimed)
         self.__dict__.setdefault("_watching", []).append(asyncio.create_task(_watch()))
 
 

@@ -38,6 +38,27 @@ def test_those_that_wait_are_claimed_side_by_side() -> None:
     run(main())
 
 
+def test_a_claim_that_takes_long_keeps_none_beside_it() -> None:
+    async def main() -> None:
+        bench = Bench(words("here"))
+        claim, claims = bench.turns.claim, 0
+
+        async def slow(owner: str, platforms: tuple[str, ...], lease: float) -> Turn | None:
+            nonlocal claims
+            claims += 1
+            await asyncio.sleep(30.0 if claims == 3 else 0.0)  # beside the second
+            return await claim(owner, platforms, lease)
+
+        bench.turns.claim = slow  # type: ignore[method-assign, assignment]
+        async with bench.process() as engine:
+            for number in range(2):
+                await engine.accept(prompt("hi", thread=f"t{number}"))
+            await asyncio.sleep(2.0)
+            assert bench.platform.screen("t1").visible == ["here"]
+
+    run(main())
+
+
 def test_no_more_are_taken_up_than_there_are_places() -> None:
     async def main() -> None:
         bench = Bench(LONG)

@@ -1,12 +1,14 @@
 """A store that fails for longer than a lease makes no second worker on the same turn."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, select
 
 from core.errors import StoreBusy, Unreachable, Withdrawn
+from core.ports import Turn
 from core.store.schema import conversation
 from core.turns.journal import Journal
 from core.types import PartId
@@ -79,6 +81,30 @@ def test_while_its_lease_may_have_ended_it_writes_nothing() -> None:
     assert visible == ["." * 60]
 
 
+def test_who_hears_late_of_its_claim_renews_it_before_it_writes() -> None:
+    """The database took longer to answer than the lease lasts: another replica has the turn."""
+
+    async def main() -> None:
+        bench = Bench(words(*"." * 100))
+        await bench.killed_after(10.11, prompt("hi"))  # the answer is committed, not shown
+        screen, claim = bench.platform.screen(), bench.turns.claim
+
+        async def late(owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+            turn = await claim(owner, platforms, lease)
+            if turn is not None:
+                await asyncio.sleep(lease + 1.0)
+                assert await claim("another", platforms, lease)
+            return turn
+
+        bench.turns.claim = late  # type: ignore[method-assign]
+        calls = len(screen.calls)
+        async with bench.process(grace=0.0):
+            await asyncio.sleep(70.0)
+        assert len(screen.calls) == calls, "it wrote what another holds"
+
+    run(main())
+
+
 class _Kept(Screen):
     """Takes nothing away before `until`."""
 
@@ -131,7 +157,7 @@ def test_nothing_is_announced_for_a_question_that_was_deleted() -> None:
         await bench.turns.accept(prompt("hi"))
         turn = await bench.turns.claim("a process", ["fake"], 60.0)
         assert turn is not None
-        journal = Journal(bench.turns, turn, now, 60.0)
+        journal = Journal(bench.turns, turn, now, 60.0, now())
         await journal.announce(0, named=True)
         await bench.turns.withdraw(turn.prompt.identity)
         for known in (False, True):
