@@ -114,24 +114,27 @@ class Engine:
         return turn is not None
 
     async def stop(self, grace: float) -> None:
-        """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly."""
+        """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly.
+
+        One that only settles is left at once. Whatever is left is given back.
+        """
         self._stopping = True
         self._wake.set()
         end = self._means.now() + grace
+        leaving: dict[asyncio.Task[None], asyncio.Task[None]] = {}
         while self._running and (left := end - self._means.now()) > 0:
             for task, answering in self._running.items():
-                if answering.settling:
-                    task.cancel()
+                if answering.settling and task not in leaving:
+                    leaving[task] = asyncio.create_task(_leave(task, answering))
             await asyncio.wait(set(self._running), timeout=min(left, _LOOK))
         for answering in self._running.values():
             answering.interrupt()
         if self._running:
             await asyncio.wait(set(self._running), timeout=_FAREWELL)
-        cut = dict(self._running)
-        for task in cut:
-            task.cancel()
-        await asyncio.gather(*cut, return_exceptions=True)
-        await asyncio.gather(*(answering.give_back() for answering in cut.values()))
+        for task, answering in self._running.items():
+            if task not in leaving:
+                leaving[task] = asyncio.create_task(_leave(task, answering))
+        await asyncio.gather(*leaving.values())
         for asking in self._locked_out.values():
             asking.cancel()
         await asyncio.gather(*self._locked_out.values(), return_exceptions=True)
@@ -260,6 +263,13 @@ class Engine:
         """
         for identity in await self._means.turns.identities(thread):
             await self.withdraw(identity)
+
+
+async def _leave(task: asyncio.Task[None], answering: Answering) -> None:
+    """Stop the work on a turn, and give it back."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await answering.give_back()
 
 
 async def _instead_of(former: Sequence[asyncio.Task[None]], answering: Answering) -> None:

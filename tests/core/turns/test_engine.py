@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from core.errors import PartGone, StoreUnusable, Undeliverable
+from core.errors import PartGone, StoreUnusable, Undeliverable, Unreachable
+from core.lifecycle import State
+from core.ports import Turn
 from core.types import Chunk
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -231,6 +233,31 @@ def test_a_stop_does_not_wait_for_an_answer_to_settle() -> None:
         assert len(bench.api.requests) == 2
 
     run(main())
+
+
+def test_a_stop_gives_back_what_only_settles_at_once() -> None:
+    """Another replica settles it, and goes on with its conversation, while others are answered."""
+
+    async def main() -> None:
+        bench = Bench(words("short"), LONG)
+        bench.platform.screen().faults.append(Fault(Unreachable("cut off"), landed=True))
+        async with bench.process(grace=20.0) as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(6.0)
+            await engine.accept(prompt("hi", thread="b"))
+            await asyncio.sleep(1.0)
+            other = asyncio.create_task(_claimed_by_another(bench, after=1.0))
+        turn = await other
+        assert turn is not None
+        assert (turn.state, turn.prompt.identity) == (State.DELIVERED, prompt("hi").identity)
+        assert bench.platform.screen("b").visible == [LONG_TEXT]
+
+    run(main())
+
+
+async def _claimed_by_another(bench: Bench, after: float) -> Turn | None:
+    await asyncio.sleep(after)
+    return await bench.turns.claim("another", ["fake"], 60.0)
 
 
 def test_a_turn_longer_than_its_lease_is_answered_once() -> None:
