@@ -25,6 +25,8 @@ _ABOUT_THE_FILE = {
     "test_the_recent_ones_are_found_by_index_among_a_hundred_thousand",
     "test_a_window_is_one_clustered_range",
     "test_the_file_holds_a_deleted_text_no_more",
+    "test_what_was_edited_away_is_in_no_file",
+    "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
 }
 
 
