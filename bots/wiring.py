@@ -251,7 +251,8 @@ def _web(settings: Settings, core: Core, engine: Engine) -> WebPlatform:
     reachable = settings.http_host not in _LOOPBACK
     return WebPlatform(
         engine.accept,
-        core.means.history,
+        core.turns.exchanges,
+        json=core.means.policy.json_object,
         about={"text": f"Answers come from {core.source}.", "offline": core.offline},
         key=secrets.token_urlsafe(12) if reachable else "",
     )

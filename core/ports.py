@@ -260,6 +260,19 @@ class Recent:
     first: str
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was asked, and what is shown of its outcome: nothing, while there is none.
+
+    text, notice: as in `Outcome`.
+    """
+
+    identity: str
+    asked: str
+    text: str = ""
+    notice: str = ""
+
+
 class Turns(Protocol):
     """The durable inbox and the life of its turns. Every method is one transaction.
 

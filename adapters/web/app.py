@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import hdrs, web
 
-from adapters.web.rooms import Rooms, WebThread
+from adapters.web.rooms import Exchanges, Rooms, WebThread, question_id
 from core.errors import StoreError
-from core.ports import History
 from core.types import Prompt, ThreadKey
 
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -35,8 +34,8 @@ log = structlog.get_logger()
 class WebPlatform:
     """The `Threads` of the page, and its routes.
 
-    about: what the page says about the model behind it. key: asked for when the server can be
-    reached from beyond this machine; empty otherwise.
+    json: answers are JSON. about: what the page says about the model behind it. key: asked for
+    when the server can be reached from beyond this machine; empty otherwise.
     """
 
     name = "web"
@@ -44,21 +43,22 @@ class WebPlatform:
     def __init__(
         self,
         accept: Callable[[Prompt], Awaitable[bool]],
-        history: History,
+        exchanges: Exchanges,
         *,
+        json: bool = False,
         about: dict[str, Any],
         key: str = "",
     ) -> None:
         self._accept = accept
         self._about = about
         self._key = key
-        self._rooms = Rooms(history)
+        self._rooms = Rooms(exchanges, json=json)
         self._page = files("adapters.web").joinpath("page.html").read_text(encoding="utf-8")
 
     def open(self, prompt: Prompt) -> WebThread:
         """The live handle for one prompt of the page."""
         room = ThreadKey(prompt.address or prompt.thread)
-        return WebThread(self._rooms, room, f"you-{prompt.identity.rpartition(':')[2]}")
+        return WebThread(self._rooms, room, question_id(prompt.identity))
 
     def address(self, host: str, port: int) -> str:
         """Where a person opens the page. host: what the server listens on."""
@@ -140,7 +140,7 @@ class WebPlatform:
         except StoreError as error:
             log.error("web.not_accepted", reason=str(error))
             return web.json_response({"error": _NOT_STORED}, status=503)
-        self._rooms.say(thread, f"you-{mark}", "user", text)
+        self._rooms.say(thread, question_id(prompt.identity), "user", text)
         return web.json_response({"accepted": new}, status=202)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

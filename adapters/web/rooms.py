@@ -1,25 +1,43 @@
 """What is visible in each thread of the page, and who is watching.
 
-A room is made from the stored history when it is first looked at and forgotten when nobody has
-looked for long: the store is the truth, a room is what the page shows of it.
+A room is made from the stored turns when it is first looked at and forgotten when nobody has
+looked for long: the store is the truth, a room is what the page shows of it. An entry has the same
+id in every room that is made of it, so a page that stayed open shows nothing twice.
 """
 
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
+from core.delivery.finding import post_key
+from core.delivery.parts import Parts
 from core.delivery.sanitise import clean
-from core.ports import History
+from core.ports import Exchange
+from core.turns.answer import Frame
 from core.types import Allowance, Limits, Outcome, PartId, ThreadKey
 
 _MOST_ROOMS = 200
+_MOST_TURNS = 1_000  # of a conversation, the newest, that a room is made from
 _FREE = Allowance(key="web", burst=10_000, rate=10_000)
 LIMITS = Limits(size=100_000, measure=len, gap=0.1, post=_FREE, edit=_FREE)
 
 Event = dict[str, Any]
+
+Exchanges: TypeAlias = Callable[[ThreadKey, int], Awaitable[Sequence[Exchange]]]
+"""The newest turns of a conversation, so many at most, in order. Raises: StoreError."""
+
+
+def question_id(identity: str) -> str:
+    """The entry of the prompt with this identity."""
+    return f"you-{identity.rpartition(':')[2]}"
+
+
+def _part_id(key: str) -> PartId:
+    """The entry that is posted with this key."""
+    return PartId(uuid.uuid5(uuid.NAMESPACE_URL, key).hex)
 
 
 class Changes:
@@ -45,30 +63,44 @@ class Changes:
 
 
 class _Room:
+    """loaded: what is stored is in it, too, and not only what was said since."""
+
     def __init__(self) -> None:
+        self.loaded = False
         self.entries: dict[str, Event] = {}
         self.watchers: set[Changes] = set()
 
 
 class Rooms:
-    """All rooms of the page."""
+    """All rooms of the page. json: answers are JSON, and shown as such."""
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, exchanges: Exchanges, *, json: bool) -> None:
+        self._exchanges = exchanges
+        self._json = json
         self._rooms: OrderedDict[ThreadKey, _Room] = OrderedDict()
 
     async def load(self, thread: ThreadKey) -> None:
-        """Make the room from the stored history, if it is not there. Raises: StoreError."""
-        if thread in self._rooms:
+        """Put what is stored into the room, if it is not there. Raises: StoreError."""
+        if (known := self._rooms.get(thread)) and known.loaded:
             return
-        conversation = await self._history.load(thread)
+        stored = await self._exchanges(thread, _MOST_TURNS)
         room = self._rooms.setdefault(thread, _Room())
-        if not room.entries:
-            for position, message in enumerate(conversation.messages):
-                key = f"history-{position}"
-                who = str(message.role)
-                room.entries[key] = {"id": key, "who": who, "text": message.content}
+        if not room.loaded:
+            entries = {entry["id"]: entry for each in stored for entry in self._entries(each)}
+            room.entries = entries | room.entries  # what was said since is newer
+            room.loaded = True
         self._forget_old()
+
+    def _entries(self, exchange: Exchange) -> Iterator[Event]:
+        """The entries of a stored turn, as they were when it was answered."""
+        asked = question_id(exchange.identity)
+        yield {"id": asked, "who": "user", "text": exchange.asked}
+        frame, parts = Frame(json=self._json), Parts(LIMITS.size, LIMITS.measure)
+        parts.feed(clean(frame.add(exchange.text) + frame.close()))
+        parts.finish(0, clean(exchange.notice))
+        for index, text in enumerate(parts.texts):
+            part = _part_id(post_key(exchange.identity, index))
+            yield {"id": part, "who": "assistant", "text": text}
 
     def say(self, thread: ThreadKey, key: str, who: str, text: str) -> None:
         """Show an entry, or its newer text."""
@@ -120,7 +152,7 @@ class WebThread:
 
     async def post(self, text: str, key: str) -> PartId:
         """Show a new part."""
-        part = PartId(uuid.uuid5(uuid.NAMESPACE_URL, key).hex)
+        part = _part_id(key)
         await self.edit(part, text)
         return part
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from core.lifecycle import State
-from core.ports import Amended, Recent, Turn
+from core.ports import Amended, Exchange, Recent, Turn
 from core.seats import Seat, Seating
 from core.store import claims, edits, history, inbox, leases, seats
 from core.store.clock import Clock, Uptime
+from core.store.exchanges import exchanges
 from core.store.opening import Transactions
 from core.store.strangers import strangers
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
@@ -110,6 +111,10 @@ class SqlTurns:
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
         """The conversations with a turn received since then, newest first, `limit` at most."""
         return await self._database.read(inbox.recent, platform, since, limit)
+
+    async def exchanges(self, thread: ThreadKey, limit: int) -> Sequence[Exchange]:
+        """What was asked in the conversation and what became of it: the newest turns, in order."""
+        return await self._database.read(exchanges, thread, limit)
 
     async def take_over(self, platforms: Sequence[str]) -> int:
         """At the start of a service: free what a process that died held; returns how many.

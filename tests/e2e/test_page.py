@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.e2e.service import running
-from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 ARGUMENTS = [
@@ -86,6 +87,47 @@ async def test_a_question_is_answered_and_a_reload_keeps_it(
         await page.wait_for_selector(".assistant:has-text('Question 2 was: and then?')")
         assert await page.locator(".entry").count() == 4
         assert not errors
+
+
+async def test_a_restart_shows_nothing_twice_and_a_reload_loses_nothing(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """The page stays open while the service is away; then it is loaded anew."""
+    replies = {
+        "fail": (error_reply(400, "bad_request", "No."),),
+        "break": (Reply(pieces=("Half of it, ",), delay=0.3, ending="cut"),),
+        "filter": (Reply(pieces=("So far, ",), finish="content_filter"),),
+        "go on": (Reply(pieces=("Begun, ",) * 200, delay=0.1), Reply(pieces=("All.",))),
+    }
+    for asked, scripted in replies.items():
+        api.script(lambda call, asked=asked: call.last.endswith(asked), *scripted)
+    kept = {"fail": "refused", "break": "broke off", "filter": "content filter"}
+    async with browser_page() as (page, errors):
+        async with running(tmp_path, settings) as service:
+            await page.goto(service.address)
+            for question, notice in kept.items():
+                await ask(page, question)
+                await page.wait_for_selector(f".assistant:has-text('{notice}')")
+            before = await page.locator(".entry").all_text_contents()
+            await ask(page, "go on")
+            await page.wait_for_selector(".assistant:has-text('Begun')")
+            port = service.address.rpartition(":")[2].rstrip("/")
+            await service.end(signal.SIGKILL)
+        async with running(tmp_path, {**settings, "HTTP_PORT": port}):
+            await page.wait_for_selector(".assistant:has-text('All.')")
+            open_all_along = await page.locator(".entry").all_text_contents()
+            assert open_all_along[:-2] == before
+            assert len(open_all_along) == 2 * len(kept) + 2
+            await page.reload()
+            await page.wait_for_selector(".assistant:has-text('All.')")
+            assert await page.locator(".entry").all_text_contents() == open_all_along
+    assert all("Failed to load resource" in error or "ERR_" in error for error in errors)
+
+
+async def ask(page: Page, text: str) -> None:
+    """Type a question and send it."""
+    await page.fill("#text", text)
+    await page.press("#text", "Enter")
 
 
 async def test_the_offline_server_is_named_and_the_page_looks_right(tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ import aiohttp
 import pytest
 
 from adapters.web.app import WebPlatform
+from adapters.web.rooms import LIMITS
 from bots.server import Health, serve
+from core.delivery.reply import Reply
 from core.errors import StoreBusy
-from core.types import Outcome, Prompt, Remembered, Role, ThreadKey, Verdict
-from tests.fakes.history import FixedHistory
+from core.ports import Exchange
+from core.types import Outcome, Prompt, ThreadKey, Verdict
+from tests.fakes.exchanges import FixedExchanges
 
 JSON = {"Content-Type": "application/json"}
 
@@ -36,10 +39,14 @@ class Desk:
 
 @asynccontextmanager
 async def page(
-    accept: Callable[[Prompt], Awaitable[bool]], key: str = "", history: FixedHistory | None = None
+    accept: Callable[[Prompt], Awaitable[bool]],
+    key: str = "",
+    stored: FixedExchanges | None = None,
+    *,
+    of_json: bool = False,
 ) -> AsyncIterator[tuple[WebPlatform, str, aiohttp.ClientSession]]:
     about = {"text": "Answers come from </script> somewhere.", "offline": True}
-    web = WebPlatform(accept, history or FixedHistory(), about=about, key=key)
+    web = WebPlatform(accept, stored or FixedExchanges(), json=of_json, about=about, key=key)
     async with (
         serve("127.0.0.1", 0, web.routes(), Health()) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
@@ -142,10 +149,8 @@ async def test_beyond_this_machine_a_key_is_needed() -> None:
 
 async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
     desk = Desk()
-    stored = FixedHistory(
-        web_t1=[Remembered(Role.USER, "old"), Remembered(Role.ASSISTANT, "reply")]
-    )
-    async with page(desk.accept, history=stored) as (web, _, session):
+    stored = FixedExchanges(web_t1=[Exchange("web:t1:z", "old", "reply")])
+    async with page(desk.accept, stored=stored) as (web, _, session):
         async with session.get("/api/threads/t1") as stream:
             assert [event["text"] for event in await events(stream, 2)] == ["old", "reply"]
             await ask(session, {"id": "a", "text": "new"})
@@ -169,6 +174,52 @@ async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
         async with session.get("/api/threads/t2") as stream:
             await ask(session, {"id": "b", "text": "other"}, name="t2")
             assert [event["text"] for event in await events(stream, 1)] == ["other"]
+
+
+async def shown(session: aiohttp.ClientSession, count: int) -> list[dict[str, Any]]:
+    """What a page shows that is opened now."""
+    async with session.get("/api/threads/t1") as stream:
+        return await events(stream, count)
+
+
+async def test_a_room_made_anew_is_the_room_that_was_there() -> None:
+    """The ids, too: a page that stayed open while the service restarted shows nothing twice."""
+    long = "word " * 25_000
+    outcomes = {"a": ("Half", "_It broke off._"), "b": ("", "It failed."), "c": (long, "_Over._")}
+    desk = Desk()
+    async with page(desk.accept) as (web, _, session):
+        for mark, (text, notice) in outcomes.items():
+            await ask(session, {"id": mark, "text": f"ask {mark}"})
+            thread, reply = web.open(desk.prompts[-1]), Reply(LIMITS)
+            reply.add(text)
+            reply.finish(notice)
+            while delivery := reply.due(0.0):
+                key = f"{desk.prompts[-1].identity}:{delivery.index}"
+                reply.delivered(delivery, await thread.post(delivery.text, key), 0.0)
+        live = await shown(session, 7)
+    exchanges = [Exchange(f"web:t1:{mark}", f"ask {mark}", *of) for mark, of in outcomes.items()]
+    async with page(desk.accept, stored=FixedExchanges(web_t1=exchanges)) as (_, _, session):
+        assert await shown(session, 7) == live
+
+
+async def test_what_was_said_before_anybody_looked_is_newer_than_what_is_stored() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (_, _, session):
+        await ask(session, {"id": "b", "text": "second"})
+    exchanges = [Exchange("web:t1:a", "first", "one"), Exchange("web:t1:b", "second")]
+    stored = FixedExchanges(web_t1=exchanges)
+    async with page(desk.accept, stored=stored) as (web, _, session):
+        await web.open(desk.prompts[0]).post("two", "web:t1:b:0")
+        texts = [event["text"] for event in await shown(session, 4)]
+        assert texts == ["first", "one", "second", "two"]
+        await shown(session, 4)
+        assert stored.reads == ["web:t1"], "once for all who look"
+
+
+async def test_json_that_was_stored_is_shown_as_it_was() -> None:
+    stored = FixedExchanges(web_t1=[Exchange("web:t1:a", "ask", "{}")])
+    async with page(Desk().accept, stored=stored, of_json=True) as (_, _, session):
+        assert (await shown(session, 2))[1]["text"] == "```json\n{}\n```"
 
 
 async def test_a_prompt_that_waits_is_marked_until_its_turn_comes() -> None:

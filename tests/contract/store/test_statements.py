@@ -13,6 +13,7 @@ from tests.core.store import (
     test_crashes,
     test_delivered,
     test_edits,
+    test_exchanges,
     test_history,
     test_inbox,
     test_recent,
@@ -27,6 +28,7 @@ _ABOUT_THE_FILE = {
     "test_the_file_holds_a_deleted_text_no_more",
     "test_what_was_edited_away_is_in_no_file",
     "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
+    "test_a_conversation_is_found_by_index_among_ten_thousand_turns",
 }
 
 
@@ -44,6 +46,7 @@ for _module in (
     test_crashes,
     test_delivered,
     test_edits,
+    test_exchanges,
     test_history,
     test_inbox,
     test_recent,

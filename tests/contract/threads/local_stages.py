@@ -13,7 +13,7 @@ from adapters.web.rooms import WebThread
 from bots.server import Health, serve
 from core.types import Outcome, Prompt, Verdict
 from tests.contract.threads.stage import Stage, Trait
-from tests.fakes.history import FixedHistory
+from tests.fakes.exchanges import FixedExchanges
 
 
 class WebPage(Stage):
@@ -24,7 +24,7 @@ class WebPage(Stage):
     async def start(self) -> None:
         """A server with the page's routes."""
         self.prompts: list[Prompt] = []
-        self.web = WebPlatform(self._accept, FixedHistory(), about={})
+        self.web = WebPlatform(self._accept, FixedExchanges(), about={})
         serving = serve("127.0.0.1", 0, self.web.routes(), Health())
         port = await self.stack.enter_async_context(serving)
         session = aiohttp.ClientSession(f"http://127.0.0.1:{port}")
