@@ -113,9 +113,12 @@ def _database(value: str) -> str:
     if value.startswith(("postgresql:", "postgres:")):
         try:
             parts = urlsplit(value)
-            complete = "://" in value and bool(parts.path.strip("/")) and parts.port != 0
+            named = bool(parts.path.strip("/")) and "@" not in parts.path
+            complete = "://" in value and named and parts.port != 0
         except ValueError:
             complete = False
+        if value.partition("?")[0].count("@") > 1:  # what comes first would be taken for the user
+            raise ValueError("an @ in the password must be written %40")
         if not complete:
             raise ValueError(
                 "must be postgresql://user:password@host/name, with %XX for what is neither a "

@@ -67,6 +67,18 @@ def test_a_database_url_is_read_from_a_file_and_shown_without_its_password(tmp_p
     assert "DATABASE_URL_FILE" in reference.page()
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:secretp@ssword@db/n", "postgres://u:1/secretp@ssword@db/n"]
+)
+def test_an_at_sign_in_a_password_is_refused_and_no_half_of_it_is_shown(url: str) -> None:
+    problem = problems(DATABASE_URL=url)["DATABASE_URL"]
+    assert "%40" in problem
+    assert "secretp" not in problem
+    assert "ssword" not in problem.replace("password", "")
+    escaped = loaded(DATABASE_URL="postgresql://u:secretp%40ssword@db/n")
+    assert "postgresql://u@db/n " in reference.in_force(escaped)
+
+
 @pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
 def test_a_temperature_outside_0_to_2_is_refused(value: str) -> None:
     assert "DEEPSEEK_TEMPERATURE" in problems(DEEPSEEK_TEMPERATURE=value)
@@ -86,6 +98,7 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
         ("DEEPSEEK_EXTRA_BODY", "{broken", "JSON object"),
         ("DATABASE_URL", "postgresql://u:p@db", "postgresql://user:password@host/name"),
         ("DATABASE_URL", "postgres://u:sk-1/#@db/x", "%XX"),
+        ("DATABASE_URL", "postgres://u:1/u:p@db/x", "%XX"),
         ("DATABASE_URL", "sqlite://", "sqlite:///FILE"),
         ("DEEPSEEK_IDLE_TIMEOUT", "0", "greater than 0"),
         ("CONTEXT_TOKENS", "10", "greater than or equal to 1000"),
