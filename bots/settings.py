@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -44,13 +44,35 @@ _SLACK_KINDS = {
 
 
 def _address(*schemes: str) -> AfterValidator:
+    """The errors do not repeat the value, which may hold a password."""
+
     def check(value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.netloc:
-            raise ValueError(f"must be an address that begins with {schemes[0]}://")
+        if any(letter.isspace() for letter in value):
+            raise ValueError("leave out the white space")
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be an address that begins with {schemes[0]}:// and a host")
+        if "@" in parts.netloc:
+            raise ValueError(
+                "leave out what stands before the @, and the @: a key has its own variable"
+            )
+        if "?" in value or "#" in value:
+            raise ValueError("leave out the ? or # and what follows: a path is added behind it")
+        if not _good_port(parts):
+            raise ValueError("the port behind the host must be a number from 1 to 65535")
         return value
 
     return AfterValidator(check)
+
+
+def _good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _no_endpoint(value: str) -> str:

@@ -79,6 +79,48 @@ def test_an_at_sign_in_a_password_is_refused_and_no_half_of_it_is_shown(url: str
     assert "postgresql://u@db/n " in reference.in_force(escaped)
 
 
+_ADDRESSES = {
+    "DEEPSEEK_BASE_URL": "https",
+    "SLACK_API_URL": "https",
+    "DISCORD_API_URL": "https",
+    "DISCORD_GATEWAY_URL": "wss",
+}
+
+
+@pytest.mark.parametrize("name", _ADDRESSES)
+@pytest.mark.parametrize(
+    ("rest", "fix"),
+    [
+        ("u:passw0rd@h/x", "leave out"),
+        ("passw0rd@h/x", "leave out"),
+        ("u:passw0rd@h:99999/x", "leave out"),
+        ("h/x?api-version=1", "leave out"),
+        ("h/x?", "leave out"),
+        ("h/x#f", "leave out"),
+        ("h:99999/x", "65535"),
+        ("h:0/x", "65535"),
+        ("h:eighty/x", "65535"),
+        ("exa mple/x", "white space"),
+        ("h/x\ty", "white space"),
+        (":443/x", "begins with"),
+        ("[::1/x", "begins with"),
+    ],
+)
+def test_an_address_is_refused_that_no_request_could_be_made_of(
+    name: str, rest: str, fix: str
+) -> None:
+    found = problems(**{name: f"{_ADDRESSES[name]}://{rest}"})
+    assert fix in found[name]
+    assert "passw0rd" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "value", ["http://h", "https://h:65535/x/", "http://[::1]:80", "http://1.2.3.4"]
+)
+def test_an_address_may_have_a_port_and_a_path(value: str) -> None:
+    assert loaded(DEEPSEEK_BASE_URL=value).settings.deepseek_base_url == value.rstrip("/")
+
+
 @pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
 def test_a_temperature_outside_0_to_2_is_refused(value: str) -> None:
     assert "DEEPSEEK_TEMPERATURE" in problems(DEEPSEEK_TEMPERATURE=value)
