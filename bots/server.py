@@ -1,6 +1,7 @@
 """The one HTTP server of the service: whatever adapters mount, and the operator's three pages."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -73,17 +74,24 @@ async def serve(
         site = web.TCPSite(runner, host, port)
         try:
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: what is no name of a host
             raise ConfigurationError([_unavailable(host, port, error)]) from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-def _unavailable(host: str, port: int, error: OSError) -> str:
+def _unavailable(host: str, port: int, error: OSError | UnicodeError) -> str:
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return (
+            f"HTTP_PORT: {host}:{port} can't be used ({reason}): "
+            "stop the program that has it, or set HTTP_PORT to another port (0 takes a free one)"
+        )
     return (
-        f"HTTP_PORT: {host}:{port} can't be used ({error.strerror or error}): "
-        "stop the program that has it, or set HTTP_PORT to another port (0 takes a free one)"
+        f"HTTP_HOST: {host} can't be listened on ({reason}): "
+        "set HTTP_HOST to 127.0.0.1 for this machine alone, to 0.0.0.0 for all addresses, or to "
+        "one that this machine has, without http://, brackets and port"
     )
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -73,6 +74,14 @@ def _good_port(parts: SplitResult) -> bool:
         return parts.port != 0
     except ValueError:
         return False
+
+
+def _host(value: str) -> str:
+    """An address in its shortest spelling; a name as it stands."""
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        return value
 
 
 def _no_endpoint(value: str) -> str:
@@ -243,7 +252,7 @@ class Settings(BaseModel):
         description="Where conversations are kept: `sqlite:///FILE`, or for several replicas "
         "`postgresql://user:password@host/name`.",
     )
-    http_host: str = Field(
+    http_host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1",
         min_length=1,
         description="Where the playground, `/healthz`, `/readyz`, `/metrics` and Slack's HTTP "

@@ -22,6 +22,8 @@ from core.errors import StoreError
 from core.types import Prompt, ThreadKey
 
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
+# What is opened where the server listens on an address that is every one, or only this machine's.
+_SHOWN = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "[::1]"}  # noqa: S104
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 400_000  # characters of one prompt; the window refuses what the model can't take
 _KEEP_ALIVE = 15.0  # seconds
@@ -62,7 +64,7 @@ class WebPlatform:
 
     def address(self, host: str, port: int) -> str:
         """Where a person opens the page. host: what the server listens on."""
-        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104
+        shown = _SHOWN.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{shown}:{port}/" + (f"?key={self._key}" if self._key else "")
 
     def routes(self) -> list[web.RouteDef]:

@@ -121,6 +121,19 @@ def test_an_address_may_have_a_port_and_a_path(value: str) -> None:
     assert loaded(DEEPSEEK_BASE_URL=value).settings.deepseek_base_url == value.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("FE80::0:1%eth0", "fe80::1%eth0"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("bot.example", "bot.example"),
+    ],
+)
+def test_a_host_has_one_spelling_by_which_it_is_known_as_ours(given: str, used: str) -> None:
+    assert loaded(HTTP_HOST=given).settings.http_host == used
+
+
 @pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
 def test_a_temperature_outside_0_to_2_is_refused(value: str) -> None:
     assert "DEEPSEEK_TEMPERATURE" in problems(DEEPSEEK_TEMPERATURE=value)

@@ -144,7 +144,23 @@ async def test_beyond_this_machine_a_key_is_needed() -> None:
                 assert answer.status == status
         assert await ask(session, {"id": "a", "text": "x"}) == 403
         assert await ask(session, {"id": "a", "text": "x"}, **{"X-Key": "k3y"}) == 202
-        assert web.address("0.0.0.0", 80).endswith(":80/?key=k3y")
+        assert web.address("0.0.0.0", 80) == "http://localhost:80/?key=k3y"
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "localhost"),
+        ("::1", "[::1]"),
+        ("::", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("bot.example", "bot.example"),
+    ],
+)
+async def test_the_address_is_one_that_a_browser_can_open(host: str, shown: str) -> None:
+    """`localhost` may be 127.0.0.1 alone, where nothing listens then."""
+    async with page(Desk().accept) as (web, _, _):
+        assert web.address(host, 8080) == f"http://{shown}:8080/"
 
 
 async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
