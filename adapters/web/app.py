@@ -79,13 +79,18 @@ class WebPlatform:
         self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if reason := self._refusal(request):
+            try:
+                reason = self._refusal(request)
+            except ValueError:
+                return web.json_response({"error": "a header makes no sense"}, status=400)
+            if reason:
                 return web.json_response({"error": reason}, status=403)
             return await handler(request)
 
         return guarded
 
     def _refusal(self, request: web.Request) -> str:
+        """Why the request is not for us; empty when it is. Raises: ValueError for odd headers."""
         host = urlsplit(f"//{request.host}").hostname or ""
         if self._key:
             given = request.query.get("key", "") or request.headers.get("X-Key", "")
@@ -113,9 +118,10 @@ class WebPlatform:
     async def _ask(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            body = await request.json() if request.content_type == "application/json" else None
-        except ValueError:
-            body = None
+            body = await _body(request)
+        except web.HTTPRequestEntityTooLarge:
+            reason = f"too long: at most {_LONGEST:,} characters"
+            return web.json_response({"error": reason}, status=413)
         text = body.get("text") if isinstance(body, dict) else None
         mark = body.get("id") if isinstance(body, dict) else None
         if not _NAME.fullmatch(name) or not isinstance(text, str) or not _is_mark(mark):
@@ -166,6 +172,16 @@ class WebPlatform:
                     continue
                 block = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
                 await response.write(block.encode())
+
+
+async def _body(request: web.Request) -> object:
+    """The JSON that was sent; None for what is none. Raises: HTTPRequestEntityTooLarge."""
+    if request.content_type != "application/json":
+        return None
+    try:
+        return await request.json()
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError):
+        return None  # no JSON, no encoding that we know, nested too deep, badly compressed
 
 
 def _is_mark(value: object) -> bool:

@@ -1,6 +1,7 @@
 """The page's way in and out, over a real socket."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -108,6 +109,40 @@ async def test_bad_input_gets_a_clear_error(body: Any) -> None:
         assert await ask(session, {"id": "a", "text": "x" * 400_001}) == 413
         assert await ask(session, {"id": "a", "text": "x"}, name="a.b") == 400
     assert not desk.prompts
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        ("{}", {"Host": "["}),
+        ("{}", {"Origin": "http://[x"}),
+        ("[" * 200_000, {}),
+        ("{}", {"Content-Type": "application/json; charset=nope"}),
+        ("{}", {"Content-Encoding": "gzip"}),
+    ],
+)
+async def test_what_can_not_be_read_is_told_to_who_sent_it_and_is_no_error_of_ours(
+    data: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk()
+    async with (
+        page(desk.accept) as (_, _, session),
+        session.post("/api/threads/t1", data=data, headers={**JSON, **headers}) as answer,
+    ):
+        assert answer.status == 400
+        assert (await answer.json())["error"]
+    assert "Error handling request" not in caplog.text
+    assert not desk.prompts
+
+
+async def test_a_body_that_is_too_large_is_told_as_what_the_page_can_show() -> None:
+    body = io.BytesIO(json.dumps({"id": "a", "text": "x" * 2**21}).encode())
+    async with (
+        page(Desk().accept) as (_, _, session),
+        session.post("/api/threads/t1", data=body, headers=JSON) as answer,
+    ):
+        assert answer.status == 413
+        assert "at most 400,000" in (await answer.json())["error"]
 
 
 async def test_who_asks_is_not_told_where_the_database_is() -> None:
