@@ -29,6 +29,7 @@ _LONGEST = 400_000  # characters of one prompt; the window refuses what the mode
 _KEEP_ALIVE = 15.0  # seconds
 # What is wrong with the database is the operator's business: it names files and hosts.
 _NOT_STORED = "This can't be stored just now. Please try again in a moment."
+_NOT_SHOWN = "This can't be read just now. Please try again in a moment."
 
 log = structlog.get_logger()
 
@@ -157,12 +158,16 @@ class WebPlatform:
         if not _NAME.fullmatch(name):
             return web.json_response({"error": "no such thread"}, status=404)
         thread = ThreadKey(f"web:{name}")
-        await self._rooms.load(thread)
+        try:
+            await self._rooms.load(thread)
+        except StoreError as error:
+            log.error("web.not_shown", reason=str(error))
+            return web.json_response({"error": _NOT_SHOWN}, status=503)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
-        await response.prepare(request)
         with self._rooms.watch(thread) as changes:
+            await response.prepare(request)
             while True:
                 try:
                     async with asyncio.timeout(_KEEP_ALIVE):

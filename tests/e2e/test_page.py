@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, Route, async_playwright, expect
 
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
@@ -122,6 +122,25 @@ async def test_a_restart_shows_nothing_twice_and_a_reload_loses_nothing(
             await page.wait_for_selector(".assistant:has-text('All.')")
             assert await page.locator(".entry").all_text_contents() == open_all_along
     assert all("Failed to load resource" in error or "ERR_" in error for error in errors)
+
+
+async def test_a_page_that_was_refused_once_goes_on_by_itself(tmp_path: Path) -> None:
+    """A browser gives a stream of events up for good when the answer is no such stream."""
+    refusals = [503]
+
+    async def refuse(route: Route) -> None:
+        if refusals and route.request.method == "GET":
+            await route.fulfill(status=refusals.pop(), json={"error": "not now"})
+        else:
+            await route.fallback()
+
+    async with running(tmp_path, {}) as service, browser_page() as (page, _):
+        await page.route("**/api/threads/*", refuse)
+        await page.goto(service.address)
+        await page.wait_for_selector("#problem:has-text('trying again')")
+        await ask(page, "What is a thread?")
+        await page.wait_for_selector(".assistant:has-text('still know that')")
+        await expect(page.locator("#problem")).to_have_text("")
 
 
 async def ask(page: Page, text: str) -> None:

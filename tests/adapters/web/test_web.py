@@ -158,6 +158,21 @@ async def test_who_asks_is_not_told_where_the_database_is() -> None:
     assert "threadseek.db" not in said
 
 
+async def test_who_watches_is_told_the_same_and_can_try_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stored = FixedExchanges(web_t1=[Exchange("web:t1:a", "old", "reply")])
+    stored.error = StoreBusy("The database /srv/chat/threadseek.db is locked")
+    async with page(Desk().accept, stored=stored) as (_, _, session):
+        async with session.get("/api/threads/t1") as answer:
+            assert answer.status == 503
+            said = (await answer.json())["error"]
+        assert "threadseek.db" not in said
+        assert "Error handling request" not in caplog.text
+        stored.error = None
+        assert [event["text"] for event in await shown(session, 2)] == ["old", "reply"]
+
+
 async def test_other_sites_and_other_hosts_are_refused() -> None:
     desk = Desk()
     good = {"id": "a", "text": "x"}
