@@ -267,7 +267,10 @@ class Settings(BaseModel):
         "on with what one held. The same for all of them.",
     )
     shutdown_grace: float = Field(
-        20, ge=0, description="Seconds that running answers get to finish after SIGTERM."
+        20,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that running answers get to finish after SIGTERM, Ctrl-C or SIGHUP.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="`debug`, `info`, `warning` or `error`."

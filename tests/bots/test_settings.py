@@ -156,6 +156,7 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
         ("DATABASE_URL", "postgres://u:1/u:p@db/x", "%XX"),
         ("DATABASE_URL", "sqlite://", "sqlite:///FILE"),
         ("DEEPSEEK_IDLE_TIMEOUT", "0", "greater than 0"),
+        ("SHUTDOWN_GRACE", "inf", "finite"),
         ("CONTEXT_TOKENS", "10", "greater than or equal to 1000"),
     ],
 )
