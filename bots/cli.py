@@ -6,6 +6,7 @@ Each command imports what it needs when it runs: `--help` shall not wait for wha
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -164,10 +165,14 @@ async def _serve(loaded: "Loaded") -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
+    # A terminal that closes says so, perhaps twice, unless we were told to outlive it (nohup).
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     async with service(loaded, say):
         say("Ready. Ctrl-C stops.")
         await stop.wait()
-        say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
+        with suppress(OSError):  # the terminal may be gone
+            say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
     return 0
 
 

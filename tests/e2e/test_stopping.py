@@ -1,0 +1,80 @@
+"""How the service ends, and how it says that it can't begin."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.seen import answers, calm
+from tests.e2e.service import COMMAND, environment, running
+from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.emulators.slack import SlackServer
+
+WORDS = tuple(f"word{number} " for number in range(60))
+
+
+async def asked(slack: SlackServer) -> tuple[str, str]:
+    """A question whose answer has begun: its channel and its message."""
+    channel = slack.workspace.channel("general").id
+    root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+    await slack.wait_for(lambda: answers(slack, channel, root), 20)
+    return channel, root
+
+
+def whole(slack: SlackServer, where: tuple[str, str]) -> bool:
+    """Whether the answer came to its end."""
+    return [said.rstrip() for said in answers(slack, *where)] == ["".join(WORDS).rstrip()]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_closed_terminal_lets_an_answer_finish_within_the_grace(
+    times: int, tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    """Where the last lines can't be written any more. The shell may send a signal of its own."""
+    api.script(None, Reply(pieces=WORDS, delay=0.05))
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "run",
+        cwd=tmp_path,
+        env=environment({"HTTP_PORT": "0", **settings}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        os.close(theirs)
+        screen = b""
+        while b"Ready." not in screen:
+            screen += await asyncio.to_thread(os.read, ours, 4096)
+        where = await asked(slack)
+        os.close(ours)
+        for _ in range(times):
+            process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            _, said = await process.communicate()
+        assert process.returncode in (0, 120), "120: Python can't write its last words"
+        assert b"Traceback" not in said
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert whole(slack, where)
+    calm(slack)
+
+
+async def test_what_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    """As `nohup` tells it: the signal is ignored from the beginning."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with running(tmp_path, {}) as service:
+            service.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.5)
+            assert service.process.returncode is None
+            assert "Stopping" not in service.out
+            assert await service.end() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
