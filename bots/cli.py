@@ -5,7 +5,7 @@ Each command imports what it needs when it runs: `--help` shall not wait for wha
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -59,7 +59,8 @@ def run() -> None:
     loaded = _settings()
     from bots.loops import factory  # behind the settings: structlog is loaded there (bots.logs)
 
-    _guarded(lambda: _serve(loaded), factory())
+    json = loaded.settings.log_format == "json"
+    _guarded(lambda: _serve(loaded), factory(), json=json)
 
 
 @app.command()
@@ -109,11 +110,14 @@ def health() -> None:
 def _settings(*, quiet: bool = False) -> "Loaded":
     """Configuration and logging. quiet: a person's terminal, so logs come only when asked for."""
     from bots import logs
-    from bots.settings import SECRETS, load
+    from bots.settings import SECRETS, load, wants_json
 
     try:
         loaded = load()
     except ConfigurationError as error:
+        if not quiet and wants_json():
+            logs.configure("error", "json")
+            _refuse_in_json(error)
         _refuse("The configuration needs a change:", error)
     settings = loaded.settings
     values = [getattr(settings, name.lower()) for name in SECRETS]
@@ -126,8 +130,10 @@ def _settings(*, quiet: bool = False) -> "Loaded":
 def _guarded(
     work: Callable[[], Coroutine[Any, Any, int]],
     loop: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
+    *,
+    json: bool = False,
 ) -> int:
-    """Run it; whatever we expect to go wrong becomes sentences and exit code 1."""
+    """Run it; whatever we expect to go wrong becomes sentences, or events, and exit code 1."""
     import asyncio
 
     try:
@@ -136,16 +142,30 @@ def _guarded(
     except KeyboardInterrupt:
         return 130
     except ThreadseekError as error:
+        if json:
+            _refuse_in_json(error)
         _refuse("Threadseek can't start:" if not sys.stdout.isatty() else "", error)
 
 
 def _refuse(title: str, error: ThreadseekError) -> NoReturn:
-    lines = error.problems if isinstance(error, ConfigurationError) else (str(error),)
     if title:
         typer.echo(title, err=True)
-    for line in lines:
+    for line in _problems(error):
         typer.echo(f"  {line}" if title else line, err=True)
     raise typer.Exit(1)
+
+
+def _refuse_in_json(error: ThreadseekError) -> NoReturn:
+    """The same for a log collector."""
+    import structlog
+
+    for line in _problems(error):
+        structlog.get_logger().error("service.not_started", problem=line)
+    raise typer.Exit(1)
+
+
+def _problems(error: ThreadseekError) -> Sequence[str]:
+    return error.problems if isinstance(error, ConfigurationError) else (str(error),)
 
 
 async def _serve(loaded: "Loaded") -> int:

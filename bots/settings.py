@@ -314,6 +314,12 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) 
     return Loaded(settings, shown, tuple(_slips(values, known)))
 
 
+def wants_json(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> bool:
+    """Whether LOG_FORMAT says json, though other variables may be wrong. Never raises."""
+    values, _ = _gather(os.environ if environ is None else environ, dotenv, [])
+    return values.get("LOG_FORMAT") == "json"
+
+
 def _gather(
     environ: Mapping[str, str], dotenv: Path, problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,6 +1,7 @@
 """How the service ends, and how it says that it can't begin."""
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.seen import answers, calm
-from tests.e2e.service import COMMAND, environment, running
+from tests.e2e.service import COMMAND, command, environment, running
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.slack import SlackServer
 
@@ -78,3 +79,30 @@ async def test_what_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> Non
             assert await service.end() == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problems"),
+    [
+        ({"DEEPSEEK_N": "none", "HTTP_PORT": "x"}, ["DEEPSEEK_N", "HTTP_PORT"]),
+        ({"DATABASE_URL": "sqlite:///no/such/folder/x.db"}, ["no directory"]),
+        ({"HTTP_HOST": "203.0.113.1"}, ["HTTP_HOST"]),
+    ],
+)
+async def test_a_collector_of_json_is_told_in_json_why_nothing_started(
+    variables: dict[str, str], problems: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("LOG_FORMAT=json\n")
+    code, out, err = await command(tmp_path, {"HTTP_PORT": "0", **variables}, "run")
+    events = [json.loads(line) for line in err.splitlines()]
+    told = [event for event in events if event["event"] == "service.not_started"]
+    assert [event["level"] for event in told] == ["error"] * len(problems)
+    for event, problem in zip(told, problems, strict=True):
+        assert problem in event["problem"]
+    assert (code, out) == (1, "")
+
+
+async def test_a_person_is_told_in_plain_words_whatever_the_logs_are(tmp_path: Path) -> None:
+    wrong = {"LOG_FORMAT": "json", "DEEPSEEK_N": "none"}
+    _, _, err = await command(tmp_path, wrong, "config")
+    assert err.startswith("The configuration needs a change:\n  DEEPSEEK_N: ")
