@@ -31,6 +31,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
 from core.ports import Posted, Recent, Turn
+from core.store import leases
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
 from core.store.schema import conversation, part, turn
@@ -230,10 +231,12 @@ def claim(
     lease: float,
     now: Now,
     uptime: Uptime,
+    set_back: bool = False,
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
     A turn whose last worker died comes as it was left: claimed, or with its outcome.
+    set_back: without one, look for leases from before the clock was set back.
     """
     values = given(now) | {"who": owner, "lease": lease}
     take = _taking(tuple(platforms), by_server(now))
@@ -246,6 +249,8 @@ def claim(
             return turn_of(row, taken, _parts(around), waited=waited, since=uptime.since)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
+    if set_back:
+        leases.shorten(conn, lease, now)
     return None
 
 

@@ -48,11 +48,12 @@ class SqlTurns:
     async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
         now, uptime = self._clock(), self._uptime()
-        found = await self._database.write(inbox.claim, owner, platforms, lease, now, uptime)
         loop_s = asyncio.get_running_loop().time()
-        if found is None and loop_s >= self._set_back_from:
+        look = loop_s >= self._set_back_from
+        arguments = (owner, platforms, lease, now, uptime, look)
+        found = await self._database.write(inbox.claim, *arguments)
+        if look and found is None:
             self._set_back_from = loop_s + SET_BACK_AGAIN
-            await self._database.write(leases.shorten, lease, now)
         return found
 
     async def renew(self, turn: Turn, lease: float) -> None:
