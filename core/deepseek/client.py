@@ -58,6 +58,7 @@ class DeepSeek(Completions):
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._gate.__enter__()
         self._gatherer.__enter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
@@ -77,6 +78,7 @@ class DeepSeek(Completions):
             task.cancel()
         await asyncio.gather(*drains, return_exceptions=True)
         self._gatherer.__exit__()
+        self._gate.__exit__()
         if self._session is not None:
             await self._session.close()
 
@@ -88,7 +90,9 @@ class DeepSeek(Completions):
         reading = Reading(
             wanted if isinstance(wanted, int) else 1, options.api_key, options.max_line
         )
-        await self._gate.enter()
+        asked = time.monotonic()
+        lesson = await self._gate.enter()
+        queued = round((time.monotonic() - asked) * 1000)
         attempt = _Attempt(options, bool(fields.get("stream")), request.seconds)
         response: aiohttp.ClientResponse | None = None
         gathering: Gathering | None = None
@@ -108,8 +112,9 @@ class DeepSeek(Completions):
                 raise reading.failure
         except CompletionError as error:
             if error.failure is Failure.BUSY:
-                self._gate.shrink()
-            _log.warning("completion.failed", **attempt.facts(), **_facts(error))
+                self._gate.shrink(lesson)
+            facts = {**attempt.facts(), **_facts(error)}
+            _log.warning("completion.failed", queued_ms=queued, **facts)
             raise
         finally:
             self._gate.leave()
@@ -119,7 +124,7 @@ class DeepSeek(Completions):
                 self._let_go(response, reading.complete)
             if reading.complete:
                 self._gate.widen()
-                _log.info("completion.done", **attempt.facts())
+                _log.info("completion.done", queued_ms=queued, **attempt.facts())
 
     async def _ask(self, body: bytes, attempt: "_Attempt") -> aiohttp.ClientResponse:
         """Send the request; a response with status 200. Raises: CompletionError."""

@@ -206,3 +206,26 @@ async def test_a_429_halves_what_is_under_way_and_answers_widen_it_again() -> No
         sizes.clear()
         await asyncio.gather(*(collect(client) for _ in range(8)))
         assert max(sizes) == 8
+
+
+async def test_a_429_of_one_prompt_alone_holds_up_nobody_else() -> None:
+    under_way = most = 0
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        if len(raw.requests) == 1:
+            writer.write(whole(b"{}", b"HTTP/1.1 429 Busy\r\n"))
+            return
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        writer.write(HEAD + WORD + END + DONE + LAST)
+
+    async with serving(busy) as raw, DeepSeek(options(raw, concurrency=8)) as client:
+        _, failure = await collect(client)
+        assert failure is not None
+        assert failure.failure is Failure.BUSY
+        found = await asyncio.gather(*(collect(client) for _ in range(8)))
+    assert [failure for _, failure in found] == [None] * 8
+    assert most == 8

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from core.deepseek.gate import Gate
+from prometheus_client import REGISTRY
+
+from core.deepseek.gate import DOUBLING, FLOOR, Gate
+from tests.fakes.clock import now, run
 
 
 async def turn() -> None:
@@ -42,20 +45,100 @@ async def test_a_cancelled_waiter_takes_no_place() -> None:
     assert gate.active == 1
 
 
-async def test_it_shrinks_at_once_and_widens_slowly() -> None:
-    gate = Gate(8)
-    for _ in range(8):
-        await gate.enter()
-    gate.shrink()
-    assert gate.room == 4
-    for _ in range(8):
-        gate.leave()
-    gate.widen()
-    assert 4 < gate.room < 5
-    for _ in range(100):
+async def test_a_waiter_cancelled_in_the_moment_of_its_turn_is_passed_over() -> None:
+    gate = Gate(1)
+    await gate.enter()
+    early, late = (asyncio.create_task(gate.enter()) for _ in range(2))
+    await turn()
+    early.cancel()
+    gate.leave()
+    await asyncio.wait_for(late, 1)
+    assert gate.active == 1
+
+
+def test_it_shrinks_at_once_and_widens_slowly() -> None:
+    async def main() -> None:
+        gate = Gate(32)
+        lessons = [await gate.enter() for _ in range(16)]
+        gate.shrink(lessons[0])
+        assert gate.room == 8
+        for _ in range(16):
+            gate.leave()
         gate.widen()
-    assert gate.room == 8
-    for _ in range(100):
-        gate.shrink()
-    assert gate.room == 1
-    await asyncio.wait_for(gate.enter(), 1)
+        assert 8 < gate.room < 9
+        for _ in range(600):
+            gate.widen()
+        assert gate.room == 32
+
+    run(main())
+
+
+def test_a_429_with_few_under_way_says_nothing_about_how_many_fit() -> None:
+    async def main() -> None:
+        gate = Gate(32)
+        for _ in range(FLOOR):
+            lesson = await gate.enter()
+            gate.shrink(lesson)
+            assert gate.room == 32
+        lesson = await gate.enter()
+        gate.shrink(lesson)
+        assert gate.room == FLOOR, "and never below that"
+        small = Gate(2)
+        small.shrink(await small.enter())
+        assert small.room == 2
+
+    run(main())
+
+
+def test_refusals_that_come_together_are_one_lesson() -> None:
+    async def main() -> None:
+        gate = Gate(32)
+        together = [await gate.enter() for _ in range(32)]
+        for lesson in together:
+            gate.shrink(lesson)
+            gate.leave()
+        assert gate.room == 16
+        later = [await gate.enter() for _ in range(16)]
+        gate.shrink(later[0])
+        assert gate.room == 8, "who began after it teaches another one"
+
+    run(main())
+
+
+def test_time_widens_it_and_lets_those_in_who_wait() -> None:
+    async def main() -> None:
+        gate = Gate(32)
+        lessons = [await gate.enter() for _ in range(8)]
+        gate.shrink(lessons[0])
+        for _ in range(4):
+            gate.leave()
+        began = now()
+        await gate.enter()  # nobody leaves: four silent streams hold the places
+        assert 0.3 * DOUBLING < now() - began < 0.4 * DOUBLING
+        await asyncio.sleep(DOUBLING * 2)
+        assert 16 <= gate.room < 32
+        await asyncio.sleep(DOUBLING)
+        assert gate.room == 32
+
+    run(main())
+
+
+def test_it_tells_its_width_and_who_waits() -> None:
+    def told() -> tuple[float | None, ...]:
+        names = ("threadseek_completion_places", "threadseek_completions_waiting")
+        return tuple(REGISTRY.get_sample_value(name) for name in names)
+
+    async def main() -> None:
+        with Gate(2) as gate:
+            await gate.enter()
+            assert told() == (2, 0)
+            waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+            await turn()
+            assert told() == (2, 2)
+            for each in waiting:
+                each.cancel()
+            await turn()
+            assert told() == (2, 0), "who gave up doesn't wait"
+        assert told() == (0, 0)
+
+    run(main())
