@@ -30,7 +30,8 @@ class Reading:
     moved: grows with every delta that brings text, reasoning or a finish: real progress.
     failure: set when the answer can't go on; the chunks returned with it came before.
     complete: every wanted choice has finished, or the stream said [DONE].
-    settled: complete, or every choice that was seen has finished: hosts may send fewer than wanted.
+    settled: complete, or the first choice has finished. It is the one shown: neither what befalls
+    the others nor a host that sends fewer than wanted makes a failure of it.
     ended: nothing more will come out; the last chunk out is `done`, or `failure` is set.
     """
 
@@ -56,7 +57,7 @@ class Reading:
     @property
     def settled(self) -> bool:
         """An end of the stream here is a good end."""
-        return self.complete or (bool(self._finished) and self._finished >= set(self._filters))
+        return self.complete or 0 in self._finished
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks these bytes complete. Raises nothing: look at `failure` and `ended`."""
@@ -157,7 +158,7 @@ class Reading:
         if not chunk.finish_reason:
             return
         failure = refusal(chunk.finish_reason)
-        if failure:
+        if failure and chunk.index == 0:
             self._flush(chunks)
             self._fail(failure)
         else:

@@ -45,12 +45,14 @@ GOOD = {
     "blank lines before a completion": b"\n\n\n" + b'{"choices":[{"message":{"content":"a"}}]}',
     "<think>": event("<thi") + event("nk>secret</th") + event("ink>\n\na") + END,
     "lone </think>": event("</think>\n\n") + event("a") + END,
+    "second choice cut": event("b", index=1) + event("a", "stop"),
+    "second choice failed": event("b", "insufficient_system_resource", index=1) + event("a") + END,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", GOOD)
 async def test_good_answers(case: str) -> None:
-    chunks, failure = await ask(saying(whole(GOOD[case])))
+    chunks, failure = await ask(saying(whole(GOOD[case])), n=2 if "choice" in case else None)
     assert failure is None
     assert text(chunks) == "a"
     assert chunks[-1].done
@@ -68,7 +70,7 @@ BAD: dict[str, tuple[bytes, str, Failure]] = {
     "event: error in words": (event("a") + b"event: error\ndata: oh\n\n", "a", Failure.SERVER),
     "capacity": (event("a", "insufficient_system_resource") + DONE, "a", Failure.SERVER),
     "unknown finish": (event("a", "martian") + DONE, "a", Failure.SERVER),
-    "second choice cut": (event("a", "stop") + event("b", index=1), "a", Failure.TRUNCATED),
+    "first choice cut": (event("a") + event("b", "stop", index=1), "a", Failure.TRUNCATED),
     "JSON error": (b'{"error":{"code":"used_up","message":"x"}}', "", Failure.BALANCE),
     "JSON error without error": (b'{"success":false,"message":"x"}', "", Failure.SERVER),
     "HTML": (b"<html><title>oh</title></html>", "", Failure.SERVER),

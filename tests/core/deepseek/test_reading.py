@@ -128,7 +128,8 @@ def test_where_an_answer_is_cut_makes_no_difference(
         (event("a", "martian") + DONE, 1, "a", False, Failure.SERVER),
         (event("a") + b'data: {"error": "x"}\n\n' + DONE, 1, "a", False, Failure.SERVER),
         (event("a", "stop") + b'data: {"error": "x"}\n\n', 1, "a", True, None),
-        (event("a", "stop") + event("b", index=1), 2, "a", False, Failure.TRUNCATED),
+        (event("a", "stop") + event("b", index=1), 2, "a", True, None),
+        (event("a") + event("b", "stop", 1), 2, "a", False, Failure.TRUNCATED),
         (event("a", "stop") + event("b", "stop", 1), 2, "a", True, None),
         (event("a", "stop"), 2, "a", True, None),
         (event("<thi"), 1, "<thi", False, Failure.TRUNCATED),
@@ -156,6 +157,35 @@ def test_interleaved_choices_stay_apart() -> None:
     assert joined(run(raw, wanted=2))[0] == {0: ["abc", ""], 1: ["123<", ""]}
     raw = event("a") + event("<think>b</think>c", index=1) + event("<thi", index=2) + DONE
     assert joined(run(raw, wanted=3))[0] == {0: ["a", ""], 1: ["c", "b"], 2: ["<thi", ""]}
+
+
+_SECOND = event("b", "insufficient_system_resource", 1), event("b", "martian", 1)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(event("a") + failed + event("", "stop") + DONE for failed in _SECOND),
+        *(event("a", "stop") + failed for failed in _SECOND),
+        event("b", index=1) + event("a", "stop") + b'data: {"error": "x"}\n\n',
+        event("b", index=1) + event("a", "stop") + b'data: {"choices": [{"de',
+        event("b", index=1) + event("a", "stop"),
+    ],
+)
+def test_what_befalls_another_choice_is_no_failure_of_the_first(raw: bytes) -> None:
+    texts, finishes, _, done, failure = joined(run(raw, wanted=2))
+    assert texts == {0: ["a", ""], 1: ["b", ""]}
+    assert (0, "stop") in finishes
+    assert (done, failure) == (True, None)
+
+
+def test_a_choice_that_failed_leaves_the_first_to_be_waited_for() -> None:
+    raw = event("a") + event("b", "insufficient_system_resource", 1)
+    reading = Reading(2)
+    reading.feed(raw)
+    assert not reading.ended
+    assert not reading.settled
+    assert joined(run(raw, wanted=2))[4] is Failure.TRUNCATED
 
 
 def test_usage_behind_the_finish_is_kept() -> None:
