@@ -30,8 +30,13 @@ DRAIN = 1.0
 DRAIN_WAIT = 0.05
 """Seconds a new attempt waits for such a connection; a TLS handshake costs about as much."""
 
+OTHERS = 5.0
+"""Seconds without progress after which the other candidates are given up, once the first is whole:
+it is all that people see, and candidates are made side by side, their words a fraction of a second
+apart. Some hosts take `n` and send one candidate only."""
+
 LINGER = 1.0
-"""Seconds to wait for usage and [DONE] behind the last finish."""
+"""Seconds to wait for usage and [DONE] behind the last finish, whatever else comes."""
 
 KEEP_ALIVE = 50.0
 """Seconds an unused connection is kept; servers commonly close theirs after 60 or 75."""
@@ -102,7 +107,7 @@ class DeepSeek(Completions):
                 data = await attempt.read(response, reading, gathering)
                 chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
                 del data  # it may be large, and the next comes late
-                attempt.note(reading.moved)
+                attempt.note(reading)
                 if reading.moved and not reading.complete and gathering is None:
                     transport = response.connection and response.connection.transport
                     gathering = self._gatherer.gather(transport, request.arrivals)
@@ -212,6 +217,7 @@ class _Attempt:
         self._started = time.monotonic()
         self._waited = 0.0
         self._moved = 0
+        self._complete = False
         self._first: float | None = None
 
     def timeout(self) -> aiohttp.ClientTimeout:
@@ -253,7 +259,7 @@ class _Attempt:
             if reading.complete:
                 gathering.leave()
         try:
-            async with self.waiting(LINGER if reading.complete else math.inf):
+            async with self.waiting(self._behind(reading)):
                 data = await response.content.readany()
         except TimeoutError:
             drawn = gathering is not None and gathering.draw()
@@ -269,18 +275,25 @@ class _Attempt:
             Failure.TRUNCATED, "The stream ended before the answer was finished."
         )
 
-    def note(self, moved: int) -> None:
-        """Reset the progress clock when the answer has moved."""
-        if moved > self._moved:
+    def note(self, reading: Reading) -> None:
+        """Reset the progress clock when the answer has moved; not behind its end."""
+        if reading.moved > self._moved and not self._complete:
             self._waited = 0.0
             self._first = self._first or time.monotonic()
-        self._moved = moved
+        self._moved = reading.moved
+        self._complete = reading.complete
 
     def facts(self) -> dict[str, Any]:
         """For the log: milliseconds to the first delta and in all, and how many deltas."""
         first = self._first and round((self._first - self._started) * 1000)
         total = round((time.monotonic() - self._started) * 1000)
         return {"first_ms": first, "ms": total, "deltas": self._moved}
+
+    def _behind(self, reading: Reading) -> float:
+        """How much longer to wait when all that is shown is there; else without end."""
+        if reading.complete:
+            return LINGER - self._waited
+        return OTHERS - self._waited if reading.settled else math.inf
 
     def _limit(self) -> float:
         if not self._stream:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.deepseek import client
 from core.deepseek.client import DeepSeek
 from core.errors import Failure
 from tests.contract.deepseek.raw import (
@@ -132,10 +133,10 @@ async def test_a_slow_consumer_is_not_a_stall() -> None:
     body = event(content="a"), event(content="b"), event(finish="stop") + b"0\r\n\r\n"
     async with (
         serving(saying(HEAD, *body)) as raw,
-        DeepSeek(options(raw, progress_timeout=0.1, first_token_timeout=0.1)) as client,
+        DeepSeek(options(raw, progress_timeout=0.1, first_token_timeout=0.1)) as deepseek,
     ):
         text = ""
-        async for chunk in client.stream(HELLO):
+        async for chunk in deepseek.stream(HELLO):
             text += chunk.text
             await asyncio.sleep(0.15)
     assert text == "ab"
@@ -161,10 +162,56 @@ async def test_a_stream_that_stays_open_behind_its_finish_is_complete() -> None:
     assert chunks[-1].done
 
 
+@pytest.mark.parametrize("again", [COMMENT, event(content="b")])
+async def test_what_goes_on_behind_the_finish_is_not_waited_for(
+    again: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LINGER", 0.2)
+    began = time.monotonic()
+    endless = repeating(HEAD, event(content="a", finish="stop"), again=again)
+    chunks, failure = await ask(endless, **SLOW)
+    assert time.monotonic() - began < 2
+    assert failure is None
+    assert chunks[-1].done
+
+
+SECOND = {"choices": [{"index": 1, "delta": {"content": "b"}, "finish_reason": None}]}
+
+
+@pytest.mark.parametrize("second", [b"", chunked(f"data: {json.dumps(SECOND)}\n\n".encode())])
+@pytest.mark.parametrize("again", [b"", COMMENT])
+async def test_a_choice_that_comes_no_further_is_not_waited_for_long(
+    second: bytes, again: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "OTHERS", 0.2)
+    began = time.monotonic()
+    lazy = repeating(HEAD, second, event(content="a", finish="stop"), again=again)
+    chunks, failure = await ask(lazy, n=2, **SLOW)
+    assert 0.2 < time.monotonic() - began < 2
+    assert failure is None
+    assert (text(chunks), text(chunks, 1)) == ("a", "b" if second else "")
+
+
+async def test_a_choice_that_is_longer_than_the_first_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + event(content="a", finish="stop"))
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            writer.write(chunked(f"data: {json.dumps(SECOND)}\n\n".encode()))
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(client, "OTHERS", 0.2)
+    chunks, failure = await ask(long, n=2, **SLOW)
+    assert failure is None
+    assert (text(chunks), text(chunks, 1)) == ("a", "b" * 8)
+
+
 async def test_nothing_listens_or_nothing_answers_the_connection() -> None:
     async with serving(saying()) as raw:
         pass
-    async with DeepSeek(options(raw)) as client:
-        _, failure = await collect(client)
+    async with DeepSeek(options(raw)) as deepseek:
+        _, failure = await collect(deepseek)
     assert failure is not None
     assert failure.failure is Failure.TRANSPORT
