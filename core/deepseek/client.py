@@ -258,11 +258,13 @@ class _Attempt:
             gathering.wanted = True
             if reading.complete:
                 gathering.leave()
+        most = min(self._behind(reading), self._left(), self._rest())
         try:
-            async with self.waiting(self._behind(reading)):
+            async with self.waiting(most):
                 data = await response.content.readany()
         except TimeoutError:
-            drawn = gathering is not None and gathering.draw()
+            # Once: behind that nothing has moved, so what goes on coming is no answer.
+            drawn = most > 0 and gathering is not None and gathering.draw()
             return response.content.read_nowait() if drawn else self.stalled()
         except (aiohttp.ClientError, OSError) as error:
             told = redact(f"{type(error).__name__}: {error}", self._options.api_key)

@@ -33,7 +33,7 @@ HOLD = 3.0
 """Seconds after which what nobody asked for is handed on."""
 
 MOST = 64 * 1024
-"""Bytes of one answer that may wait."""
+"""Bytes of one answer that may wait, and that are read at once."""
 
 HELD = 10 * 1024
 """Bytes of it that wait here, and not in the kernel, before they are handed on in their turn; at
@@ -165,25 +165,27 @@ class Gathering(asyncio.BufferedProtocol):
 
     def _fetch(self) -> bool:
         """Read what the kernel has; leave the connection to the loop when that is its end. Whether
-        there was anything.
+        there was anything. From a peer that sends faster than that no more than may wait: the rest
+        stays in the kernel and holds it up, and everybody else gets a turn.
         """
-        size, found = self.seen + _MORE, False
+        size, room = self.seen + _MORE, MOST
         self.seen = 0
         while not (self.transport.is_closing() or self.transport.is_reading()):
+            size = min(size, room)
             try:
                 data = os.read(self.number, size)
             except BlockingIOError:
-                return found
+                return room < MOST
             except OSError:  # what it is, the transport finds out again
                 break
             if not data:
                 break
-            found = True
             self._take(data)
-            if len(data) < size:
+            room -= len(data)
+            if len(data) < size or not room:
                 return True
         self.leave()
-        return found
+        return room < MOST
 
     def _take(self, data: bytes) -> None:
         self._pieces.append(data)

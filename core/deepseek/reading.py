@@ -18,7 +18,7 @@ MAX_BLANK = 64 * 1024
 """Bytes of blank lines that may come first: DeepSeek sends them while an answer has to wait."""
 
 MAX_WHOLE = 16 * 1024 * 1024
-"""Bytes a whole completion may have; it holds all candidates."""
+"""Bytes a whole completion may have, and characters of a streamed one: all candidates together."""
 
 _BETWEEN = b"\n\n"
 _BLANK = b"\xef\xbb\xbf \t\r\n"
@@ -45,6 +45,7 @@ class Reading:
         self._decoder = Decoder(max_line)
         self._filters: dict[int, ThinkFilter] = {}
         self._finished: set[int] = set()
+        self._size = 0
         self._done = False
         self._head: bytearray | None = bytearray()
         self._whole = False
@@ -119,7 +120,7 @@ class Reading:
 
     def _collect(self) -> list[Chunk]:
         if self._head is not None and len(self._head) > MAX_WHOLE:
-            self._fail(CompletionError(Failure.SERVER, f"An answer of over {MAX_WHOLE} bytes."))
+            self._fail(_too_long(f"{MAX_WHOLE} bytes"))
         return []
 
     def _completion(self, body: bytes, chunks: list[Chunk]) -> None:
@@ -144,6 +145,7 @@ class Reading:
             chunks.append(chunk)
             return
         self.moved += 1
+        self._size += len(chunk.text) + len(chunk.reasoning)
         visible = self._filters.get(chunk.index)
         if visible is None:
             visible = self._filters[chunk.index] = ThinkFilter()
@@ -155,7 +157,9 @@ class Reading:
             chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
-        if not chunk.finish_reason:
+        if self._size > MAX_WHOLE:
+            self._stop(_too_long(f"{MAX_WHOLE} characters"), chunks)
+        if not chunk.finish_reason or self.ended:
             return
         failure = refusal(chunk.finish_reason)
         if failure and chunk.index == 0:
@@ -186,3 +190,7 @@ class Reading:
     def _fail(self, failure: CompletionError) -> None:
         self.failure = failure
         self.ended = True
+
+
+def _too_long(size: str) -> CompletionError:
+    return CompletionError(Failure.SERVER, f"An answer of over {size}.")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.deepseek.reading import MAX_BLANK, Reading
+from core.deepseek.reading import MAX_BLANK, MAX_WHOLE, Reading
 from core.errors import CompletionError, Failure
 from core.types import Chunk, Usage
 
@@ -186,6 +186,19 @@ def test_a_choice_that_failed_leaves_the_first_to_be_waited_for() -> None:
     assert not reading.ended
     assert not reading.settled
     assert joined(run(raw, wanted=2))[4] is Failure.TRUNCATED
+
+
+@pytest.mark.parametrize("name", ["content", "reasoning_content"])
+def test_an_answer_without_end_is_broken_off(name: str) -> None:
+    choice = {"index": 0, "delta": {name: "x" * 2**19}}
+    piece = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    reading, came = Reading(), 0
+    while not reading.ended and came <= MAX_WHOLE:
+        came += sum(len(chunk.text + chunk.reasoning) for chunk in reading.feed(piece))
+    assert reading.ended
+    assert reading.failure is not None
+    assert reading.failure.failure is Failure.SERVER
+    assert str(MAX_WHOLE) in reading.failure.message
 
 
 def test_usage_behind_the_finish_is_kept() -> None:
