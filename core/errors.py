@@ -33,7 +33,7 @@ class Failure(StrEnum):
     """Why a completion failed. What follows from each: `core.turns.retrying`."""
 
     TRANSPORT = "transport"  # no connection, DNS, TLS, dropped before headers
-    STALLED = "stalled"  # one of the two clocks ran out
+    STALLED = "stalled"  # a clock ran out; `clock` says which
     TRUNCATED = "truncated"  # the stream ended without a finish
     BUSY = "busy"  # 429
     SERVER = "server"  # 408, 5xx, insufficient_system_resource
@@ -49,12 +49,22 @@ class Failure(StrEnum):
     CONFIGURATION = "configuration"  # token_mismatched, api_not_implemented, no_api, unknown model
 
 
+class Clock(StrEnum):
+    """Which limit on the API's time ran out, by the variable that sets it."""
+
+    IDLE = "DEEPSEEK_IDLE_TIMEOUT"
+    FIRST = "DEEPSEEK_FIRST_TOKEN_TIMEOUT"
+    PROGRESS = "DEEPSEEK_PROGRESS_TIMEOUT"
+    TURN = "DEEPSEEK_TURN_TIMEOUT"
+
+
 class CompletionError(ThreadseekError):
     """The API did not answer.
 
     status: HTTP status, 0 without one. code, message: the API's own, keys redacted, message at
     most 300 characters. trace_id: the API's id of the request, "" without one. retry_after:
     seconds the API asked us to wait, None without. limit: a number the message named, see Failure.
+    clock: what ran out, None when nothing did.
     """
 
     def __init__(
@@ -67,6 +77,7 @@ class CompletionError(ThreadseekError):
         trace_id: str = "",
         retry_after: float | None = None,
         limit: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(failure, message)
         self.failure = failure
@@ -76,6 +87,7 @@ class CompletionError(ThreadseekError):
         self.trace_id = trace_id
         self.retry_after = retry_after
         self.limit = limit
+        self.clock = clock
 
     def __str__(self) -> str:
         facts = [self.failure.value, self.status and f"HTTP {self.status}", self.code, self.message]

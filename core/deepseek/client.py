@@ -18,7 +18,7 @@ from core.deepseek.gate import Gate
 from core.deepseek.gathering import Gatherer, Gathering
 from core.deepseek.options import Options
 from core.deepseek.reading import Reading
-from core.errors import CompletionError, Failure
+from core.errors import Clock, CompletionError, Failure
 from core.ports import Completions
 from core.types import Chunk, CompletionRequest
 
@@ -242,13 +242,20 @@ class _Attempt:
 
     def stalled(self) -> CompletionError:
         """The error for a clock that ran out."""
-        if self._rest() <= _TICK:
-            message = f"The answer was not finished within {self._options.turn_timeout:g} s."
+        limits = self._options
+        if self._rest() <= _TICK or (self._left() <= _TICK and not self._stream):
+            clock = Clock.TURN
+            message = f"The answer was not finished within {limits.turn_timeout:g} s."
+        elif self._left() <= _TICK and self._moved:
+            clock = Clock.PROGRESS
+            message = f"No further word of the answer came for {limits.progress_timeout:g} s."
         elif self._left() <= _TICK:
-            message = f"No word of an answer came for {self._limit():g} s."
+            clock = Clock.FIRST
+            message = f"No word of an answer came for {limits.first_token_timeout:g} s."
         else:
-            message = f"Not a byte came for {self._options.idle_timeout:g} s."
-        return CompletionError(Failure.STALLED, message)
+            clock = Clock.IDLE
+            message = f"Not a byte came for {limits.idle_timeout:g} s."
+        return CompletionError(Failure.STALLED, message, clock=clock)
 
     async def read(
         self, response: aiohttp.ClientResponse, reading: Reading, gathering: Gathering | None

@@ -312,8 +312,7 @@ class Asking:
         if again is not None:
             log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
         else:
-            fix = notices.FIXES.get(error.failure, "see the cause")
-            log.error("turn.failed", fix=fix, **facts)
+            log.error("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
 
     def _conclude(
         self, answer: Answer, error: CompletionError | None, entry: Remembered, window: Window

@@ -3,7 +3,7 @@
 A person gets one calm sentence and a reference; the operator's log gets the cause and the fix.
 """
 
-from core.errors import CompletionError, Failure
+from core.errors import Clock, CompletionError, Failure
 from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Outcome, Verdict
 
@@ -33,6 +33,7 @@ _THOUGHT_ONLY = (
 
 _BROKEN = "DeepSeek can't be reached right now. Please try again in a moment."
 _REFUSED = "DeepSeek refused this request."
+_SLOW = "DeepSeek took too long for this answer. Please try again, or ask for less at once."
 _OPERATOR = "DeepSeek does not accept me at the moment; whoever runs me has to look at it."
 _CAUSES = {
     _OPERATOR: "DeepSeek does not accept the request.",
@@ -58,9 +59,9 @@ _SENTENCES: dict[Failure, str] = {
     Failure.CONFIGURATION: _OPERATOR,
 }
 
-FIXES: dict[Failure, str] = {
+_FIXES: dict[Failure, str] = {
     Failure.TRANSPORT: "check the network and DEEPSEEK_BASE_URL",
-    Failure.STALLED: "if it goes on, raise DEEPSEEK_FIRST_TOKEN_TIMEOUT or ask the provider",
+    Failure.STALLED: "if it goes on, ask the provider",
     Failure.BUSY: "lower DEEPSEEK_CONCURRENCY or ask the provider for a higher limit",
     Failure.MAX_TOKENS: "lower DEEPSEEK_MAX_TOKENS",
     Failure.TOO_LONG: "lower CONTEXT_TOKENS to the model's context",
@@ -69,7 +70,16 @@ FIXES: dict[Failure, str] = {
     Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",
     Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
 }
-"""What the operator can do, where something can be done."""
+_MORE_TIME = "if it goes on, raise {} or ask the provider"
+_LESS_TEXT = "if answers may be that long, raise {}; if not, set DEEPSEEK_MAX_TOKENS"
+
+
+def fix(error: CompletionError) -> str:
+    """What the operator can do; empty where nothing can be done."""
+    if error.clock is not None:
+        template = _LESS_TEXT if error.clock is Clock.TURN else _MORE_TIME
+        return template.format(error.clock)
+    return _FIXES.get(error.failure, "")
 
 
 def too_long(tokens: int, room: int) -> str:
@@ -96,10 +106,10 @@ def apology(error: CompletionError, reference: str, *, operator: bool = False) -
 
     operator: whoever reads it also runs the service, so it says what can be done.
     """
-    sentence = _SENTENCES[error.failure]
-    fix = FIXES.get(error.failure)
-    if operator and fix:
-        sentence = f"{_CAUSES.get(sentence, sentence).rstrip('.')}: {fix}."
+    sentence = _SLOW if error.clock is Clock.TURN else _SENTENCES[error.failure]
+    advice = fix(error)
+    if operator and advice:
+        sentence = f"{_CAUSES.get(sentence, sentence).rstrip('.')}: {advice}."
     return referenced(sentence, error.trace_id or reference)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.deepseek import client
 from core.deepseek.client import DeepSeek
-from core.errors import Failure
+from core.errors import Clock, Failure
 from tests.contract.deepseek.raw import (
     HELLO,
     STREAM,
@@ -52,25 +52,55 @@ def repeating(*first: bytes, again: bytes = b"", every: float = 0.02) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("first", "again", "limits", "word"),
+    ("first", "again", "limits", "word", "clock"),
     [
-        ((), b"", {"idle_timeout": 0.1}, "Not a byte"),
-        ((HEAD,), b"", {"idle_timeout": 0.1}, "Not a byte"),
-        ((HEAD, event(content="a")), b"", {"idle_timeout": 0.1}, "Not a byte"),
-        ((), b"", {"first_token_timeout": 0.1}, "No word"),
-        ((HEAD,), b"", {"first_token_timeout": 0.1}, "No word"),
-        ((HEAD,), COMMENT, {"first_token_timeout": 0.1}, "No word"),
-        ((HEAD,), EMPTY, {"first_token_timeout": 0.1}, "No word"),
-        ((HEAD, event(content="a")), b"", {"progress_timeout": 0.1}, "No word"),
-        ((HEAD, event(content="a")), COMMENT, {"progress_timeout": 0.1}, "No word"),
-        ((HEAD, event(content="a")), EMPTY, {"progress_timeout": 0.1}, "No word"),
-        ((HEAD, event(content="a")), b"nonsense\r\n", {"progress_timeout": 0.1}, "No word"),
-        ((HEAD, event(content="a")), event(content="b"), {"turn_timeout": 0.2}, "not finished"),
-        ((HEAD,), b"", {"turn_timeout": 0.1}, "not finished"),
+        ((), b"", {"idle_timeout": 0.1}, "Not a byte", Clock.IDLE),
+        ((HEAD,), b"", {"idle_timeout": 0.1}, "Not a byte", Clock.IDLE),
+        ((HEAD, event(content="a")), b"", {"idle_timeout": 0.1}, "Not a byte", Clock.IDLE),
+        ((), b"", {"first_token_timeout": 0.1}, "No word", Clock.FIRST),
+        ((HEAD,), b"", {"first_token_timeout": 0.1}, "No word", Clock.FIRST),
+        ((HEAD,), COMMENT, {"first_token_timeout": 0.1}, "No word", Clock.FIRST),
+        ((HEAD,), EMPTY, {"first_token_timeout": 0.1}, "No word", Clock.FIRST),
+        (
+            (HEAD, event(content="a")),
+            b"",
+            {"progress_timeout": 0.1},
+            "No further word",
+            Clock.PROGRESS,
+        ),
+        (
+            (HEAD, event(content="a")),
+            COMMENT,
+            {"progress_timeout": 0.1},
+            "No further word",
+            Clock.PROGRESS,
+        ),
+        (
+            (HEAD, event(content="a")),
+            EMPTY,
+            {"progress_timeout": 0.1},
+            "No further word",
+            Clock.PROGRESS,
+        ),
+        (
+            (HEAD, event(content="a")),
+            b"nonsense\r\n",
+            {"progress_timeout": 0.1},
+            "No further word",
+            Clock.PROGRESS,
+        ),
+        (
+            (HEAD, event(content="a")),
+            event(content="b"),
+            {"turn_timeout": 0.2},
+            "not finished",
+            Clock.TURN,
+        ),
+        ((HEAD,), b"", {"turn_timeout": 0.1}, "not finished", Clock.TURN),
     ],
 )
 async def test_a_stall_ends_by_the_clock(
-    first: tuple[bytes, ...], again: bytes, limits: dict[str, float], word: str
+    first: tuple[bytes, ...], again: bytes, limits: dict[str, float], word: str, clock: Clock
 ) -> None:
     began = time.monotonic()
     chunks, failure = await ask(repeating(*first, again=again), **{**SLOW, **limits})
@@ -78,6 +108,7 @@ async def test_a_stall_ends_by_the_clock(
     assert failure is not None
     assert failure.failure is Failure.STALLED
     assert word in failure.message
+    assert failure.clock is clock
     assert text(chunks)[:1] == ("a" if len(first) > 1 else "")
 
 
@@ -153,7 +184,7 @@ async def test_a_whole_answer_may_be_silent_for_longer() -> None:
     assert text(chunks) == "a"
     _, failure = await ask(late, stream=False, turn_timeout=0.1)
     assert failure is not None
-    assert failure.failure is Failure.STALLED
+    assert (failure.failure, failure.clock) == (Failure.STALLED, Clock.TURN)
 
 
 async def test_a_stream_that_stays_open_behind_its_finish_is_complete() -> None:

@@ -1,0 +1,23 @@
+"""What people and the operator are told of a failure."""
+
+import pytest
+
+from core.errors import Clock, CompletionError, Failure
+from core.turns import notices
+
+
+@pytest.mark.parametrize("clock", Clock)
+def test_the_advice_names_the_clock_that_ran_out(clock: Clock) -> None:
+    error = CompletionError(Failure.STALLED, clock=clock)
+    assert clock.value in notices.fix(error)
+    assert not [other for other in Clock if other is not clock and other in notices.fix(error)]
+    assert clock.value in notices.apology(error, "turn-1", operator=True)
+    assert clock.value not in notices.apology(error, "turn-1")
+
+
+def test_an_answer_that_was_still_coming_did_not_stop() -> None:
+    late = notices.apology(CompletionError(Failure.STALLED, clock=Clock.TURN), "turn-1")
+    assert "stopped sending" not in late
+    assert "too long" in late
+    silent = notices.apology(CompletionError(Failure.STALLED, clock=Clock.PROGRESS), "turn-1")
+    assert "stopped sending" in silent
