@@ -129,7 +129,8 @@ class DeepSeek(Completions):
                 self._let_go(response, reading.complete)
             if reading.complete:
                 self._gate.widen()
-                _log.info("completion.done", queued_ms=queued, **attempt.facts())
+                facts = {**attempt.facts(), "finish": reading.finish}
+                _log.info("completion.done", queued_ms=queued, **facts)
 
     async def _ask(self, body: bytes, attempt: "_Attempt") -> aiohttp.ClientResponse:
         """Send the request; a response with status 200. Raises: CompletionError."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from core.deepseek.failures import decipher
 from core.deepseek.sse import MAX_LINE, Decoder, Event
 from core.deepseek.think import ThinkFilter
-from core.deepseek.wire import decode, parse, refusal, words
+from core.deepseek.wire import decode, parse, refusal, valid, words
 from core.errors import CompletionError, Failure
 from core.types import Chunk
 
@@ -32,6 +32,7 @@ class Reading:
     complete: every wanted choice has finished, or the stream said [DONE].
     settled: complete, or the first choice has finished. It is the one shown: neither what befalls
     the others nor a host that sends fewer than wanted makes a failure of it.
+    finish: the reason that the API gave for the end of the first choice.
     ended: nothing more will come out; the last chunk out is `done`, or `failure` is set.
     """
 
@@ -39,6 +40,7 @@ class Reading:
         self.moved = 0
         self.failure: CompletionError | None = None
         self.ended = False
+        self.finish = ""
         self._wanted = wanted
         self._secret = secret
         self._max_line = max_line
@@ -46,6 +48,7 @@ class Reading:
         self._filters: dict[int, ThinkFilter] = {}
         self._finished: set[int] = set()
         self._size = 0
+        self._visible = False
         self._done = False
         self._head: bytearray | None = bytearray()
         self._whole = False
@@ -157,16 +160,21 @@ class Reading:
             chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
+        self._visible = self._visible or (chunk.index == 0 and bool(text.strip()))
         if self._size > MAX_WHOLE:
             self._stop(_too_long(f"{MAX_WHOLE} characters"), chunks)
-        if not chunk.finish_reason or self.ended:
-            return
-        failure = refusal(chunk.finish_reason)
-        if failure and chunk.index == 0:
+        if chunk.finish_reason and not self.ended:
+            self._finish(chunk.index, chunk.finish_reason, chunks)
+
+    def _finish(self, index: int, reason: str, chunks: list[Chunk]) -> None:
+        if index == 0:
+            self.finish = valid(reason)[:60]
+        failure = refusal(reason, visible=self._visible)
+        if failure and index == 0:
             self._flush(chunks)
             self._fail(failure)
         else:
-            self._finished.add(chunk.index)
+            self._finished.add(index)
 
     def _stop(self, because: CompletionError, chunks: list[Chunk]) -> None:
         """End here: well when nothing is missing, for what goes wrong behind that is noise."""

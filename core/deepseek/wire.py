@@ -48,7 +48,9 @@ JSON_RULE = "Answer with one valid JSON object and nothing else."
 """json_object needs the word "json" in the messages (api-docs.deepseek.com/guides/json_mode)."""
 
 FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
-"""Finish reasons with which an answer is as long as it will get; any other one is a failure."""
+"""Finish reasons with which an answer is as long as it will get."""
+
+_NO_ROOM = "insufficient_system_resource"
 
 
 def body(request: CompletionRequest, options: Options) -> dict[str, Any]:
@@ -152,11 +154,14 @@ def valid(text: str) -> str:
     return text
 
 
-def refusal(finish_reason: str) -> CompletionError | None:
-    """The failure that a finish reason stands for; None when it is an ordinary end."""
-    if finish_reason in FINISHES:
+def refusal(finish_reason: str, *, visible: bool) -> CompletionError | None:
+    """The failure that a finish reason stands for; None when it is an ordinary end.
+
+    visible: there are words. A host's own name for an ordinary end takes nothing from them.
+    """
+    if finish_reason in FINISHES or (visible and finish_reason != _NO_ROOM):
         return None
-    if finish_reason == "insufficient_system_resource":
+    if finish_reason == _NO_ROOM:
         message = "The API ran out of capacity in the middle of the answer."
     else:
         message = f"The API ended the answer for a reason unknown here: {valid(finish_reason)[:60]}"

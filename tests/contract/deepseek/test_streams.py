@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import Failure
 from core.types import Usage
@@ -45,6 +46,7 @@ GOOD = {
     "blank lines before a completion": b"\n\n\n" + b'{"choices":[{"message":{"content":"a"}}]}',
     "<think>": event("<thi") + event("nk>secret</th") + event("ink>\n\na") + END,
     "lone </think>": event("</think>\n\n") + event("a") + END,
+    "unknown finish": event("a") + event("", "eos") + DONE,
     "second choice cut": event("b", index=1) + event("a", "stop"),
     "second choice failed": event("b", "insufficient_system_resource", index=1) + event("a") + END,
 }  # fmt: skip
@@ -69,7 +71,7 @@ BAD: dict[str, tuple[bytes, str, Failure]] = {
     "event: error": (b'event: error\ndata: {"message":"x"}\n\n', "", Failure.SERVER),
     "event: error in words": (event("a") + b"event: error\ndata: oh\n\n", "a", Failure.SERVER),
     "capacity": (event("a", "insufficient_system_resource") + DONE, "a", Failure.SERVER),
-    "unknown finish": (event("a", "martian") + DONE, "a", Failure.SERVER),
+    "unknown finish and no word": (event("", "martian") + DONE, "", Failure.SERVER),
     "first choice cut": (event("a") + event("b", "stop", index=1), "a", Failure.TRUNCATED),
     "JSON error": (b'{"error":{"code":"used_up","message":"x"}}', "", Failure.BALANCE),
     "JSON error without error": (b'{"success":false,"message":"x"}', "", Failure.SERVER),
@@ -85,6 +87,12 @@ async def test_bad_answers(case: str) -> None:
     assert failure is not None
     assert (text(chunks), failure.failure) == (came, expected)
     assert not any(chunk.done for chunk in chunks)
+
+
+async def test_the_reason_of_the_end_is_logged() -> None:
+    with capture_logs() as logs:
+        await ask(saying(whole(event("a") + event("", "eos") + DONE)))
+    assert [line["finish"] for line in logs if line["event"] == "completion.done"] == ["eos"]
 
 
 async def test_separators_of_unicode_are_text() -> None:

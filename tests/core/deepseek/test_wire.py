@@ -201,8 +201,11 @@ def test_an_error_in_the_stream_is_raised(name: str) -> None:
 
 
 def test_finish_reasons() -> None:
-    assert [refusal(reason) for reason in ("stop", "length", "content_filter")] == [None] * 3
+    for reason in ("stop", "length", "content_filter"):
+        assert refusal(reason, visible=False) is refusal(reason, visible=True) is None
+    assert refusal("martian", visible=True) is None
+    assert refusal("insufficient_system_resource", visible=True) is not None
     for reason in ("insufficient_system_resource", "martian"):
-        error = refusal(reason)
+        error = refusal(reason, visible=False)
         assert error is not None
         assert (error.failure, error.code) == (Failure.SERVER, reason)
