@@ -132,6 +132,18 @@ def _not_reserved(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _sendable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            "leave out \\ud800 to \\udfff: by itself each is half a character"
+        ) from None
+    except ValueError:
+        raise ValueError("leave out a number that can't be sent: NaN, or one too large") from None
+    return value
+
+
 def _format_name(value: object) -> object:
     if isinstance(value, str) and value.startswith("{"):
         parsed = _object(value)
@@ -193,7 +205,10 @@ class Settings(BaseModel):
         Literal["text", "json_object"] | None, BeforeValidator(_format_name)
     ] = Field(None, description="`text` or `json_object`. Unset: not sent.")
     deepseek_extra_body: Annotated[
-        dict[str, Any], BeforeValidator(_object), AfterValidator(_not_reserved)
+        dict[str, Any],
+        BeforeValidator(_object),
+        AfterValidator(_not_reserved),
+        AfterValidator(_sendable),
     ] = Field(
         default_factory=dict,
         description='More request fields as a JSON object, such as `{"top_p": 0.9}`.',
