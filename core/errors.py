@@ -7,6 +7,7 @@ ThreadseekError
 │   │   └── Held         the same, by what the platform said before: the call wasn't made
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
 │   ├── PartGone         the message was deleted by somebody
+│   ├── Untouchable      the message stays as it is; others can be posted
 │   ├── StreamOver       the message takes nothing more by its stream; nothing landed, edit it
 │   ├── TooLarge         the platform refused the size
 │   ├── LockedOut        the platform refuses our token: its turns wait for another one
@@ -120,6 +121,10 @@ class Unreachable(DeliveryError):
 
 class PartGone(DeliveryError):
     """The message that should be edited was deleted: taken as a wish to stop."""
+
+
+class Untouchable(DeliveryError):
+    """This message takes no edit any more, ever, and nothing landed. A new one may be posted."""
 
 
 class StreamOver(DeliveryError):

@@ -42,7 +42,7 @@ class Thread(Protocol):
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a posted message.
 
-        Raises: RateLimited, Unreachable, PartGone, TooLarge, Undeliverable, LockedOut.
+        Raises: RateLimited, Unreachable, PartGone, Untouchable, TooLarge, Undeliverable, LockedOut.
         """
 
 
@@ -87,7 +87,7 @@ class Streams(Protocol):
 
     `Thread.limits.stream` says whether streams are to be had now. Texts are whole texts of the
     part, each one the one before and more, an open code fence not closed. `Thread.edit` works on a
-    message whose stream is open, too: it stops the stream first.
+    message whose stream is open, too: it stops the stream first, and before it raises Untouchable.
     """
 
     async def start(self, text: str, key: str) -> PartId:

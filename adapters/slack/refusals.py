@@ -15,6 +15,7 @@ from core.errors import (
     TooLarge,
     Undeliverable,
     Unreachable,
+    Untouchable,
 )
 
 DEFAULT_WAIT = 5.0
@@ -80,6 +81,8 @@ _AGAIN = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 )
 _GONE = frozenset({"message_not_found"})
+_UNTOUCHABLE = frozenset({"edit_window_closed", "cant_update_message", "block_mismatch"})
+"""What `chat.update` says of one message; others can be posted, and streamed."""
 _GARBLED = frozenset({*range(200, 429), *range(430, 500), 501})
 _NOT_SERVED = frozenset({404, 405, 410, 501})
 _TOO_LARGE = frozenset({"msg_too_long", "msg_blocks_too_long", "markdown_text_too_long"})
@@ -154,6 +157,8 @@ def refusal(method: str, status: int, headers: Mapping[str, str], body: object) 
         return Stopped(f"the stream was stopped ({code})")
     if code in _GONE:
         return PartGone(f"the message is gone ({code})")
+    if code in _UNTOUCHABLE:
+        return Untouchable(f"Slack refused {method} ({code}): {_WHAT_TO_DO.get(code, _UNKNOWN)}")
     if code in _TOO_LARGE:
         return TooLarge(f"Slack refused the size ({code})")
     if code in NEVER and method in SPARE:  # not_allowed_token_type: for this method only

@@ -21,7 +21,7 @@ from adapters.slack.ids import (
 from adapters.slack.markup import growing, measure, render
 from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, NotServed, Refused, Stopped
 from core.delivery.markup import completed
-from core.errors import DeliveryError, PartGone, StreamOver, Unreachable
+from core.errors import DeliveryError, PartGone, StreamOver, Unreachable, Untouchable
 from core.types import Limits, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -59,6 +59,7 @@ class SlackThread:
         self._streams = self._may_have_streamed = not is_aside(prompt)
         self._names: dict[PartId, str] = {}  # of the messages whose key is known
         self._sent: dict[PartId, str] = {}  # what a stream says, where that is known
+        self._open: set[PartId] = set()  # streams that this handle started and nobody ended
 
     @property
     def limits(self) -> Limits:
@@ -106,6 +107,10 @@ class SlackThread:
         """Replace the text of a message of ours. A stream, a dead process's too, is ended first."""
         try:
             await self._update(part, render(text))
+        except Untouchable:
+            if part in self._open:
+                await self._end_stream(part)
+            raise
         except Refused as refused:
             if refused.code != CONFLICT:
                 raise
@@ -140,11 +145,12 @@ class SlackThread:
                 calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **closing
             )
         except Stopped:
-            return  # by a person, just now
+            pass  # by a person, just now
         except Refused as refused:
             if refused.code in ENDED:
                 raise
             log.info("slack.stream_not_ended", code=refused.code)
+        self._open.discard(part)
 
     async def _said(self, part: PartId) -> str:
         """What Slack says that a message of ours says; empty when it can't be asked now."""
@@ -187,6 +193,7 @@ class SlackThread:
             )
             part = self._made(calls.START, answer, post_id(self._identity, key))
             self._sent[part] = sent
+            self._open.add(part)
             return part
         except Unreachable as error:
             self._streams = False
@@ -227,6 +234,7 @@ class SlackThread:
             await self._api.call(
                 calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **new
             )
+        self._open.discard(part)
 
     @asynccontextmanager
     async def _streaming(self, part: PartId, shown: str) -> AsyncIterator[None]:

@@ -135,7 +135,7 @@ class Splitter:
         ends = range(first, max(first - REACH, len(self._carry)), -1)
         end = next((at for at in ends if completed(body[:at]).rstrip() == visible), 0)
         rest = body[end:]
-        if not end or sum(map(str.isalnum, rest)) < max(1, least):
+        if not end or sum(map(str.isalnum, rest)) < least:
             return False
         # The line's end stays behind, the next line's indentation doesn't.
         blank = rest[: len(rest) - len(rest.lstrip())]

@@ -78,6 +78,25 @@ class Parts:
         self._split_anew(settled, rest)
         return True
 
+    def keep(self, settled: int, shown: str | None) -> None:
+        """End the first part that isn't settled with what its message says, for ever. What is
+        missing begins the next one; all of it where `shown` is None or isn't its beginning.
+        """
+        texts = self.texts
+        if settled < len(self._before) or texts[settled : settled + 1] == [shown]:
+            return
+        rest = self._rest(settled)
+        if shown is None or not rest.leave(shown, 0):
+            shown = ""
+        source, carry = rest.rest
+        if self.finished and not any(map(str.isalnum, source)):
+            source = ""  # it says nothing by itself
+        self._before = [*texts[:settled], shown]
+        self._splitter = Splitter(self._size, self._measure, carry)
+        self._splitter.feed(source)
+        if self.finished:
+            self._conclude(settled + 1)
+
     def _rest(self, settled: int) -> Splitter:
         """All text that isn't settled, not split yet."""
         sealed, skip = list(self._splitter.sealed), settled - len(self._before)

@@ -55,6 +55,8 @@ class Reply:
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
         self._shown: dict[int, str] = {}  # what is surely visible
+        self._last: dict[int, str] = {}  # what was, when the platform said so last
+        self._stays: set[int] = set()  # parts whose message can't be touched, ever
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
         self._started = float("-inf")
@@ -128,7 +130,7 @@ class Reply:
         long to work out. None: `peek` has to tell.
         """
         self.heard(now)
-        unsure = self._hidden or self._parts.filling or self._stream is not None
+        unsure = self._hidden or self._parts.filling or self._stream is not None or self._stays
         if self._flying is not None or self.finished or not self._stale or unsure:
             return None
         self._settle()
@@ -155,7 +157,7 @@ class Reply:
         """The call went through; `part` is the message that shows the text."""
         self._flying = None
         self._ids[delivery.index] = part
-        self._shown[delivery.index] = delivery.text
+        self._shown[delivery.index] = self._last[delivery.index] = delivery.text
         self.uncertain.discard(delivery.index)
         if delivery.how is How.START:
             self._stream = _Stream(delivery.index, self._started)
@@ -172,6 +174,17 @@ class Reply:
         self._shown.pop(delivery.index, None)
         if delivery.how in STREAMED:
             self.go_plain()
+
+    def stays(self, delivery: Delivery) -> None:
+        """The message can't be touched, ever: it says what it said before. What is missing follows
+        in new messages, each of them whole, as they couldn't be touched either.
+        """
+        self._flying = None
+        if self._is_open(delivery.index):
+            self._stream = None
+        self._stays.add(delivery.index)
+        self._parts.keep(delivery.index, self._last.get(delivery.index))
+        self.go_plain()
 
     def begin_native(self, native: bool) -> None:
         """Whether the part that begins next is a native stream."""
@@ -278,7 +291,9 @@ class Reply:
     def _settle(self) -> None:
         """Count the parts that show their final text."""
         for text in self._parts.texts[self._settled :]:
-            if self._shown.get(self._settled) != text or self._is_open(self._settled):
+            index = self._settled
+            shows = self._shown.get(index) == text and not self._is_open(index)
+            if not shows and index not in self._stays:
                 return
             self._settled += 1
 
@@ -348,7 +363,7 @@ class Reply:
         shown = self._shown.get(index)
         if not text or (shown is not None and shown.rstrip() == text.rstrip()):
             return None
-        if index in self.inherited and index in self._ids:
+        if self._stays or (index in self.inherited and index in self._ids):
             return None
         if (wait := self._gap(now)) > _ROUNDING:
             return wait

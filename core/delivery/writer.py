@@ -10,6 +10,7 @@ import structlog
 from core.budget import Budget
 from core.delivery.clearing import Clearing
 from core.delivery.deliveries import Delivery, How
+from core.delivery.failing import failed
 from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
@@ -18,9 +19,7 @@ from core.delivery.waiting import DRAWN, EARLY_DRAWN, Deadline
 from core.errors import (
     Held,
     RateLimited,
-    StreamOver,
     ThreadseekError,
-    TooLarge,
     Undeliverable,
     Unreachable,
 )
@@ -248,7 +247,7 @@ class Writer:
             self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
         except ThreadseekError as error:
-            self._failed(delivery, error)
+            failed(self._reply, delivery, error, self._now())
         else:
             self._reply.delivered(delivery, part, self._now())
             self.freshness.shown(delivery, self._now())
@@ -265,19 +264,6 @@ class Writer:
         self.freshness.refused(delivery)
         log.warning("delivery.rate_limited", kind=delivery.kind.name, wait=error.retry_after)
         await self._lanes.refused(delivery, error)
-
-    def _failed(self, delivery: Delivery, error: ThreadseekError) -> None:
-        """The platform won't have this call; raises what isn't to be helped by another one."""
-        self._reply.failed(delivery, self._now())
-        if isinstance(error, StreamOver):
-            log.info("delivery.stream_over", part=delivery.index, reason=str(error))
-        elif isinstance(error, TooLarge):
-            log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
-            streamed = delivery.how in (How.APPEND, How.STOP)  # it may be the stream's size
-            if not streamed and not self._reply.shrink():
-                raise Undeliverable("the platform refuses even small parts as too large") from error
-        else:
-            raise error
 
     def _cut_off(self, delivery: Delivery) -> None:
         """A call ended without an answer: it may have landed, or may yet."""

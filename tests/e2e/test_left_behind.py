@@ -45,6 +45,22 @@ def histories(slack: SlackServer) -> list[list[str]]:
     return [[state.text or "" for state in slack.record.history(ts)] for ts in posts]
 
 
+async def test_edits_are_refused_for_good(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.app.no_streams = "unknown_method"
+    slack.faults.add(Fault("chat.update", times=99, error="edit_window_closed"))
+    api.script("count", SLOW)
+    async with running(tmp_path, settings) as service:
+        root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+        channel = slack.workspace.channel("general").id
+        took = await shown(lambda: said(slack, channel, root))
+        await service.printed("turn.settled")
+    assert took < SOON
+    assert len(said(slack, channel, root)) == 2
+    assert len(slack.record.called_with("chat.update")) == 1
+
+
 async def test_edits_are_refused(
     tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
 ) -> None:

@@ -14,7 +14,15 @@ from adapters.slack.ids import Bot, message_identity, part_id
 from adapters.slack.thread import EARLIER, SIZE, SlackThread
 from core import ports
 from core.delivery.sharing import widening
-from core.errors import LockedOut, PartGone, RateLimited, TooLarge, Undeliverable, Unreachable
+from core.errors import (
+    LockedOut,
+    PartGone,
+    RateLimited,
+    TooLarge,
+    Undeliverable,
+    Unreachable,
+    Untouchable,
+)
 from core.types import Allowance, PartId, Role
 from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
@@ -177,6 +185,10 @@ def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
             for code in ("account_inactive", "token_revoked", "token_expired", "invalid_auth")
         ),
         *(
+            (Fault("*", error=code), Untouchable)
+            for code in ("edit_window_closed", "cant_update_message", "block_mismatch")
+        ),
+        *(
             (Fault("*", error=code), Undeliverable)
             for code in (
                 "not_in_channel",
@@ -185,8 +197,6 @@ def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
                 "missing_scope",
                 "restricted_action",
                 "restricted_action_thread_locked",
-                "edit_window_closed",
-                "cant_update_message",
                 "invalid_thread_ts",
                 "a_code_of_tomorrow",
             )
@@ -206,7 +216,7 @@ async def test_every_failure_says_what_to_do_about_it(
     assert slack.app.bot_token not in said
     calls = await slack.wait_for(lambda: slack.record.called_with("chat.update"))
     assert len(calls) == 1, "a library tried again"
-    if kind in (LockedOut, Undeliverable):
+    if kind in (LockedOut, Undeliverable, Untouchable):
         assert isinstance(caught.value, kind)
         assert fault.error in said
         assert ":" in said

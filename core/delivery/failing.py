@@ -1,0 +1,27 @@
+"""What becomes of a reply when the platform won't have one of its calls."""
+
+import structlog
+
+from core.delivery.deliveries import Delivery, How
+from core.delivery.reply import Reply
+from core.errors import StreamOver, ThreadseekError, TooLarge, Undeliverable, Untouchable
+
+log = structlog.get_logger()
+
+
+def failed(reply: Reply, delivery: Delivery, error: ThreadseekError, now: float) -> None:
+    """Go on without the call; raises what isn't to be helped by another one."""
+    if isinstance(error, Untouchable):
+        reply.stays(delivery)
+        log.warning("delivery.message_stays", part=delivery.index, reason=str(error))
+        return
+    reply.failed(delivery, now)
+    if isinstance(error, StreamOver):
+        log.info("delivery.stream_over", part=delivery.index, reason=str(error))
+    elif isinstance(error, TooLarge):
+        log.warning("delivery.too_large", part=delivery.index, characters=len(delivery.text))
+        streamed = delivery.how in (How.APPEND, How.STOP)  # it may be the stream's size
+        if not streamed and not reply.shrink():
+            raise Undeliverable("the platform refuses even small parts as too large") from error
+    else:
+        raise error

@@ -1,0 +1,162 @@
+"""A message that can't be touched any more stays as it is; what is missing follows in a new one."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from core.errors import StreamOver, Unreachable, Untouchable
+from core.ports import Posted
+from core.types import PartId
+from tests.core.delivery.session import Session, words
+from tests.fakes.clock import now, run
+from tests.fakes.thread import AbleThread, Call, Fault, StreamingThread
+
+TEXT = "".join(words(60))
+
+
+class Sealing(StreamingThread):
+    """Takes edits until `since`, of no message any more then. streams: such are to be had.
+
+    stops: the last call of a stream is refused, too, and an edit can't end it.
+    """
+
+    streams = False
+    stops = True
+
+    def __init__(self, since: float) -> None:
+        super().__init__()
+        self.since = since
+
+    def _effect(self, name: str, part: PartId | None, text: str, land: Callable[[], None]) -> None:
+        if now() >= self.since and name == "edit":
+            self.calls.append(Call(name, now(), part, text, ok=False))
+            raise Untouchable("edit_window_closed")
+        if name == "start" and not self.streams:
+            raise StreamOver("no streams here")
+        if name == "stop" and not self.stops:
+            raise StreamOver("user_not_found")
+        super()._effect(name, part, text, land)
+
+
+def written(thread: AbleThread, pieces: list[str], notice: str = "") -> Session:
+    sessions: list[Session] = []
+
+    async def main() -> None:
+        sessions.append(Session(thread))
+        await sessions[0].stream(pieces, pause=0.1, notice=notice)
+
+    run(main())
+    return sessions[0]
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def edits(thread: AbleThread, *, ok: bool) -> list[Call]:
+    return [call for call in thread.calls if call.name == "edit" and call.ok is ok]
+
+
+@pytest.mark.parametrize("since", [0.0, 3.0])
+def test_what_is_missing_follows_in_one_message(since: float) -> None:
+    thread = Sealing(since)
+    session = written(thread, words(60), "_That was all._")
+    assert len(edits(thread, ok=False)) == 1, "not asked again"
+    first, second = thread.visible
+    assert TEXT.startswith(first)
+    assert squeezed(first + second) == squeezed(TEXT) + "_Thatwasall._"
+    assert session.journal.entries[-2:] == [(1, None), (1, "m1")]
+
+
+def test_a_long_answer_goes_on_in_full_messages() -> None:
+    thread = Sealing(2.0)
+    written(thread, words(400))
+    assert len(thread.visible) == 5
+    assert squeezed("".join(thread.visible)) == squeezed("".join(words(400)))
+    assert len(edits(thread, ok=False)) == 1, "none of them was to be edited"
+
+
+def test_code_goes_on_as_code() -> None:
+    thread = Sealing(2.0)
+    written(thread, ["```py\n", *[f"value = {number}\n" for number in range(40)], "```"])
+    first, second = thread.visible
+    assert first.endswith("\n```")
+    assert second.startswith("```py\nvalue = ")
+    lines = [line for text in thread.visible for line in text.split("\n") if "```" not in line]
+    assert lines == [f"value = {number}" for number in range(40)]
+
+
+def test_where_only_a_full_stop_is_missing_the_answer_is_over() -> None:
+    thread = Sealing(1.0)
+
+    async def main() -> None:
+        session = Session(thread)
+        writing = asyncio.create_task(session.writer.run())
+        session.reply.add("word end")
+        session.writer.wake()
+        await asyncio.sleep(1.5)
+        session.reply.add(".")
+        session.reply.finish()
+        session.writer.wake()
+        await writing
+
+    run(main())
+    assert thread.visible == ["word end"]
+
+
+def test_a_notice_alone_follows() -> None:
+    thread = Sealing(1.0)
+
+    async def main() -> None:
+        session = Session(thread)
+        writing = asyncio.create_task(session.writer.run())
+        session.reply.add("word end")
+        session.writer.wake()
+        await asyncio.sleep(1.5)
+        session.reply.finish("_It broke off._")
+        session.writer.wake()
+        await writing
+
+    run(main())
+    assert thread.visible == ["word end", "_It broke off._"]
+
+
+def test_a_stream_that_cant_be_ended_goes_on_in_a_post() -> None:
+    thread = Sealing(0.0)
+    thread.streams, thread.stops = True, False
+    written(thread, words(60))
+    assert len(edits(thread, ok=False)) == 1
+    assert len([call for call in thread.calls if call.name == "post"]) == 1
+    assert squeezed("".join(thread.visible)) == squeezed(TEXT)
+
+
+def test_what_nobody_knows_of_follows_whole() -> None:
+    thread = Sealing(0.0)
+
+    async def main() -> None:
+        thread.land(PartId("m0"), "turn:0", "word0 wo")
+        await Session(thread, posted=(Posted(0, PartId("m0")),)).stream(words(60))
+
+    run(main())
+    assert thread.visible == ["word0 wo", TEXT]
+
+
+def test_a_message_that_shows_everything_isnt_repeated() -> None:
+    """The edit that only makes sure is refused."""
+    thread = AbleThread(faults=(Fault(Unreachable("late"), landed=True), None, None))
+    untouchable = Fault(Untouchable("edit_window_closed"))
+
+    async def main() -> None:
+        session = Session(thread)
+        session.reply.add("all of it")
+        session.reply.finish()
+        writing = asyncio.create_task(session.writer.run())
+        await asyncio.sleep(20)
+        thread.faults.clear()
+        thread.faults.append(untouchable)
+        await writing
+
+    run(main())
+    assert thread.visible == ["all of it"]
+    assert not thread.faults, "it was made sure of"
