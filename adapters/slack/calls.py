@@ -13,9 +13,12 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import structlog
 
-from adapters.slack.refusals import TokenRefused, refusal
+from adapters.slack.refusals import NEVER, TokenRefused, refusal
 from core.errors import Unreachable
+
+log = structlog.get_logger()
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
@@ -100,6 +103,18 @@ class Api:
         if ours and isinstance(told, TokenRefused):
             self.refused = told
         raise told
+
+    def streams_in(self, channel: str) -> bool:
+        """Whether native streams may be had there, as far as Slack told."""
+        return START not in self.off and channel not in self.streamless
+
+    def stream_no_more(self, code: str, channel: str) -> None:
+        """Slack has no streams: for this app, or, as far as is known, in this channel."""
+        if code in NEVER or code == "garbled":
+            self.off.add(START)
+        else:
+            self.streamless.add(channel)
+        log.info("slack.streams_off", code=code, channel=channel)
 
     async def _send(
         self, method: Method, args: Mapping[str, Any], headers: Mapping[str, str]

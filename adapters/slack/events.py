@@ -160,7 +160,9 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
         author="" if direct else event["user"],
         text=plain(text, bot.user),
         asked_at=float(ts),
-        address=Address(team, channel, thread_ts, ts, event["user"]).encode(),
+        address=Address(
+            team, channel, thread_ts, ts, event["user"], _elsewhere(event, team)
+        ).encode(),
         files=_files(event.get("files")),
         follow_up=not addressed,
     )
@@ -248,6 +250,14 @@ def _team(payload: Event, event: Event, bot: Bot) -> str:
         event.get("team"),
     )
     return next((team for team in places if isinstance(team, str) and team), bot.team)
+
+
+def _elsewhere(event: Event, ours: str) -> str:
+    """The speaker's workspace, empty where it is ours or nobody says."""
+    said = (event.get("user_team"), event.get("team"))  # an E... is an organisation
+    teams = (team for team in said if isinstance(team, str) and team.startswith("T"))
+    theirs = next(teams, ours)
+    return "" if theirs == ours else theirs
 
 
 def _words(message: Event) -> str:

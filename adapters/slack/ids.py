@@ -32,17 +32,22 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a prompt is answered. user: who asked. ts: the prompt's own; thread_ts: the root's."""
+    """Where a prompt is answered. user: who asked. ts: the prompt's own; thread_ts: the root's.
+
+    home: the workspace of who asked, where it isn't ours (docs.slack.dev/apis/slack-connect).
+    """
 
     team: str
     channel: str
     thread_ts: str
     ts: str
     user: str
+    home: str = ""
 
     def encode(self) -> str:
         """The text stored in `Prompt.address`."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        known = {name: value for name, value in asdict(self).items() if value or name != "home"}
+        return json.dumps(known, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: str) -> "Address":

@@ -74,6 +74,11 @@ ENDED = frozenset(
 )
 """Refusals that every method would give that writes into the same thread."""
 
+ITS_STREAM = frozenset(
+    {"message_not_in_streaming_state", "message_not_owned_by_app", "invalid_chunks"}
+)
+"""Refusals by which a stream's calls say something of this one stream alone."""
+
 CONFLICT = "streaming_state_conflict"
 """Slack's answer to `chat.update` of a message whose native stream is open."""
 

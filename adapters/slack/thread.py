@@ -1,6 +1,6 @@
 """One Slack thread, for one answer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import structlog
 from adapters.slack import budgets, calls, earlier, streams
 from adapters.slack.calls import Api, Method
 from adapters.slack.events import remembered
+from adapters.slack.hints import hint
 from adapters.slack.ids import (
     Address,
     Bot,
@@ -19,7 +20,15 @@ from adapters.slack.ids import (
     split_part_id,
 )
 from adapters.slack.markup import growing, measure, render
-from adapters.slack.refusals import CONFLICT, ENDED, NEVER, Garbled, NotServed, Refused, Stopped
+from adapters.slack.refusals import (
+    CONFLICT,
+    ENDED,
+    ITS_STREAM,
+    Garbled,
+    NotServed,
+    Refused,
+    Stopped,
+)
 from core.delivery.markup import completed
 from core.errors import DeliveryError, PartGone, StreamOver, Unreachable, Untouchable
 from core.types import Limits, PartId, Prompt, Remembered
@@ -76,8 +85,7 @@ class SlackThread:
 
     def _may_stream(self) -> bool:
         """Whether a stream may be had here, as far as Slack told."""
-        off = calls.START in self._api.off or self._at.channel in self._api.streamless
-        return self._streams and not off
+        return self._streams and self._api.streams_in(self._at.channel)
 
     async def post(self, text: str, key: str) -> PartId:
         """Post into the thread. Links are not unfurled: fetching them could carry words out."""
@@ -114,8 +122,8 @@ class SlackThread:
         except Refused as refused:
             if refused.code != CONFLICT:
                 raise
-            await self._end_stream(part)
-            await self._update_ended(part, render(text))
+            kept = await self._end_stream(part)
+            await self._update_ended(part, render(text), kept)
 
     async def _update(self, part: PartId, rendered: str) -> None:
         channel, ts = split_part_id(part)
@@ -127,17 +135,25 @@ class SlackThread:
             metadata=_metadata(self._name(part)),
         )
 
-    async def _update_ended(self, part: PartId, rendered: str) -> None:
-        """`_update`, of a stream that was ended: Slack may take a moment to know it."""
+    async def _update_ended(self, part: PartId, rendered: str, kept: str) -> None:
+        """`_update`, of a stream that was ended: Slack may take a moment to know it.
+
+        kept: why it was not; empty when it was.
+        """
         try:
             await self._update(part, rendered)
         except Refused as refused:
+            if refused.code == CONFLICT and kept:
+                raise Untouchable(f"Slack won't end the message's stream ({kept})") from refused
             if refused.code == CONFLICT:
                 raise Unreachable(f"Slack holds the message for a stream ({CONFLICT})") from refused
             raise
 
-    async def _end_stream(self, part: PartId) -> None:
-        """End a stream as it stands; one that can't be ended, Slack ends after five minutes."""
+    async def _end_stream(self, part: PartId) -> str:
+        """End a stream as it stands; returns why Slack will not, empty when it may have.
+
+        One that can't be ended, Slack ends after five minutes; no other begins where that is so.
+        """
         channel, ts = split_part_id(part)
         closing = streams.ending(self._sent.get(part) or await self._said(part))
         try:
@@ -150,7 +166,11 @@ class SlackThread:
             if refused.code in ENDED:
                 raise
             log.info("slack.stream_not_ended", code=refused.code)
+            if refused.code not in ITS_STREAM:
+                self._api.stream_no_more(refused.code, self._at.channel)
+                return refused.code
         self._open.discard(part)
+        return ""
 
     async def _said(self, part: PartId) -> str:
         """What Slack says that a message of ours says; empty when it can't be asked now."""
@@ -188,7 +208,7 @@ class SlackThread:
                 channel=self._at.channel,
                 thread_ts=self._at.thread_ts,
                 recipient_user_id=self._at.user,
-                recipient_team_id=self._at.team,
+                recipient_team_id=self._at.home or self._at.team,
                 markdown_text=sent,
             )
             part = self._made(calls.START, answer, post_id(self._identity, key))
@@ -198,23 +218,15 @@ class SlackThread:
         except Unreachable as error:
             self._streams = False
             if isinstance(error, Garbled):
-                self._stream_no_more("garbled")
+                self._api.stream_no_more("garbled", self._at.channel)
             if isinstance(error, NotServed):
                 raise StreamOver(str(error)) from error
             raise
         except Refused as refused:
             if refused.code in ENDED:
                 raise
-            self._stream_no_more(refused.code)
+            self._api.stream_no_more(refused.code, self._at.channel)
             raise StreamOver(str(refused)) from refused
-
-    def _stream_no_more(self, code: str) -> None:
-        """Slack has no streams: for this app, or, as far as is known, in this channel."""
-        if code in NEVER or code == "garbled":
-            self._api.off.add(calls.START)
-        else:
-            self._api.streamless.add(self._at.channel)
-        log.info("slack.streams_off", code=code, channel=self._at.channel)
 
     async def append(self, part: PartId, shown: str, text: str) -> None:
         """Send what is new in the rendered text."""
@@ -279,7 +291,8 @@ class SlackThread:
     async def status(self, text: str) -> None:
         """Show "<app> <text>" under the thread; Slack drops it with our next message or after
         two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus)."""
-        await self._hint(
+        await hint(
+            self._api,
             calls.STATUS,
             lambda: self._api.call(
                 calls.STATUS,
@@ -294,7 +307,8 @@ class SlackThread:
         does not keep such messages (docs.slack.dev/reference/methods/chat.postEphemeral)."""
         if ahead:
             text = WAITS.format("one" if ahead == 1 else ahead)
-            await self._hint(
+            await hint(
+                self._api,
                 calls.EPHEMERAL,
                 lambda: self._api.call(
                     calls.EPHEMERAL,
@@ -304,21 +318,6 @@ class SlackThread:
                     text=text,
                 ),
             )
-
-    async def _hint(self, method: Method, call: Callable[[], Awaitable[object]]) -> None:
-        """A call that may fail: it is dropped then, and not made again where it never works."""
-        if method in self._api.off:
-            return
-        try:
-            await call()
-        except Refused as refused:
-            if refused.code in NEVER:
-                self._api.off.add(method)
-            log.info("slack.hint_refused", method=method.name, code=refused.code)
-        except DeliveryError as error:
-            if isinstance(error, NotServed):
-                self._api.off.add(method)
-            log.info("slack.hint_failed", method=method.name, error=type(error).__name__)
 
     async def earlier(self) -> Sequence[Remembered]:
         """What was said in the thread before the prompt, as it reads now."""

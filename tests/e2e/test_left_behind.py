@@ -61,6 +61,21 @@ async def test_edits_are_refused_for_good(
     assert len(slack.record.called_with("chat.update")) == 1
 
 
+async def test_the_end_of_a_stream_is_refused(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.faults.add(Fault("chat.stopStream", times=99, error="user_not_found"))
+    api.script("count", SLOW)
+    async with running(tmp_path, settings):
+        channel = slack.workspace.channel("general").id
+        for messages in (2, 1):
+            root = slack.workspace.say("alice", "general", f"{slack.mention} count")
+            took = await shown(lambda root=root: said(slack, channel, root))  # type: ignore[misc]
+            assert took < SOON
+            assert len(said(slack, channel, root)) == messages
+    assert len(slack.record.called_with("chat.startStream")) == 1, "no more streams there"
+
+
 async def test_edits_are_refused(
     tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
 ) -> None:

@@ -249,8 +249,8 @@ FAULTS = (
                 "adapters/slack/thread.py",
                 "            if refused.code != CONFLICT:\n"
                 "                raise\n"
-                "            await self._end_stream(part)\n"
-                "            await self._update_ended(part, render(text))\n",
+                "            kept = await self._end_stream(part)\n"
+                "            await self._update_ended(part, render(text), kept)\n",
                 "            raise\n",
                 (
                     "tests/adapters/slack/test_streams.py::"

@@ -75,6 +75,31 @@ def test_what_people_ask(name: str, thread: str, text: str, author: str, follow_
     assert (asked.text, asked.author, asked.follow_up) == (text, author, follow_up)
 
 
+@pytest.mark.parametrize(
+    ("changes", "home"),
+    [
+        ({}, "T9OTHER"),
+        ({"user_team": None}, "T9OTHER"),
+        ({"user_team": "E9ORG"}, "T9OTHER"),
+        ({"user_team": None, "team": None}, ""),
+        ({"user_team": "T0ACME", "team": "T0ACME"}, ""),
+        ({"user_team": 7, "team": ["T"]}, ""),
+    ],
+)
+def test_the_workspace_of_a_speaker_from_elsewhere_is_kept(
+    changes: dict[str, Any], home: str
+) -> None:
+    asked = prompt("slack_connect_mention", **changes)
+    assert Address.decode(asked.address).home == home
+    assert ("home" in asked.address) is bool(home), "older versions read the address, too"
+
+
+def test_an_address_of_an_older_version_is_read() -> None:
+    old = '{"team":"T","channel":"C","thread_ts":"1.0","ts":"1.0","user":"U"}'
+    assert Address.decode(old) == Address("T", "C", "1.0", "1.0", "U")
+    assert Address.decode(old).encode() == old
+
+
 def test_files_are_named_as_far_as_they_have_names() -> None:
     assert prompt("file_share").files == ("report.pdf", "F02", "F03")
 

@@ -25,7 +25,6 @@ from core.errors import (
     TooLarge,
     Undeliverable,
     Unreachable,
-    Untouchable,
 )
 from core.types import PartId
 from tests.adapters.slack.conftest import Open
@@ -331,34 +330,6 @@ async def test_an_edit_ends_a_stream_that_a_dead_process_left_open(
     assert slack.record.visible("general", root) == ["one two"]
     assert not post(slack, part).streaming
     assert await opened().find("1:0") == [part], "the answer is known again after a restore"
-
-
-async def test_a_stream_that_cant_be_ended_is_tried_again(
-    slack: SlackServer, thread: SlackThread
-) -> None:
-    part = await thread.start("one", "1:0")
-    slack.faults.add(Fault(STOP, error="unknown_method"))
-    with pytest.raises(Unreachable):
-        await thread.edit(part, "one two")
-    slack.faults.add(Fault(STOP, retry_after=3))
-    with pytest.raises(RateLimited):
-        await thread.edit(part, "one two")
-    await thread.edit(part, "one two")
-    assert states(slack, part)[-1] == "one two"
-
-
-async def test_a_stream_whose_message_cant_be_touched_is_ended(
-    slack: SlackServer, thread: SlackThread, root: str
-) -> None:
-    part = await thread.start("see:", "1:0")
-    await thread.append(part, "see:", "see:\n\n```py\nx = 1")
-    for _ in range(2):
-        slack.faults.add(Fault("chat.update", error="edit_window_closed"))
-        with pytest.raises(Untouchable, match="administrator"):
-            await thread.edit(part, "another text")
-    assert calls(slack) == ["startStream", "appendStream", "update", "stopStream", "update"]
-    assert not post(slack, part).streaming
-    assert slack.record.visible("general", root) == ["see:\n\n```py\nx = 1\n```"]
 
 
 async def test_a_stream_can_be_removed(

@@ -1,0 +1,76 @@
+"""Streams that Slack won't end, won't have edited, or wants to know more of than we know."""
+
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from adapters.slack.calls import Api
+from adapters.slack.ids import Address, Bot
+from adapters.slack.thread import SlackThread
+from core.errors import RateLimited, StreamOver, Unreachable, Untouchable
+from tests.adapters.slack.conftest import Open
+from tests.adapters.slack.payloads import prompt
+from tests.adapters.slack.test_streams import START, STOP, calls, post, states
+from tests.emulators.slack import SlackServer
+from tests.emulators.slack_faults import Fault
+from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
+
+
+async def test_a_stream_that_cant_be_ended_is_tried_again(
+    slack: SlackServer, thread: SlackThread
+) -> None:
+    part = await thread.start("one", "1:0")
+    slack.faults.add(Fault(STOP, error="message_not_owned_by_app"))
+    with pytest.raises(Unreachable):
+        await thread.edit(part, "one two")
+    slack.faults.add(Fault(STOP, retry_after=3))
+    with pytest.raises(RateLimited):
+        await thread.edit(part, "one two")
+    await thread.edit(part, "one two")
+    assert states(slack, part)[-1] == "one two"
+
+
+@pytest.mark.parametrize("code", ["user_not_found", "team_not_found", "a_code_of_tomorrow"])
+async def test_a_stream_that_slack_will_not_end_is_left_and_no_other_begins_there(
+    slack: SlackServer, opened: Open, thread: SlackThread, code: str
+) -> None:
+    part = await thread.start("one", "1:0")
+    slack.faults.add(Fault(STOP, 2, error=code))
+    with pytest.raises(StreamOver):
+        await thread.stop(part, "one", "one two")
+    with pytest.raises(Untouchable, match=code):
+        await thread.edit(part, "one two")
+    assert states(slack, part)[-1] == "one"
+    assert opened().limits.stream is None
+    elsewhere = slack.workspace.direct("alice")
+    other = opened(slack.workspace.say("alice", elsewhere, "and here?"), elsewhere)
+    assert other.limits.stream is not None
+
+
+async def test_a_stream_is_for_the_workspace_of_who_asked(
+    slack: SlackServer, session: aiohttp.ClientSession, root: str
+) -> None:
+    asked = prompt(slack, root)
+    at = replace(Address.decode(asked.address), home="T9OTHER")
+    slack.faults.add(Fault(START, error="team_not_found"))
+    api = Api(slack.app.bot_token, slack.api_url, session)
+    thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), replace(asked, address=at.encode()))
+    with pytest.raises(StreamOver):
+        await thread.start("one", "1:0")
+    args = slack.record.called_with(START)[0].args
+    assert (args["recipient_team_id"], args["recipient_user_id"]) == ("T9OTHER", at.user)
+
+
+async def test_a_stream_whose_message_cant_be_touched_is_ended(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    part = await thread.start("see:", "1:0")
+    await thread.append(part, "see:", "see:\n\n```py\nx = 1")
+    for _ in range(2):
+        slack.faults.add(Fault("chat.update", error="edit_window_closed"))
+        with pytest.raises(Untouchable, match="administrator"):
+            await thread.edit(part, "another text")
+    assert calls(slack) == ["startStream", "appendStream", "update", "stopStream", "update"]
+    assert not post(slack, part).streaming
+    assert slack.record.visible("general", root) == ["see:\n\n```py\nx = 1\n```"]
