@@ -1,0 +1,79 @@
+"""What was said before the prompt is read once; a moment's failure doesn't lose it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
+from core.types import Remembered
+from tests.fakes.clock import now, run
+from tests.fakes.completions import words
+from tests.fakes.platform import Bench, Screen, named, prompt
+
+
+class Failing(Screen):
+    """Can't be read at first. tried: when it was asked."""
+
+    def __init__(self, failures: Sequence[DeliveryError]) -> None:
+        super().__init__()
+        self.failures = list(failures)
+        self.tried: list[float] = []
+        self.before = [named("U1", "lunch at one", "i1")]
+
+    async def earlier(self) -> Sequence[Remembered]:
+        self.tried.append(now())
+        if self.failures:
+            raise self.failures.pop(0)
+        return await super().earlier()
+
+
+def asked(*failures: DeliveryError) -> tuple[Screen, list[float], bool]:
+    """The screen, when it was read, and whether the model was told what it said."""
+    screen = Failing(failures)
+
+    async def main() -> bool:
+        bench = Bench(words("yes"))
+        bench.platform.screens[prompt("").thread] = screen
+        async with bench.process() as engine:
+            await engine.accept(prompt("when is it?"))
+        (request,) = await bench.sent()
+        return any("lunch at one" in content for _, content in request)
+
+    told = run(main())
+    return screen, [at - screen.tried[0] for at in screen.tried], told
+
+
+@pytest.mark.parametrize(
+    ("failures", "tries"),
+    [
+        ([Unreachable("cut")], [0, 1]),
+        ([Unreachable("cut"), Unreachable("cut")], [0, 1, 4]),
+        ([RateLimited(12.0)], [0, 12]),
+        ([RateLimited(12.0), Unreachable("late")], [0, 12, 15]),
+    ],
+)
+def test_what_fails_for_a_moment_is_read_again(
+    failures: list[DeliveryError], tries: list[float]
+) -> None:
+    screen, at, told = asked(*failures)
+    assert told
+    assert at == pytest.approx(tries)
+    assert screen.visible == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "tries"),
+    [
+        ([Unreachable("cut")] * 3, [0, 1, 4]),
+        ([RateLimited(60.0)], [0]),
+        ([RateLimited(20.0), RateLimited(20.0)], [0, 20]),
+        ([Undeliverable("no scope")], [0]),
+    ],
+)
+def test_what_fails_for_longer_is_answered_without(
+    failures: list[DeliveryError], tries: list[float]
+) -> None:
+    screen, at, told = asked(*failures)
+    assert not told
+    assert at == pytest.approx(tries)
+    assert screen.visible == ["yes"]
