@@ -10,22 +10,22 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import aiohttp
 import structlog
 
 from adapters.web.app import WebPlatform
+from bots.connecting import Say, connected
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from bots.vitals import spared, watched
 from core.budget import Budget
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
-from core.errors import ConfigurationError, DeliveryError
 from core.ports import Completions, Recent, Threads
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
@@ -48,32 +48,9 @@ ALONE = 3_600.0
 _TERMINAL_LEASE = 10.0  # seconds: a terminal that died doesn't keep the next one waiting long
 _BESIDE = 96  # turns that wait for the API, or are shown and settled, beside those that ask it
 _ANSWER_ROOM = 8_192  # tokens kept free for the answer when DEEPSEEK_MAX_TOKENS doesn't say
-_PAUSES = (1.0, 60.0)  # seconds between two tries to connect a platform: the first, the longest
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _CONVERSATIONS = 500  # that are looked at when what was missed is read back
-
-Say = Callable[[str], None]
-
-
-class Platform(Threads, Protocol):
-    """A platform that is connected to, and may be away for a while."""
-
-    name: str
-
-    async def connect(self) -> str:
-        """Let events in; returns who we are there, and lines that an operator should read.
-
-        Raises: ConfigurationError when it is refused, DeliveryError when it may work later.
-        """
-
-    async def close(self) -> None:
-        """Let nothing more in. Threads keep working."""
-
-    def problem(self) -> str:
-        """What keeps events from coming in now; empty when nothing does, `standby` when they come
-        in at another process.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +210,8 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         ):
             tell = _labelled(label, say)
             if platform:
-                connected = _connected(platform, platforms, engine, health, tell)
-                await stack.enter_async_context(connected)
+                connection = connected(platform, platforms, engine, health, tell)
+                await stack.enter_async_context(connection)
             else:
                 tell(off)
         await stack.enter_async_context(watched())
@@ -345,54 +322,3 @@ def _labelled(label: str, say: Say) -> Say:
             say(f"{'':15}{line}")
 
     return tell
-
-
-@asynccontextmanager
-async def _connected(
-    platform: Platform, platforms: dict[str, Threads], engine: Engine, health: Health, say: Say
-) -> AsyncIterator[None]:
-    """A platform, connected now or as soon as it can be; a refused token leaves the rest on."""
-    state = {"problem": "connecting"}
-    tried = asyncio.Event()
-
-    async def problem() -> str:
-        return state["problem"] or platform.problem()
-
-    async def connect() -> None:
-        pause, longest = _PAUSES
-        while True:
-            try:
-                who = await platform.connect()
-            except ConfigurationError as refused:
-                state["problem"] = f"off: {refused}"
-                say(state["problem"])
-                return
-            except Exception as error:
-                ours = None if isinstance(error, DeliveryError) else error
-                reason = repr(ours) if ours else str(error)
-                if not tried.is_set():
-                    say(f"not connected yet ({reason}); trying again")
-                state["problem"] = reason
-                tried.set()
-                event = f"{platform.name}.not_connected"
-                log.warning(event, reason=reason, again_in=pause, exc_info=ours)
-                await asyncio.sleep(pause)
-                pause = min(longest, pause * 2)
-            else:
-                platforms[platform.name] = platform
-                engine.wake()
-                state["problem"] = ""
-                say(f"connected {who}")
-                return
-
-    health.part(platform.name, problem)
-    connecting = asyncio.create_task(connect(), name=platform.name)
-    first = asyncio.create_task(tried.wait())
-    try:
-        await asyncio.wait({connecting, first}, return_when=asyncio.FIRST_COMPLETED)
-        yield
-    finally:
-        for task in (connecting, first):
-            task.cancel()
-        await asyncio.gather(connecting, first, return_exceptions=True)
-        await platform.close()

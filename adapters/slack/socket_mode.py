@@ -16,7 +16,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from core.errors import Unreachable
+from core.errors import RateLimited, Unreachable
 
 log = structlog.get_logger()
 
@@ -50,8 +50,13 @@ class _Client(SocketModeClient):
         self.running: set[asyncio.Task[None]] = set()
 
     async def issue_new_wss_url(self) -> str:
-        """A new address."""
-        return await self._ask()
+        """A new address; it is not asked for again before Slack says that it may be."""
+        while True:
+            try:
+                return await self._ask()
+            except RateLimited as limited:
+                log.warning("slack.socket_waits", seconds=limited.retry_after)
+                await asyncio.sleep(limited.retry_after)
 
     async def limit_dialling(self) -> None:
         """Dial with a limit of time; it doesn't touch a connection that is open."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 
-from bots import wiring
+from bots import connecting, wiring
 from bots.server import Health
 from bots.settings import load
 from bots.wiring import core_of, engine_of
+from core.errors import ConfigurationError, RateLimited
 from core.ports import Threads
 from core.store.database import Database
 from core.store.sql import SqlTurns
@@ -55,15 +57,16 @@ class Clumsy(FakePlatform):
 
     name = "clumsy"
 
-    def __init__(self) -> None:
+    def __init__(self, failure: Exception | None = None) -> None:
         super().__init__()
-        self.tries = 0
+        self.failure = failure or LookupError("nobody thought of this")
+        self.tries: list[float] = []
 
     async def connect(self) -> str:
         """The second try works."""
-        self.tries += 1
-        if self.tries == 1:
-            raise LookupError("nobody thought of this")
+        self.tries.append(asyncio.get_running_loop().time())
+        if len(self.tries) == 1:
+            raise self.failure
         return "as a bot"
 
     async def close(self) -> None:
@@ -77,11 +80,11 @@ class Clumsy(FakePlatform):
 async def test_a_mistake_in_connecting_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "_PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(connecting, "PAUSES", (0.1, 0.1))
     settings = load({"DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}, Path("none")).settings
     platform, platforms, health, said = Clumsy(), dict[str, Threads](), Health(), list[str]()
     async with core_of(settings) as core, engine_of(core, platforms) as engine:
-        connected = wiring._connected(platform, platforms, engine, health, said.append)
+        connected = connecting.connected(platform, platforms, engine, health, said.append)
         async with connected, asyncio.timeout(10):
             assert await health.report() == {"clumsy": "LookupError('nobody thought of this')"}
             while not platforms:  # noqa: ASYNC110 - no event tells
@@ -91,3 +94,31 @@ async def test_a_mistake_in_connecting_is_told_and_tried_again(
         "not connected yet (LookupError('nobody thought of this')); trying again",
         "connected as a bot",
     ]
+
+
+async def test_connecting_waits_for_as_long_as_the_platform_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "PAUSES", (0.1, 0.1))
+    settings = load({"DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}, Path("none")).settings
+    platform, platforms = Clumsy(RateLimited(0.7)), dict[str, Threads]()
+    async with core_of(settings) as core, engine_of(core, platforms) as engine:
+        connected = connecting.connected(platform, platforms, engine, Health(), lambda _line: None)
+        async with connected, asyncio.timeout(10):
+            while not platforms:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+    first, second = platform.tries
+    assert second - first >= 0.69
+
+
+async def test_a_platform_that_refuses_us_is_an_error_in_the_log(tmp_path: Path) -> None:
+    settings = load({"DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}, Path("none")).settings
+    platform, platforms, said = Clumsy(), dict[str, Threads](), list[str]()
+    platform.failure = ConfigurationError(["CLUMSY_TOKEN: refused; make another"])
+    async with core_of(settings) as core, engine_of(core, platforms) as engine:
+        with structlog.testing.capture_logs() as log:
+            async with connecting.connected(platform, platforms, engine, Health(), said.append):
+                pass
+    assert said == ["off: CLUMSY_TOKEN: refused; make another"]
+    (line,) = (line for line in log if line["event"] == "clumsy.off")
+    assert (line["log_level"], line["fix"]) == ("error", "CLUMSY_TOKEN: refused; make another")

@@ -9,6 +9,7 @@ from adapters.slack.app import SlackPlatform
 from core.errors import Unreachable
 from tests.adapters.slack.conftest import Inbox, Make
 from tests.emulators.slack import SlackServer
+from tests.emulators.slack_faults import Fault
 
 
 async def test_slack_is_away_at_first(slack: SlackServer, make: Make, inbox: Inbox) -> None:
@@ -67,6 +68,30 @@ async def test_a_dead_address_is_not_dialled_for_ever(
     slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
     await slack.wait_for(lambda: inbox.taken)
     assert [prompt.text for prompt in inbox.taken] == ["back?"]
+
+
+async def test_an_address_is_not_asked_for_before_slack_allows_it(
+    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
+) -> None:
+    slack.faults.add(Fault("apps.connections.open", retry_after=2))
+    await slack.sockets.close()
+    await slack.wait_for(lambda: slack.sockets.open, timeout=10)
+    _, refused, again = slack.record.called_with("apps.connections.open")
+    assert again.time - refused.time >= 1.9
+    slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
+    await slack.wait_for(lambda: inbox.taken)
+
+
+async def test_closing_does_not_wait_for_an_address(slack: SlackServer, make: Make) -> None:
+    before = _ours()
+    platform = make()
+    await platform.connect()
+    slack.faults.add(Fault("apps.connections.open", times=9, retry_after=60))
+    await slack.sockets.close()
+    await slack.wait_for(lambda: len(slack.record.called_with("apps.connections.open")) == 2)
+    async with asyncio.timeout(5):
+        await platform.close()
+    assert _ours() == before
 
 
 async def test_closing_finishes_what_is_in_work_and_leaves_no_task(
