@@ -18,6 +18,7 @@ from adapters.slack.ids import (
     sequence,
     thread_key,
 )
+from adapters.slack.words import own, said
 from core.types import Prompt, Remembered, Role
 
 ASKED_IN = (None, "file_share", "thread_broadcast")
@@ -119,7 +120,7 @@ def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered
         return None
     if message.get("subtype") not in (*ASKED_IN, "bot_message"):
         return None
-    content = plain(_words(message), bot.user)
+    content = plain(said(message), bot.user)
     if not content:
         return None
     ours = message.get("user") == bot.user or message.get("bot_id") == bot.bot
@@ -145,10 +146,8 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
     if not isinstance(channel, str) or not channel or not is_ts(ts):
         return Ignored("no channel or ts")
     thread_ts = root if is_ts(root) else ts
-    text = event.get("text")
-    text = text if isinstance(text, str) else ""
     direct = event.get("channel_type") == "im" or channel.startswith("D")
-    addressed = direct or event["type"] == "app_mention" or mentions(text, bot.user)
+    addressed = direct or event["type"] == "app_mention" or mentions(own(event), bot.user)
     if not addressed and thread_ts == ts:
         return Ignored("not addressed")
     team = _team(payload, event, bot)
@@ -158,7 +157,7 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
         identity=message_identity(team, channel, ts),
         sequence=sequence(ts),
         author="" if direct else event["user"],
-        text=plain(text, bot.user),
+        text=plain(said(event), bot.user),
         asked_at=float(ts),
         address=Address(
             team, channel, thread_ts, ts, event["user"], _elsewhere(event, team)
@@ -187,13 +186,13 @@ def _changed(payload: Event, event: Event, bot: Bot) -> Outcome:
     channel, ts, text = event.get("channel"), after.get("ts"), after.get("text")
     if not isinstance(channel, str) or not is_ts(ts) or not isinstance(text, str):
         return Ignored("no channel or ts")
-    was = before.get("text") if isinstance(before, Mapping) else None
-    named = isinstance(was, str) and mentions(text, bot.user) and not mentions(was, bot.user)
-    if was == text:
+    was = before if isinstance(before, Mapping) and isinstance(before.get("text"), str) else None
+    named = was is not None and mentions(text, bot.user) and not mentions(own(was), bot.user)
+    if was is not None and said(was) == said(after):
         return Ignored("no new words")
     return Edited(
         message_identity(_team(payload, event, bot), channel, ts),
-        plain(text, bot.user),
+        plain(said(after), bot.user),
         asked=now if isinstance(now, Prompt) and named and not channel.startswith("D") else None,
     )
 
@@ -258,16 +257,6 @@ def _elsewhere(event: Event, ours: str) -> str:
     teams = (team for team in said if isinstance(team, str) and team.startswith("T"))
     theirs = next(teams, ours)
     return "" if theirs == ours else theirs
-
-
-def _words(message: Event) -> str:
-    """The text of a message, or what its attachments say: apps often speak only there."""
-    if isinstance(message.get("text"), str) and message["text"].strip():
-        return str(message["text"])
-    attached = message.get("attachments")
-    parts = attached if isinstance(attached, list) else []
-    words = (p.get("text") or p.get("fallback") for p in parts if isinstance(p, Mapping))
-    return "\n".join(word for word in words if isinstance(word, str))
 
 
 def _files(files: object) -> tuple[str, ...]:
