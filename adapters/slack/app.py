@@ -1,7 +1,8 @@
 """Slack as a platform: who we are there, what comes in, and a thread to answer in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack import calls
 from adapters.slack.calls import Api
-from adapters.slack.events import Deleted, Edited, Opened, read
+from adapters.slack.events import Deleted, Dropped, Edited, Opened, read
 from adapters.slack.http_events import HttpEvents
 from adapters.slack.ids import PLATFORM, Bot
 from adapters.slack.missed import SETTLE, Accept, Backlog, Known, nothing_known
@@ -30,6 +31,9 @@ from core.types import Prompt
 log = structlog.get_logger()
 
 API_URL = "https://slack.com/api/"
+
+MINUTE = 60.0
+"""Seconds for which Slack keeps events back when there were too many."""
 
 SUGGESTIONS = (
     {"title": "What can you do?", "message": "What can you do, and what can't you?"},
@@ -211,12 +215,25 @@ class SlackPlatform:
         elif isinstance(outcome, Deleted):
             await self._edits.withdraw(outcome.identity)
         elif isinstance(outcome, Opened):
-            task = asyncio.create_task(self._suggest(outcome))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._suggest(outcome))
+        elif isinstance(outcome, Dropped):
+            log.warning("slack.events_dropped", since=outcome.since)
+            self._spawn(self._read_back(outcome))
         else:
             log.debug("slack.ignored", why=outcome.why)
         return BoltResponse(status=200, body="")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the events, until we close."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read_back(self, dropped: Dropped) -> None:
+        """Read back what a minute brought, once it is over."""
+        left = dropped.since + MINUTE - time.time()
+        await asyncio.sleep(min(MINUTE, max(0.0, left)))
+        self._backlog.missed(dropped.since)
 
     async def _suggest(self, opened: Opened) -> None:
         """Offer prompts in a conversation that was just opened."""

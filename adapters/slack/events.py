@@ -66,13 +66,27 @@ class Deleted:
     identity: str
 
 
-Outcome = Prompt | Opened | Edited | Deleted | Ignored
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Slack keeps events of a whole minute from us, as there were too many
+    (docs.slack.dev/apis/events-api). since: when the minute began, seconds since the epoch.
+    """
+
+    since: float
+
+
+Outcome = Prompt | Opened | Edited | Deleted | Dropped | Ignored
 Event = Mapping[str, Any]
 
 
 def read(payload: object, bot: Bot) -> Outcome:
     """What one delivered payload means to us. bot: who we are."""
-    if not isinstance(payload, Mapping) or not isinstance(payload.get("event"), Mapping):
+    if not isinstance(payload, Mapping):
+        return Ignored("no event")
+    if payload.get("type") == "app_rate_limited":
+        minute = payload.get("minute_rate_limited")
+        return Dropped(float(minute)) if isinstance(minute, int) else Ignored("no minute")
+    if not isinstance(payload.get("event"), Mapping):
         return Ignored("no event")
     event: Event = payload["event"]
     kind = event.get("type")

@@ -1,8 +1,8 @@
 """What was asked while nobody listened: read back from Slack, and accepted once.
 
 Slack delivers an event four times within about six minutes and then never again. So the history
-of the places we know is read after every start, after every loss of the socket, and after our own
-store refused an event and no later delivery of it was taken.
+of the places we know is read after every start, after every loss of the socket, after our own store
+refused an event and no later delivery of it was taken, and when Slack says that it dropped some.
 """
 
 import asyncio

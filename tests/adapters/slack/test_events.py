@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack.events import Deleted, Edited, Ignored, Opened, plain, read, remembered
+from adapters.slack.events import (
+    Deleted,
+    Dropped,
+    Edited,
+    Ignored,
+    Opened,
+    plain,
+    read,
+    remembered,
+)
 from adapters.slack.ids import Address
 from core.types import Prompt, Remembered, Role
 from tests.adapters.slack.payloads import BOT, FOLDER, payload
@@ -161,6 +170,13 @@ def test_opened_conversations() -> None:
     assert started == Opened("D0ALICE", "1760000016.001800")
 
 
+def test_a_minute_of_which_events_were_dropped() -> None:
+    told = payload("app_rate_limited")
+    assert read(told, BOT) == Dropped(1760000040.0)
+    for odd in (None, "soon", [7]):
+        assert isinstance(read(told | {"minute_rate_limited": odd}, BOT), Ignored)
+
+
 def test_sequences_sort_as_time_does() -> None:
     stamps = ["999999999.999999", "1760000000.000100", "1760000000.000200", "10000000000.000000"]
     order = [prompt("message_im", ts=ts).sequence for ts in stamps]
@@ -195,7 +211,7 @@ def test_any_field_may_be_anything(name: str, data: st.DataObject, odd: Any) -> 
     for key in way:
         spot = spot[key]
     spot[last] = odd
-    assert isinstance(read(broken, BOT), Prompt | Opened | Edited | Deleted | Ignored)
+    assert isinstance(read(broken, BOT), Prompt | Opened | Edited | Deleted | Dropped | Ignored)
 
 
 @given(ODD)

@@ -262,7 +262,7 @@ def from_history(body: dict[str, Any]) -> dict[str, Any]:
 MESSAGES_TOLD = [
     name
     for name in sorted(path.stem for path in FOLDER.glob("*.json"))
-    if json.loads((FOLDER / f"{name}.json").read_text())["event"]["type"]
+    if json.loads((FOLDER / f"{name}.json").read_text()).get("event", {}).get("type")
     in ("message", "app_mention")
     and name not in ("message_changed", "message_deleted")
 ]

@@ -1,6 +1,7 @@
 """When it is read back, and how that gets on with everything else."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from adapters.slack.app import SlackPlatform
 from adapters.slack.events import read
@@ -99,6 +101,25 @@ async def served(slack: SlackServer, made: SlackPlatform) -> AsyncIterator[None]
     finally:
         await made.close()
         await runner.cleanup()
+
+
+async def test_after_a_minute_of_which_slack_dropped_events(
+    slack: SlackServer, past: Past, inbox: Inbox, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.slack.app.MINUTE", 0.6)
+    secret = slack.app.signing_secret
+    platform = make(recent=inbox.recent, settle=0.05, app_token="", signing_secret=secret)
+    async with served(slack, platform):
+        slack.workspace.say("alice", "general", f"{slack.mention} one")
+        await until(lambda: inbox.texts() == ["one"])
+        told = {"type": "app_rate_limited", "minute_rate_limited": int(time.time())}
+        body = json.dumps(told).encode()
+        with capture_logs() as logs:
+            assert (await slack.http.post(body, slack.http.signed(body)))[0] == 200
+        assert [line["log_level"] for line in logs] == ["warning"]
+        past.ask(0, "two")
+        await until(lambda: inbox.texts() == ["one", "two"])
+    assert len(inbox.asked) == 2
 
 
 async def test_a_refusal_that_a_later_delivery_made_good_costs_nothing(
