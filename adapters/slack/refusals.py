@@ -83,8 +83,18 @@ CONFLICT = "streaming_state_conflict"
 """Slack's answer to `chat.update` of a message whose native stream is open."""
 
 _AGAIN = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+    {
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+        "duplicate_message_not_found",
+        "duplicate_channel_not_found",
+    }
 )
+"""The call may have landed; the last two: a post with this `client_msg_id` did, but Slack doesn't
+find it now."""
 _GONE = frozenset({"message_not_found"})
 _UNTOUCHABLE = frozenset({"edit_window_closed", "cant_update_message", "block_mismatch"})
 """What `chat.update` says of one message; others can be posted, and streamed."""

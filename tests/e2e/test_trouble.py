@@ -327,6 +327,19 @@ async def test_refusals_of_slack_never_reach_the_text(
     calm(slack)
 
 
+async def test_a_duplicate_that_slack_does_not_find_is_looked_up_and_tried_again(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    slack.app.no_streams = "unknown_method"
+    channel = slack.workspace.channel("general").id
+    slack.faults.add(Fault("chat.postMessage", cut="before"))
+    slack.faults.add(Fault("chat.postMessage", error="duplicate_message_not_found"))
+    async with running(tmp_path, settings):
+        root = slack.workspace.say("alice", "general", f"{slack.mention} hello")
+        await slack.wait_for(lambda: answers(slack, channel, root) == ["Question 1 was: hello"], 30)
+    assert len(slack.record.called_with("conversations.replies")) >= 2
+
+
 async def test_a_database_locked_by_another_program_delays_and_loses_nothing(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:

@@ -177,6 +177,8 @@ def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
         (Fault("*", error="internal_error"), Unreachable),
         (Fault("*", error="fatal_error"), Unreachable),
         (Fault("*", error="service_unavailable"), Unreachable),
+        (Fault("*", error="duplicate_message_not_found"), Unreachable),
+        (Fault("*", error="duplicate_channel_not_found"), Unreachable),
         (Fault("*", error="message_not_found"), PartGone),
         (Fault("*", error="msg_too_long"), TooLarge),
         (Fault("*", error="msg_blocks_too_long"), TooLarge),
