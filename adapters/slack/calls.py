@@ -6,7 +6,8 @@ The SDK could make them too, for two thirds more of the processor's time than th
 
 import asyncio
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +20,9 @@ from adapters.slack.refusals import NEVER, TokenRefused, refusal
 from core.errors import Unreachable
 
 log = structlog.get_logger()
+
+PAUSE = 300.0
+"""Seconds without streams after an answer to one that Slack doesn't give: a page of a proxy's."""
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
@@ -71,11 +75,16 @@ class Api:
     url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
     with it any more, but for the question whether it is taken again. off: methods that this
     workspace does not have. streamless: channels in which Slack refuses native streams. Both are
-    kept for the life of the process.
+    kept for the life of the process. now: seconds, monotonic.
     """
 
     def __init__(
-        self, token: str, url: str, session: aiohttp.ClientSession, timeout: float = TIMEOUT
+        self,
+        token: str,
+        url: str,
+        session: aiohttp.ClientSession,
+        timeout: float = TIMEOUT,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url.rstrip("/") + "/"
         self._session = session
@@ -84,6 +93,8 @@ class Api:
         self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
         self.streamless: set[str] = set()
+        self._now = now
+        self._paused_until = float("-inf")  # streams are
 
     async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
         """The answer's body. token: in the place of the bot's.
@@ -106,15 +117,24 @@ class Api:
 
     def streams_in(self, channel: str) -> bool:
         """Whether native streams may be had there, as far as Slack told."""
-        return START not in self.off and channel not in self.streamless
+        off = START in self.off or channel in self.streamless
+        return not off and self._now() >= self._paused_until
 
     def stream_no_more(self, code: str, channel: str) -> None:
         """Slack has no streams: for this app, or, as far as is known, in this channel."""
-        if code in NEVER or code == "garbled":
+        if code in NEVER:
             self.off.add(START)
         else:
             self.streamless.add(channel)
         log.info("slack.streams_off", code=code, channel=channel)
+
+    def stream_garbled(self, served: bool) -> None:
+        """Somebody between answered a stream's start. served: it may reach Slack later."""
+        if served:
+            self._paused_until = self._now() + PAUSE
+        else:
+            self.off.add(START)
+        log.info("slack.streams_off", code="garbled", seconds=PAUSE if served else None)
 
     async def _send(
         self, method: Method, args: Mapping[str, Any], headers: Mapping[str, str]

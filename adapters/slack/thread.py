@@ -218,7 +218,7 @@ class SlackThread:
         except Unreachable as error:
             self._streams = False
             if isinstance(error, Garbled):
-                self._api.stream_no_more("garbled", self._at.channel)
+                self._api.stream_garbled(served=not isinstance(error, NotServed))
             if isinstance(error, NotServed):
                 raise StreamOver(str(error)) from error
             raise

@@ -217,7 +217,13 @@ async def test_a_thread_that_ended_says_so(
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(404, StreamOver), (405, StreamOver), (501, StreamOver), (200, Unreachable)],
+    [
+        (404, StreamOver),
+        (405, StreamOver),
+        (501, StreamOver),
+        (200, Unreachable),
+        (403, Unreachable),
+    ],
 )
 async def test_an_answer_that_is_not_slacks_ends_streams(
     slack: SlackServer,

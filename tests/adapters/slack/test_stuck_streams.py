@@ -1,14 +1,14 @@
-"""Streams that Slack won't end, won't have edited, or wants to know more of than we know."""
+"""Streams that Slack won't end or have edited, and what keeps them from being begun."""
 
 from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from adapters.slack.calls import Api
+from adapters.slack.calls import PAUSE, Api
 from adapters.slack.ids import Address, Bot
 from adapters.slack.thread import SlackThread
-from core.errors import RateLimited, StreamOver, Unreachable, Untouchable
+from core.errors import DeliveryError, RateLimited, StreamOver, Unreachable, Untouchable
 from tests.adapters.slack.conftest import Open
 from tests.adapters.slack.payloads import prompt
 from tests.adapters.slack.test_streams import START, STOP, calls, post, states
@@ -74,3 +74,21 @@ async def test_a_stream_whose_message_cant_be_touched_is_ended(
     assert calls(slack) == ["startStream", "appendStream", "update", "stopStream", "update"]
     assert not post(slack, part).streaming
     assert slack.record.visible("general", root) == ["see:\n\n```py\nx = 1\n```"]
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [(403, True), (200, True), (404, False), (501, False)]
+)
+async def test_a_page_of_somebody_between_ends_streams_for_a_while(
+    slack: SlackServer, session: aiohttp.ClientSession, root: str, status: int, again: bool
+) -> None:
+    clock = [1_000.0]
+    api = Api(slack.app.bot_token, slack.api_url, session, now=lambda: clock[0])
+    slack.faults.add(Fault(START, status=status))
+    for seconds, there in ((0.0, True), (PAUSE - 1, False), (1.0, again)):
+        clock[0] += seconds
+        thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, root))
+        assert (thread.limits.stream is not None) is there
+        if not seconds:
+            with pytest.raises(DeliveryError):
+                await thread.start("one", "1:0")
