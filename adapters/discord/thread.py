@@ -1,8 +1,7 @@
 """One Discord thread, direct message or channel, for one answer."""
 
-import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,9 +9,7 @@ import structlog
 from adapters.discord import calls, forms, limits, refusals
 from adapters.discord.calls import Api, Route
 from adapters.discord.earlier import said_before
-from adapters.discord.events import thread_name
 from adapters.discord.ids import (
-    QUESTION,
     TOKEN_LIFE,
     Address,
     Bot,
@@ -23,11 +20,12 @@ from adapters.discord.ids import (
 )
 from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
+from adapters.discord.opening import Opening
 from adapters.discord.posts import Posts
-from adapters.discord.reading import patiently
 from adapters.discord.refusals import Refused
+from adapters.discord.typist import Spawn, Typist
 from adapters.discord.waiting import mark
-from core.errors import DeliveryError, LockedOut, PartGone, Undeliverable, Unreachable
+from core.errors import PartGone, Undeliverable, Unreachable
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -42,16 +40,9 @@ GAP, ANSWER_GAP = 0.95, 0.38
 HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
 
-TYPING = 9.0
-"""Seconds between two signs of typing; Discord shows one for ten."""
-TYPING_MOST = 65.0
-"""Seconds for which one status types; the engine repeats its status every minute."""
-
 _FIRST = ":0"  # how the key of a reply's first post ends (core.ports.Thread.post)
 _DEAD = frozenset({refusals.TOKEN_DEAD, refusals.UNKNOWN_WEBHOOK, refusals.UNKNOWN_INTERACTION})
 _NO_HISTORY = 160002
-
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class DiscordThread:
@@ -80,16 +71,11 @@ class DiscordThread:
         self._at = Address.decode(prompt.address)
         # Such refusals reply to their questions. Else others may be answered in the same channel.
         self.exclusive = ASIDE in prompt.thread and bool(self._at.message)
-        named = self._at.opens == QUESTION
-        self._name = thread_name(prompt.text, prompt.author) if named else self._at.opens
-        self._spawn = spawn
         self._posts = posts
         self._wall = wall
         self._token_works = bool(self._at.token)
-        self._opening = asyncio.Lock()
-        self._opened: bool | None = None if self._at.opens else False
-        self._typing: asyncio.Task[None] | None = None
-        self._typing_until = 0.0
+        self._opening = Opening(api, self._at, prompt)
+        self._typist = Typist(api, self._opening, spawn)
 
     @property
     def limits(self) -> Limits:
@@ -98,7 +84,7 @@ class DiscordThread:
         Measured: five edits in five seconds a channel (a thread is one), five calls in two seconds
         an interaction; what Discord's headers say is obeyed besides (see `limits`).
         """
-        place, gap = f"discord:{self._place_expected()}", GAP
+        place, gap = f"discord:{self._opening.expected}", GAP
         edit = Allowance(f"{place}:edit", burst=5, rate=1.0, within=limits.ANSWERS)
         if self._by_interaction():
             edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
@@ -116,11 +102,11 @@ class DiscordThread:
 
     async def post(self, text: str, key: str) -> PartId:
         """Post a new message; the first one of a command's answer fills the one that waits."""
-        self._stop_typing()
+        self._typist.stop()
         form = forms.form(text)
         if (self._at.token or self._at.answer) and key.endswith(_FIRST):
             return await self._answer(form, key)
-        channel = await self._place()
+        channel = await self._opening.place()
         if not self._at.member:
             return forms.part(await self._follow_up(calls.FOLLOW_UP, form))
         return await self._post(channel, form, key)
@@ -155,7 +141,7 @@ class DiscordThread:
         """Replace the text of a message of ours."""
         channel, message = split_part_id(part)
         await self._rewrite(channel, message, forms.form(text))
-        await self._open_on_answer()
+        await self._opening.on_answer()
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
@@ -173,11 +159,9 @@ class DiscordThread:
     async def status(self, text: str) -> None:
         """Show that we are typing; a command's answer shows that we are thinking by itself."""
         if not text or self._at.token:
-            self._stop_typing()
+            self._typist.stop()
             return
-        self._typing_until = asyncio.get_running_loop().time() + TYPING_MOST
-        if self._typing is None or self._typing.done():
-            self._typing = self._spawn(self._type())
+        self._typist.start()
 
     async def queued(self, ahead: int) -> None:
         """Put an hourglass on a message that waits, or take it away; a command has "thinking…"."""
@@ -221,7 +205,7 @@ class DiscordThread:
 
     async def _behind(self) -> Behind:
         """What was said since the question, where it is answered."""
-        channel = self._place_expected() if await self._is_open() else self._at.channel
+        channel = self._opening.expected if await self._opening.likely() else self._at.channel
         try:
             return await behind(self._api, channel, self._at.before)
         except Refused as refused:
@@ -230,24 +214,13 @@ class DiscordThread:
         # No thread was opened, or none could be.
         return await behind(self._api, self._at.channel, self._at.before)
 
-    async def _is_open(self) -> bool:
-        """Whether there may be a thread to look in, as far as the question tells."""
-        if self._opened is not None or not self._at.message:
-            return self._opened is not False
-        names = {"channel": self._at.channel, "message": self._at.message}
-        try:
-            question = (await patiently(self._api, calls.READ_ONE, names, {})).body
-        except PartGone:
-            return True  # a thread outlives the message that it was opened on
-        return not isinstance(question, Mapping) or "thread" in question
-
     async def retract(self, key: str) -> None:
         """Remove a post that reading doesn't find: for some minutes, the same nonce posted again
         gives the message that is there already. Where there is none, "…" shows for a moment.
         """
         if not self._has_nonce(key):
             return
-        channel = self._place_expected()
+        channel = self._opening.expected
         form = forms.form("…") | {"nonce": nonce(self._identity, key), "enforce_nonce": True}
         try:
             found = await self._api.call(calls.POST, {"channel": channel}, form)
@@ -258,8 +231,8 @@ class DiscordThread:
 
     async def concluded(self, _outcome: Outcome) -> None:
         """The answer is shown; it gets its thread now if it has none yet."""
-        self._stop_typing()
-        await self._open_on_answer()
+        self._typist.stop()
+        await self._opening.on_answer()
 
     def _by_interaction(self) -> bool:
         """Whether the interaction's token still reaches its answer."""
@@ -267,10 +240,6 @@ class DiscordThread:
             return True
         left = time_of(self._at.before) + TOKEN_LIFE - HAND_OVER - self._wall()
         return self._token_works and left > 0
-
-    def _place_expected(self) -> str:
-        """Where new messages go, unless no thread can be opened there."""
-        return (self._at.answer or self._at.message) if self._at.opens else self._at.channel
 
     async def _answer(self, form: dict[str, Any], key: str) -> PartId:
         """Fill the message that waits for a command's answer."""
@@ -283,7 +252,7 @@ class DiscordThread:
             log.info("discord.answer_posted_anew", code=refused.code)
             return await self._post(self._at.channel, form, key)
         part = forms.part(found, self._at.channel)
-        await self._open_on_answer()
+        await self._opening.on_answer()
         return part
 
     async def _rewrite(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
@@ -320,65 +289,3 @@ class DiscordThread:
         """A call by the interaction's token."""
         token = {"application": self._bot.application, "token": self._at.token, "message": message}
         return (await self._api.call(route, token, form)).body
-
-    async def _place(self) -> str:
-        """Where new messages go; opens the thread if there is to be one."""
-        opened = await self._open(self._at.answer or self._at.message)
-        return self._place_expected() if opened else self._at.channel
-
-    async def _open_on_answer(self) -> None:
-        """Open the thread in which a conversation begun by a command goes on.
-
-        The text is shown whether that works or not; it is tried again after the next text.
-        """
-        if not self._at.answer:
-            return
-        try:
-            await self._open(self._at.answer)
-        except DeliveryError as error:
-            log.info("discord.thread_later", reason=str(error))
-
-    async def _open(self, message: str) -> bool:
-        """Open a thread on the message, once; whether there is one."""
-        async with self._opening:
-            if self._opened is None:
-                self._opened = await self._opens(message)
-            return self._opened
-
-    async def _opens(self, message: str) -> bool:
-        names = {"channel": self._at.channel, "message": message}
-        try:
-            await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
-        except PartGone as gone:
-            if message == self._at.answer:
-                raise
-            raise Undeliverable("the question was deleted before it was answered") from gone
-        except Refused as refused:
-            if refused.code == refusals.UNKNOWN_CHANNEL:
-                raise
-            if refused.code != refusals.THREAD_EXISTS:
-                log.warning("discord.no_thread", code=refused.code, reason=str(refused))
-                return False
-        return True
-
-    async def _type(self) -> None:
-        """Keep typing until somebody stops it or for as long as one status may last."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < self._typing_until:
-            try:
-                place = {"channel": await self._place()}
-                if loop.time() < self._typing_until:
-                    await self._api.call(calls.TYPING, place)
-            except (Undeliverable, LockedOut) as error:
-                log.info("discord.not_typing", reason=str(error))
-                return
-            except DeliveryError as error:
-                log.debug("discord.not_typing", reason=str(error))
-            await asyncio.sleep(TYPING)
-
-    def _stop_typing(self) -> None:
-        """Stop; a thread that is just being opened is waited for, not asked for twice."""
-        self._typing_until = 0.0
-        if self._typing and not self._opening.locked():
-            self._typing.cancel()
-            self._typing = None

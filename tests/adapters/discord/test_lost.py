@@ -15,7 +15,7 @@ from adapters.discord.lost import Behind
 from core.ports import Posted
 from core.types import ASIDE, Prompt, ThreadKey
 from tests.adapters.discord.conftest import registered
-from tests.adapters.discord.test_thread import WHOLE, WORDS, Given
+from tests.adapters.discord.given import WHOLE, WORDS, Given
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_limits import Budget
 from tests.emulators.discord_rules import BOT, CREATE_THREADS

@@ -1,0 +1,94 @@
+"""The thread in which a conversation that began in a channel goes on: opened once, if it can be."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from adapters.discord import calls, refusals
+from adapters.discord.calls import Api
+from adapters.discord.events import thread_name
+from adapters.discord.ids import QUESTION, Address
+from adapters.discord.reading import patiently
+from adapters.discord.refusals import Refused
+from core.errors import DeliveryError, PartGone, Undeliverable
+from core.types import Prompt
+
+log = structlog.get_logger()
+
+
+class Opening:
+    """Where one answer goes: its thread, opened on the question or on a command's answer, or the
+    channel. Raises what `core.ports.Thread` says.
+
+    known: whether there is a thread; None while that isn't known.
+    """
+
+    def __init__(self, api: Api, at: Address, prompt: Prompt) -> None:
+        self._api = api
+        self._at = at
+        named = at.opens == QUESTION
+        self._name = thread_name(prompt.text, prompt.author) if named else at.opens
+        self._on = at.answer or at.message
+        self._lock = asyncio.Lock()
+        self.known: bool | None = None if at.opens else False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the thread is being opened right now."""
+        return self._lock.locked()
+
+    @property
+    def expected(self) -> str:
+        """Where new messages go, unless no thread can be opened there."""
+        return self._on if self._at.opens else self._at.channel
+
+    async def place(self) -> str:
+        """Where new messages go; opens the thread if there is to be one."""
+        return self.expected if await self._open() else self._at.channel
+
+    async def on_answer(self) -> None:
+        """Open the thread in which a conversation begun by a command goes on.
+
+        The text is shown whether that works or not; it is tried again after the next text.
+        """
+        if not self._at.answer:
+            return
+        try:
+            await self._open()
+        except DeliveryError as error:
+            log.info("discord.thread_later", reason=str(error))
+
+    async def likely(self) -> bool:
+        """Whether there may be a thread to look in, as far as the question tells."""
+        if self.known is not None or not self._at.message:
+            return self.known is not False
+        names = {"channel": self._at.channel, "message": self._at.message}
+        try:
+            question = (await patiently(self._api, calls.READ_ONE, names, {})).body
+        except PartGone:
+            return True  # a thread outlives the message that it was opened on
+        return not isinstance(question, Mapping) or "thread" in question
+
+    async def _open(self) -> bool:
+        """Open the thread, once; whether there is one."""
+        async with self._lock:
+            if self.known is None:
+                self.known = await self._opens()
+            return self.known
+
+    async def _opens(self) -> bool:
+        names = {"channel": self._at.channel, "message": self._on}
+        try:
+            await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
+        except PartGone as gone:
+            if self._at.answer:
+                raise
+            raise Undeliverable("the question was deleted before it was answered") from gone
+        except Refused as refused:
+            if refused.code == refusals.UNKNOWN_CHANNEL:
+                raise
+            if refused.code != refusals.THREAD_EXISTS:
+                log.warning("discord.no_thread", code=refused.code, reason=str(refused))
+                return False
+        return True
