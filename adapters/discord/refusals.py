@@ -79,20 +79,22 @@ class Refused(Undeliverable):
 def translate(route: str, status: int, body: object) -> DeliveryError:
     """The core error for an answer that is no success; 429 is not for this function.
 
-    A refusal by 4xx is definite. Everything else may or may not have landed.
+    A refusal by 4xx is definite: Discord says it in JSON. Everything else may or may not have
+    landed, a page with such a status too: it is from a proxy or from the guard in front of Discord.
     """
-    facts = body if isinstance(body, Mapping) else {}
-    code = facts.get("code")
+    definite = 400 <= status < 500 and status != 408
+    if not definite or not isinstance(body, Mapping):
+        page = ", not by Discord itself" if definite else ""
+        return Unreachable(f"Discord failed at {route} (HTTP {status}{page})")
+    code = body.get("code")
     code = code if isinstance(code, int) else 0
-    if status >= 500 or status < 400 or status == 408:
-        return Unreachable(f"Discord failed at {route} (HTTP {status})")
     if code == UNKNOWN_MESSAGE:
         return PartGone(f"the message is gone ({code})")
-    if code == INVALID_FORM and _too_long(facts.get("errors")):
+    if code == INVALID_FORM and _too_long(body.get("errors")):
         return TooLarge(f"Discord refused the size ({code})")
     if status == UNAUTHORIZED and not code:
         return TokenRefused(route)
-    message = facts.get("message")
+    message = body.get("message")
     return Refused(route, status, code, message[:100] if isinstance(message, str) else "")
 
 

@@ -114,7 +114,10 @@ async def test_a_callback_that_tells_no_message_is_asked_for_it(
     assert (at.answer, at.opens, at.token) == ("", "", unknown.token), "it is asked all the same"
 
 
-@pytest.mark.parametrize("fault", [Fault(CALLBACK, retry_after=0.2), Fault(CALLBACK, status=502)])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(CALLBACK, retry_after=0.2), Fault(CALLBACK, status=502), Fault(CALLBACK, status=403)],
+)
 async def test_a_callback_is_repeated_while_there_is_time(
     fault: Fault, discord: DiscordServer, api: Api, inbox: Inbox
 ) -> None:

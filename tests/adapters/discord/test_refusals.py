@@ -92,9 +92,14 @@ def test_the_end_of_an_interaction_is_not_a_wrong_bot_token() -> None:
     assert TOKEN_ADVICE not in str(translate(ROUTE, 401, {"code": refusals.TOKEN_DEAD}))
 
 
-def test_a_page_instead_of_json_is_not_quoted() -> None:
-    error = translate(ROUTE, 403, "<html>you have been blocked</html>")
-    assert isinstance(error, Refused)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
+@pytest.mark.parametrize(
+    "body", ["<html>you have been blocked</html>", "", None, [{"code": 50013}]]
+)
+def test_a_page_of_somebody_in_between_is_no_refusal(status: int, body: object) -> None:
+    error = translate(ROUTE, status, body)
+    assert isinstance(error, Unreachable)
+    assert str(status) in str(error)
     assert "html" not in str(error)
 
 

@@ -78,6 +78,8 @@ FAULTS = (
     Fault(POST, cut="before"),
     Fault(POST, status=502),
     Fault(OPEN, cut="after"),
+    *(Fault(route, status=page) for route, page in ((POST, 413), (EDIT, 401), (EDIT, 403))),
+    Fault(OPEN, status=404),
 )
 
 
