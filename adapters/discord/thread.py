@@ -1,5 +1,6 @@
 """One Discord thread, direct message or channel, for one answer."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -9,15 +10,8 @@ import structlog
 from adapters.discord import calls, forms, limits, refusals
 from adapters.discord.calls import Api, Route
 from adapters.discord.earlier import said_before
-from adapters.discord.ids import (
-    TOKEN_LIFE,
-    Address,
-    Bot,
-    guild_of,
-    nonce,
-    split_part_id,
-    time_of,
-)
+from adapters.discord.hook import Hook
+from adapters.discord.ids import Address, Bot, guild_of, nonce, split_part_id
 from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
 from adapters.discord.opening import Opening
@@ -25,7 +19,7 @@ from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.typist import Spawn, Typist
 from adapters.discord.waiting import mark
-from core.errors import PartGone, Undeliverable, Unreachable
+from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -37,11 +31,12 @@ SIZE = 1_900
 GAP, ANSWER_GAP = 0.95, 0.38
 """Least seconds between two calls on one message: by the bot token, by an interaction's token."""
 
-HAND_OVER = 60.0
-"""Seconds before the end of an interaction's token at which the bot's own token takes over."""
+NO_MORE = "_Discord lets me say no more here._"
+"""Beneath the last message of an answer that can't go on; SIZE leaves room for it."""
+NO_MORE_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between the tries to say that."""
 
 _FIRST = ":0"  # how the key of a reply's first post ends (core.ports.Thread.post)
-_DEAD = frozenset({refusals.TOKEN_DEAD, refusals.UNKNOWN_WEBHOOK, refusals.UNKNOWN_INTERACTION})
 _NO_HISTORY = 160002
 
 
@@ -50,8 +45,9 @@ class DiscordThread:
     FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
-    token while that works. spawn: runs what goes on beside the calls, until the platform closes.
-    posts: what Discord told of our posts. wall: seconds since the epoch.
+    token while that works, and all of it where the bot's own token may not write.
+    spawn: runs what goes on beside the calls, until the platform closes. posts: what Discord told
+    of our posts. wall: seconds since the epoch.
     """
 
     def __init__(
@@ -72,8 +68,8 @@ class DiscordThread:
         # Such refusals reply to their questions. Else others may be answered in the same channel.
         self.exclusive = ASIDE in prompt.thread and bool(self._at.message)
         self._posts = posts
-        self._wall = wall
-        self._token_works = bool(self._at.token)
+        self._hook = Hook(api, bot, self._at, wall)
+        self._last: tuple[PartId, str] | None = None  # the latest message, and what it shows
         self._opening = Opening(api, self._at, prompt)
         self._typist = Typist(api, self._opening, spawn)
 
@@ -86,7 +82,7 @@ class DiscordThread:
         """
         place, gap = f"discord:{self._opening.expected}", GAP
         edit = Allowance(f"{place}:edit", burst=5, rate=1.0, within=limits.ANSWERS)
-        if self._by_interaction():
+        if self._hook.used:
             edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
             gap = ANSWER_GAP
         post = Allowance(f"{place}:post", burst=5, rate=1.0, within=limits.ANSWERS)
@@ -95,21 +91,49 @@ class DiscordThread:
     def left(self, part: PartId) -> Left | None:
         """What the headers said last."""
         channel, message = split_part_id(part)
-        route = calls.EDIT if self._at.member else calls.EDIT_FOLLOW_UP
-        if message == self._at.answer and self._at.token and self._by_interaction():
-            route = calls.EDIT_ORIGINAL
+        by_hook = self._hook.used and self._hook.reaches(channel, message)
+        route = self._hook.edits(message) if by_hook else calls.EDIT
         return self._api.left(route, {"channel": channel, "token": self._at.token})
 
     async def post(self, text: str, key: str) -> PartId:
         """Post a new message; the first one of a command's answer fills the one that waits."""
         self._typist.stop()
-        form = forms.form(text)
+        try:
+            part = await self._begin(forms.form(text), key)
+        except Undeliverable:
+            await self._say_no_more()
+            raise
+        self._last = part, text
+        return part
+
+    async def _begin(self, form: dict[str, Any], key: str) -> PartId:
+        """A new message, by the token that may."""
         if (self._at.token or self._at.answer) and key.endswith(_FIRST):
             return await self._answer(form, key)
         channel = await self._opening.place()
-        if not self._at.member:
-            return forms.part(await self._follow_up(calls.FOLLOW_UP, form))
-        return await self._post(channel, form, key)
+        if self._at.member and not self._hook.barred:
+            try:
+                return await self._post(channel, form, key)
+            except Refused as refused:
+                if not self._hook.takes_over(refused):
+                    raise
+        return forms.part(await self._hook.call(calls.FOLLOW_UP, form))
+
+    async def _say_no_more(self) -> None:
+        """Nothing more can be posted: say so under what is shown, where that can be."""
+        if self._last is None:
+            return
+        part, text = self._last
+        for wait in NO_MORE_PAUSES:
+            try:
+                await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))
+                return
+            except (RateLimited, Unreachable) as error:
+                told = error.retry_after if isinstance(error, RateLimited) else 0.0
+                await asyncio.sleep(min(max(wait, told), NO_MORE_PAUSES[-1]))
+            except DeliveryError:
+                break
+        log.info("discord.broke_off_unsaid")
 
     async def _post(self, channel: str, form: Mapping[str, Any], key: str) -> PartId:
         """Post by the bot's own token."""
@@ -141,16 +165,15 @@ class DiscordThread:
         """Replace the text of a message of ours."""
         channel, message = split_part_id(part)
         await self._rewrite(channel, message, forms.form(text))
+        if self._last is None or int(message) >= int(split_part_id(self._last[0])[1]):
+            self._last = part, text
         await self._opening.on_answer()
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
         channel, message = split_part_id(part)
         try:
-            if self._at.member:
-                await self._api.call(calls.DELETE, {"channel": channel, "message": message})
-            else:
-                await self._follow_up(calls.DELETE_FOLLOW_UP, None, message)
+            await self._reached(channel, message, None, calls.DELETE)
         except PartGone:
             return
         except Refused as refused:
@@ -193,7 +216,9 @@ class DiscordThread:
         found = await self._behind()
         here = self._replies(found.channel)
         parts = found.nameless(self._bot.user, self._at.message if here else "", within)
-        if self._at.opens and not here:  # it may be from before the thread could be opened
+        if (
+            self._at.opens and not here and not self._hook.barred
+        ):  # it may be from before the thread could be opened
             found = await behind(self._api, self._at.channel, self._at.before)
             parts += found.nameless(self._bot.user, self._at.message, within)
         oldest = int(split_part_id(after)[1]) if after else 0
@@ -201,7 +226,8 @@ class DiscordThread:
 
     def _has_nonce(self, key: str) -> bool:
         """Whether the post of this key is one by the bot's own token."""
-        return self._at.member and not (self._at.token and key.endswith(_FIRST))
+        by_hook = not self._at.member or self._hook.barred
+        return not by_hook and not (self._at.token and key.endswith(_FIRST))
 
     async def _behind(self) -> Behind:
         """What was said since the question, where it is answered."""
@@ -209,6 +235,8 @@ class DiscordThread:
         try:
             return await behind(self._api, channel, self._at.before)
         except Refused as refused:
+            if self._hook.takes_over(refused):  # what it posted isn't known by a nonce
+                return Behind(channel, (), 0.0)
             if refused.code != refusals.UNKNOWN_CHANNEL or channel == self._at.channel:
                 raise
         # No thread was opened, or none could be.
@@ -234,13 +262,6 @@ class DiscordThread:
         self._typist.stop()
         await self._opening.on_answer()
 
-    def _by_interaction(self) -> bool:
-        """Whether the interaction's token still reaches its answer."""
-        if not self._at.member:
-            return True
-        left = time_of(self._at.before) + TOKEN_LIFE - HAND_OVER - self._wall()
-        return self._token_works and left > 0
-
     async def _answer(self, form: dict[str, Any], key: str) -> PartId:
         """Fill the message that waits for a command's answer."""
         try:
@@ -258,34 +279,36 @@ class DiscordThread:
     async def _rewrite(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
         """Edit a message; returns it. Its thread is opened again when it was archived."""
         try:
-            return await self._edited(channel, message, form)
+            return await self._reached(channel, message, form, calls.EDIT)
         except Refused as refused:
             if refused.code != refusals.ARCHIVED or not self._at.member:
                 raise
-        await self._api.call(calls.CHANGE_CHANNEL, {"channel": channel}, {"archived": False})
+        names = {"channel": channel or self._at.channel}
+        await self._api.call(calls.CHANGE_CHANNEL, names, {"archived": False})
         try:
-            return await self._edited(channel, message, form)
+            return await self._reached(channel, message, form, calls.EDIT)
         except Refused as refused:
             if refused.code != refusals.ARCHIVED:
                 raise
             # It could be opened, so this is no refusal for good.
             raise Unreachable("the thread was archived again at once") from refused
 
-    async def _edited(self, channel: str, message: str, form: Mapping[str, Any]) -> Any:
-        """Edit a message by the token that reaches it; returns it."""
-        if message == self._at.answer and self._at.token and self._by_interaction():
+    async def _reached(self, channel: str, message: str, form: object, route: Route) -> Any:
+        """Edit or delete a message by the token that reaches it; the body of the answer. route: of
+        the bot's own token.
+        """
+        hook, mine = self._hook, self._hook.reaches(channel, message)
+        by_hook = hook.edits(message) if route is calls.EDIT else calls.DELETE_FOLLOW_UP
+        if mine and hook.used:
             try:
-                return await self._follow_up(calls.EDIT_ORIGINAL, form)
+                return await hook.call(by_hook, form, message)
             except Refused as refused:
-                if not self._at.member or refused.code not in _DEAD or not message:
+                if not message or not hook.hands_over(refused):
                     raise
-                self._token_works = False
-        if not self._at.member:
-            return await self._follow_up(calls.EDIT_FOLLOW_UP, form, message)
-        names = {"channel": channel, "message": message}
-        return (await self._api.call(calls.EDIT, names, form)).body
-
-    async def _follow_up(self, route: Route, form: object, message: str = "") -> Any:
-        """A call by the interaction's token."""
-        token = {"application": self._bot.application, "token": self._at.token, "message": message}
-        return (await self._api.call(route, token, form)).body
+        names = {"channel": channel or self._at.channel, "message": message}
+        try:
+            return (await self._api.call(route, names, form)).body
+        except Refused as refused:
+            if not (mine and hook.takes_over(refused)):
+                raise
+        return await hook.call(by_hook, form, message)

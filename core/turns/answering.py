@@ -374,4 +374,5 @@ class Answering:
         )
         metrics.delivered(self._turn.prompt.platform, figures)
         metrics.TURNS.labels(self._turn.prompt.platform, self._outcome.verdict.value).inc()
-        log.info(event, turn=self._turn.id, seconds=round(seconds, 2), **facts)
+        say = log.warning if event == "turn.abandoned" else log.info
+        say(event, turn=self._turn.id, seconds=round(seconds, 2), **facts)

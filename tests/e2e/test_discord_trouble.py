@@ -107,6 +107,7 @@ async def test_a_missing_permission_ends_the_turn_with_the_fix_for_the_operator(
         discord.world.deny("general", missing)
         line = await service.printed("turn.abandoned")
         assert named in line
+        assert "warning" in line
         before = len(discord.record.calls)
         other = discord.world.say("alice", "random", f"{discord.mention} hello")
         await discord.wait_for(lambda: answers(discord, other), 10)

@@ -125,10 +125,15 @@ class DiscordSite(Site):
 
     def ends(self, call: Call) -> bool:
         """Whether nothing comes after this call's refusal: where the message that waits for a
-        command's answer can't be edited, there is still a post.
+        command's answer can't be edited, there is still a post; where the bot may not write, the
+        interaction's token goes on for as long as it works.
         """
-        waits = self.met[call.identity].answer and call.name in _EDITS
-        return call.name in _SHOW and not waits
+        at = self.met[call.identity]
+        waits = at.answer and call.name in _EDITS
+        _, reason = self.closed.get(self.threads[call.identity], (0.0, ""))
+        lives = bool(at.token) and EPOCH + now() < time_of(at.before) + TOKEN_LIFE
+        goes_on = lives and reason != str(refusals.UNKNOWN_CHANNEL)
+        return call.name in _SHOW and not waits and not goes_on
 
     def answer(self, call: Call) -> Said:
         """What Discord says to a route, with the state of its bucket."""

@@ -1,0 +1,133 @@
+"""An answer to a command where the bot's own token may not write: the interaction's goes on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.discord.calls import Api
+from adapters.discord.ids import split_part_id
+from adapters.discord.thread import NO_MORE
+from core.errors import Undeliverable
+from core.ports import Posted
+from tests.adapters.discord.conftest import registered
+from tests.adapters.discord.given import EDIT, HOOK, MINUTE_14, POST, Given, older
+from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
+from tests.emulators.discord_rules import BOT, SEND_IN_THREADS, VIEW
+
+FOLLOW_UP = "POST /webhooks/{app}/{token}"
+EDIT_FOLLOW_UP = "PATCH /webhooks/{app}/{token}/messages/{message}"
+LONG = [f"{number} and " * 40 for number in range(25)]
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server whose app has our commands."""
+    async with registered() as server:
+        yield server
+
+
+@pytest.fixture
+async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
+    made = Given(discord, api)
+    yield made
+    await made.close()
+
+
+def shown(discord: DiscordServer, place: str) -> str:
+    """All that the bot says there."""
+    ours = [m for m in discord.world.history(place) if m.author == BOT and not m.system]
+    return " ".join(message.content for message in ours)
+
+
+def whole(text: str) -> bool:
+    """Whether it is all of the long answer, once."""
+    return text.split() == "".join(LONG).split()
+
+
+@pytest.mark.parametrize("missing", [VIEW, SEND_IN_THREADS])
+async def test_a_long_answer_goes_on_by_the_interaction(
+    missing: int, discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    discord.world.deny("general", missing)
+    journal = await given.answer(prompt, LONG, 0.1)
+    assert whole(shown(discord, asked.channel))
+    assert len(journal.parts) == len(asked.messages) == 4
+    refused = [call.route for call in discord.record.calls if call.error and call.route == POST]
+    assert len(refused) == 1, "the bot's own token is not worn out"
+    assert discord.record.called_with(EDIT_FOLLOW_UP), "what grows there is edited by it"
+    again = await given.answer(prompt, LONG, 0, [Posted(*part) for part in journal.parts.items()])
+    assert not again.parts
+    assert whole(shown(discord, asked.channel)), "and the next process goes on in it"
+
+
+async def test_in_a_locked_thread_the_interaction_goes_on(
+    discord: DiscordServer, given: Given
+) -> None:
+    root = discord.world.say("bob", "general", "a thread")
+    place = discord.world.open_thread("bob", root, "People")
+    _, prompt = await given.ask(place)
+    discord.faults.add(Fault(POST, code=160005))
+    await given.answer(prompt, LONG, 0)
+    assert whole(shown(discord, place))
+
+
+async def test_a_post_that_was_announced_is_made_where_nothing_can_be_read(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    discord.world.deny("general", VIEW)
+    first = (await given.answer(prompt, ["x"])).parts[0]
+    await given.answer(prompt, LONG, 0, parts=[Posted(0, first), Posted(1, None)])
+    assert whole(shown(discord, asked.channel))
+
+
+async def test_what_the_interaction_posted_is_removed_by_it(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    discord.world.deny("general", VIEW)
+    journal = await given.answer(prompt, LONG[:8], 0)
+    assert len(journal.parts) == 2
+    handle = given.thread(prompt)
+    for part in journal.parts.values():
+        await handle.remove(part)
+    assert not shown(discord, asked.channel)
+
+
+async def test_where_the_bot_may_not_edit_the_interactions_token_goes_on_past_minute_fourteen(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    discord.world.deny("general", VIEW)
+    await given.answer(older(prompt, MINUTE_14 + 1), ["one ", "two ", "three"], 0.5)
+    assert asked.text() == "one two three"
+    assert len(discord.record.called_with(EDIT)) == 1
+    assert discord.record.called_with(HOOK)
+
+
+async def test_where_nobody_may_go_on_a_line_says_so(discord: DiscordServer, given: Given) -> None:
+    asked, prompt = await given.ask()
+    discord.world.deny("general", VIEW)
+    discord.faults.add(Fault(FOLLOW_UP, times=9, code=50013))
+    discord.faults.add(Fault(HOOK, status=503))
+    with pytest.raises(Undeliverable):
+        await given.answer(prompt, LONG, 0)
+    text = asked.text() or ""
+    assert text.endswith(f"\n\n{NO_MORE}")
+    assert "".join(LONG).startswith(text.removesuffix(f"\n\n{NO_MORE}"))
+    assert len(text) > 1_800
+
+
+async def test_where_not_even_that_can_be_said_it_ends_all_the_same(
+    discord: DiscordServer, given: Given
+) -> None:
+    _, prompt = await given.ask()
+    handle = given.thread(prompt)
+    part = await handle.post("one", "k:0")
+    discord.world.deny("general", VIEW)
+    discord.world.remove(split_part_id(part)[1])
+    discord.faults.add(Fault(FOLLOW_UP, code=50013))
+    with pytest.raises(Undeliverable):
+        await handle.post("two", "k:1")
