@@ -40,6 +40,7 @@ _WHAT_TO_DO = {
     TOKEN_DEAD: "the time in which this command could be answered is over",
     UNKNOWN_INTERACTION: "the command was not answered within 3 seconds; the person was told so",
     ACKNOWLEDGED: "another process with the same token has answered; give them one database",
+    40094: "where only its user has installed the bot, an answer has six messages at most",
     NO_ACCESS: "the bot can't see the channel: give its role View Channels; " + _PERMISSIONS,
     NO_PERMISSION: "the bot lacks {lacking}; " + _PERMISSIONS,
     50005: "the message belongs to somebody else; was the token replaced?",

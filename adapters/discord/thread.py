@@ -33,8 +33,8 @@ GAP, ANSWER_GAP = 0.95, 0.38
 
 NO_MORE = "_Discord lets me say no more here._"
 """Beneath the last message of an answer that can't go on; SIZE leaves room for it."""
-NO_MORE_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between the tries to say that."""
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds after the tries to say that, or more if Discord says so."""
 
 _FIRST = ":0"  # how the key of a reply's first post ends (core.ports.Thread.post)
 _NO_HISTORY = 160002
@@ -69,7 +69,7 @@ class DiscordThread:
         self.exclusive = ASIDE in prompt.thread and bool(self._at.message)
         self._posts = posts
         self._hook = Hook(api, bot, self._at, wall)
-        self._last: tuple[PartId, str] | None = None  # the latest message, and what it shows
+        self._last: tuple[PartId, str] | None = None  # the latest message, and its text
         self._opening = Opening(api, self._at, prompt)
         self._typist = Typist(api, self._opening, spawn)
 
@@ -120,17 +120,17 @@ class DiscordThread:
         return forms.part(await self._hook.call(calls.FOLLOW_UP, form))
 
     async def _say_no_more(self) -> None:
-        """Nothing more can be posted: say so under what is shown, where that can be."""
+        """Nothing more can be posted: say so beneath what is shown, where that can be."""
         if self._last is None:
             return
         part, text = self._last
-        for wait in NO_MORE_PAUSES:
+        for wait in PAUSES:
             try:
                 await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))
                 return
             except (RateLimited, Unreachable) as error:
                 told = error.retry_after if isinstance(error, RateLimited) else 0.0
-                await asyncio.sleep(min(max(wait, told), NO_MORE_PAUSES[-1]))
+                await asyncio.sleep(min(max(wait, told), PAUSES[-1]))
             except DeliveryError:
                 break
         log.info("discord.broke_off_unsaid")
@@ -164,8 +164,9 @@ class DiscordThread:
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours."""
         channel, message = split_part_id(part)
+        latest = self._last is None or int(message) >= int(split_part_id(self._last[0])[1])
         await self._rewrite(channel, message, forms.form(text))
-        if self._last is None or int(message) >= int(split_part_id(self._last[0])[1]):
+        if latest:
             self._last = part, text
         await self._opening.on_answer()
 

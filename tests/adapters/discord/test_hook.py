@@ -131,3 +131,24 @@ async def test_where_not_even_that_can_be_said_it_ends_all_the_same(
     discord.faults.add(Fault(FOLLOW_UP, code=50013))
     with pytest.raises(Undeliverable):
         await handle.post("two", "k:1")
+
+
+def outside(discord: DiscordServer) -> str:
+    """A place where only Alice has installed the app."""
+    discord.interactions.install("alice")
+    return discord.interactions.other_guild("alice")
+
+
+async def test_where_discord_takes_six_messages_the_last_says_that_no_more_come(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask(outside(discord))
+    pieces = LONG * 3
+    with pytest.raises(Undeliverable, match="40094"):
+        await given.answer(prompt, pieces, 0)
+    said = shown(discord, asked.channel)
+    assert len(asked.messages) == 6
+    assert said.endswith(NO_MORE)
+    assert said.count(NO_MORE) == 1
+    words = said.removesuffix(NO_MORE).split()
+    assert words == "".join(pieces).split()[: len(words)]

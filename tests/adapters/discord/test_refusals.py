@@ -60,6 +60,7 @@ def test_another_invalid_form_is_not_the_size(body: dict[str, Any]) -> None:
         (401, 50027, "is over"),
         (404, 10062, "3 seconds"),
         (400, 40060, "one database"),
+        (400, 40094, "six messages"),
         (403, 50001, "can't see the channel"),
         (403, 50013, "lacks Send Messages"),
         (403, 50005, "somebody else"),
