@@ -1,7 +1,8 @@
 """The thread in which a conversation that began in a channel goes on: opened once, if it can be."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
@@ -11,26 +12,36 @@ from adapters.discord.events import thread_name
 from adapters.discord.ids import QUESTION, Address
 from adapters.discord.reading import patiently
 from adapters.discord.refusals import Refused
-from core.errors import DeliveryError, PartGone, Undeliverable
+from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import Prompt
 
 log = structlog.get_logger()
+
+LATER = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds between the tries to open the thread of an answer that is shown; more where Discord says
+so, up to PATIENCE in all."""
+PATIENCE = 150.0
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class Opening:
     """Where one answer goes: its thread, opened on the question or on a command's answer, or the
     channel. Raises what `core.ports.Thread` says.
 
-    known: whether there is a thread; None while that isn't known.
+    spawn: runs what goes on beside the calls. known: whether there is a thread; None while that
+    isn't known.
     """
 
-    def __init__(self, api: Api, at: Address, prompt: Prompt) -> None:
+    def __init__(self, api: Api, at: Address, prompt: Prompt, spawn: Spawn) -> None:
         self._api = api
+        self._spawn = spawn
         self._at = at
         named = at.opens == QUESTION
         self._name = thread_name(prompt.text, prompt.author) if named else at.opens
         self._on = at.answer or at.message
         self._lock = asyncio.Lock()
+        self._told = False
         self.known: bool | None = None if at.opens else False
 
     @property
@@ -52,12 +63,42 @@ class Opening:
 
         The text is shown whether that works or not; it is tried again after the next text.
         """
-        if not self._at.answer:
-            return
+        if self._at.answer:
+            await self._tried()
+
+    async def concluded(self) -> None:
+        """The same where no text comes any more: it is tried again for a while, beside the rest."""
+        if self._at.answer and (error := await self._tried()):
+            self._spawn(self._later(error))
+
+    async def _tried(self) -> RateLimited | Unreachable | None:
+        """Try to open it; what may be over soon."""
         try:
             await self._open()
         except DeliveryError as error:
+            self._tell(error)
+            return error if isinstance(error, RateLimited | Unreachable) else None
+        return None
+
+    def _tell(self, error: DeliveryError) -> None:
+        """Tell the operator, once an answer, that there is no thread yet."""
+        if not self._told:
             log.info("discord.thread_later", reason=str(error))
+        self._told = True
+
+    async def _later(self, error: RateLimited | Unreachable) -> None:
+        """Try it again after this error, until that takes too long."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + PATIENCE
+        for pause in LATER:
+            told = error.retry_after if isinstance(error, RateLimited) else 0.0
+            if clock() + told > end:
+                break
+            await asyncio.sleep(max(pause, told))
+            if (again := await self._tried()) is None:
+                return
+            error = again
+        log.warning("discord.no_thread", code=0, reason=str(error))
 
     async def likely(self) -> bool:
         """Whether there may be a thread to look in, as far as the question tells."""

@@ -14,10 +14,10 @@ from adapters.discord.hook import Hook
 from adapters.discord.ids import Address, Bot, guild_of, nonce, split_part_id
 from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
-from adapters.discord.opening import Opening
+from adapters.discord.opening import Opening, Spawn
 from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
-from adapters.discord.typist import Spawn, Typist
+from adapters.discord.typist import Typist
 from adapters.discord.waiting import mark
 from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
@@ -70,7 +70,7 @@ class DiscordThread:
         self._posts = posts
         self._hook = Hook(api, bot, self._at, wall)
         self._last: tuple[PartId, str] | None = None  # the latest message, and its text
-        self._opening = Opening(api, self._at, prompt)
+        self._opening = Opening(api, self._at, prompt, spawn)
         self._typist = Typist(api, self._opening, spawn)
 
     @property
@@ -261,7 +261,7 @@ class DiscordThread:
     async def concluded(self, _outcome: Outcome) -> None:
         """The answer is shown; it gets its thread now if it has none yet."""
         self._typist.stop()
-        await self._opening.on_answer()
+        await self._opening.concluded()
 
     async def _answer(self, form: dict[str, Any], key: str) -> PartId:
         """Fill the message that waits for a command's answer."""

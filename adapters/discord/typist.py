@@ -1,14 +1,12 @@
 """The sign that we are typing, where an answer will come."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import structlog
 
 from adapters.discord import calls
 from adapters.discord.calls import Api
-from adapters.discord.opening import Opening
+from adapters.discord.opening import Opening, Spawn
 from core.errors import DeliveryError, LockedOut, Undeliverable
 
 log = structlog.get_logger()
@@ -17,8 +15,6 @@ TYPING = 9.0
 """Seconds between two signs of typing; Discord shows one for ten."""
 TYPING_MOST = 65.0
 """Seconds for which one status types; the engine repeats its status every minute."""
-
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class Typist:
