@@ -22,6 +22,10 @@ LATER = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 so, up to PATIENCE in all."""
 PATIENCE = 150.0
 
+SOON = 10.0
+"""Seconds that a question waits at most for Discord to take new threads; it is answered in the
+channel where that takes longer."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
@@ -42,6 +46,7 @@ class Opening:
         self._on = at.answer or at.message
         self._lock = asyncio.Lock()
         self._told = False
+        self._beside = False  # new messages go into the channel, thread or not
         self.known: bool | None = None if at.opens else False
 
     @property
@@ -50,13 +55,40 @@ class Opening:
         return self._lock.locked()
 
     @property
+    def channel(self) -> str:
+        """Where the question was asked."""
+        return self._at.channel
+
+    @property
     def expected(self) -> str:
         """Where new messages go, unless no thread can be opened there."""
         return self._on if self._at.opens else self._at.channel
 
     async def place(self) -> str:
-        """Where new messages go; opens the thread if there is to be one."""
-        return self.expected if await self._open() else self._at.channel
+        """Where new messages go; opens the thread if there is to be one.
+
+        An answer to a command may get its thread even where it goes on in the channel.
+        """
+        if self._beside:
+            return self._at.channel
+        try:
+            return self.expected if await self._open() else self._at.channel
+        except RateLimited as error:
+            if not self._takes_long():
+                self._tell(error)
+                raise
+            if self._at.answer:
+                self._tell(error)
+            elif self.known is None:
+                self.known = False
+                log.warning("discord.no_thread", code=0, reason=f"new threads are {error}")
+            self._beside = True
+            return self._at.channel
+
+    def _takes_long(self) -> bool:
+        """Whether new threads, and not all calls, have to wait for too long."""
+        left = self._api.left(calls.OPEN_THREAD, {"channel": self._at.channel})
+        return left is not None and left.calls == 0 and left.seconds > SOON
 
     async def on_answer(self) -> None:
         """Open the thread in which a conversation begun by a command goes on.

@@ -7,12 +7,14 @@ import structlog
 from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.opening import Opening, Spawn
-from core.errors import DeliveryError, LockedOut, Undeliverable
+from core.errors import DeliveryError, LockedOut, RateLimited, Undeliverable
 
 log = structlog.get_logger()
 
 TYPING = 9.0
 """Seconds between two signs of typing; Discord shows one for ten."""
+LEAST = 0.5
+"""Seconds between two tries to open a thread that Discord won't have opened yet, at least."""
 TYPING_MOST = 65.0
 """Seconds for which one status types; the engine repeats its status every minute."""
 
@@ -43,13 +45,17 @@ class Typist:
     async def _type(self) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < self._until:
+            pause = TYPING
             try:
-                place = {"channel": await self._opening.place()}
+                try:
+                    place = await self._opening.place()
+                except RateLimited as error:  # where it was asked, until the thread is there
+                    place, pause = self._opening.channel, min(pause, error.retry_after)
                 if loop.time() < self._until:
-                    await self._api.call(calls.TYPING, place)
+                    await self._api.call(calls.TYPING, {"channel": place})
             except (Undeliverable, LockedOut) as error:
                 log.info("discord.not_typing", reason=str(error))
                 return
             except DeliveryError as error:
                 log.debug("discord.not_typing", reason=str(error))
-            await asyncio.sleep(TYPING)
+            await asyncio.sleep(max(pause, LEAST))

@@ -8,6 +8,7 @@ import pytest
 from adapters.discord import opening
 from adapters.discord.calls import Api
 from adapters.discord.ids import Address
+from core.errors import RateLimited
 from core.types import Outcome, Prompt, Verdict
 from tests.adapters.discord.conftest import Log, registered, until
 from tests.adapters.discord.given import OPEN, Given
@@ -109,3 +110,70 @@ async def test_no_limit_is_waited_for_beyond_two_minutes_and_each_as_long_as_it_
     assert asyncio.get_running_loop().time() - began > 0.4
     assert tries(discord) == 2
     assert "discord.no_thread" in [line["event"] for line in log]
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_long_limit_is_a_reason_like_others_to_answer_in_the_channel(
+    discord: DiscordServer, given: Given, log: Log, *, first: bool
+) -> None:
+    """Also for who comes later, and hears of the limit without asking Discord."""
+    discord.faults.add(Fault(OPEN, times=9, retry_after=120))
+    if not first:
+        await given.answer(given.mention("before"), ["first"])
+    prompt = given.mention()
+    handle = given.thread(prompt)
+    await handle.status("thinking")
+    await given.answer(prompt, ["one ", "two"])
+    general = discord.world.channel("general").id
+    last = discord.world.history(general)[-1]
+    assert last.content == "one two"
+    assert last.reply_to == (general, Address.decode(prompt.address).message)
+    assert tries(discord) == 1
+    said = [line for line in log if line["event"] == "discord.no_thread"]
+    assert said[-1]["level"] == "warning"
+    assert "rate limited for 1" in said[-1]["reason"]
+
+
+async def test_a_short_limit_is_waited_for_with_a_sign(
+    discord: DiscordServer, given: Given, log: Log
+) -> None:
+    discord.faults.add(Fault(OPEN, retry_after=1.0))
+    prompt = given.mention()
+    handle = given.thread(prompt)
+    await handle.status("thinking")
+    await until(lambda: discord.record.typings(discord.world.channel("general").id), 0.5)
+    place = Address.decode(prompt.address).message
+    await until(lambda: place in discord.world.channels, 3)
+    await until(lambda: discord.record.typings(place), 0.5)
+    await handle.post("one", "k:0")
+    assert discord.record.visible(place) == ["one"]
+    assert [line["event"] for line in log].count("discord.thread_later") == 1
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+async def test_a_limit_of_all_calls_says_nothing_of_the_thread(
+    discord: DiscordServer, given: Given, log: Log, *, everywhere: bool
+) -> None:
+    """Discord's, and that of the guard in front of it."""
+    discord.faults.add(Fault(OPEN, retry_after=30, everywhere=everywhere, via=everywhere))
+    handle = given.thread(given.mention())
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            await handle.post("one", "k:0")
+    assert [line["event"] for line in log] == ["discord.thread_later"]
+
+
+async def test_the_further_parts_of_a_commands_answer_come_in_the_channel_and_the_thread_later(
+    discord: DiscordServer, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "SOON", 0.3)
+    discord.faults.add(Fault(OPEN, retry_after=1.0))
+    asked, prompt = await given.ask()
+    handle = given.thread(prompt)
+    await handle.post("one", "k:0")
+    await handle.post("two", "k:1")
+    await asyncio.sleep(1.0)
+    await handle.post("three", "k:2")
+    assert discord.record.visible("general")[-3:] == ["one", "two", "three"], "all in one place"
+    await handle.concluded(DONE)
+    await until(lambda: asked.message_id in discord.world.channels)
