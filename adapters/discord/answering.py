@@ -14,7 +14,7 @@ import structlog
 from adapters.discord import calls, commands, refusals
 from adapters.discord.calls import Answer, Api
 from adapters.discord.commands import Ask, Form, Help, New, Used
-from adapters.discord.events import Ignored, plain
+from adapters.discord.events import Ignored, words
 from adapters.discord.forms import NO_PINGS
 from adapters.discord.ids import Bot
 from adapters.discord.intake import Intake
@@ -174,7 +174,7 @@ class Interactions:
         except DeliveryError as error:
             log.info("discord.message_unknown", reason=str(error))
             return ""
-        return plain(found.body, self._bot) if isinstance(found.body, Mapping) else ""
+        return words(found.body, self._bot) if isinstance(found.body, Mapping) else ""
 
     async def _show(self, used: Used, text: str) -> None:
         """Fill the message that waits with words of our own."""

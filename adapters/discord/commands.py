@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.discord.events import Ignored, plain, thread_name
+from adapters.discord.events import Ignored, thread_name, words
 from adapters.discord.ids import (
     PLATFORM,
     Address,
@@ -222,7 +222,7 @@ def _form(used: Used, data: Mapping[str, Any], bot: Bot) -> Form | Ignored:
     if not is_snowflake(target):
         return Ignored("no message")
     message = messages.get(target) if isinstance(messages, Mapping) else None
-    text = plain(message, bot)[:_QUOTED] if isinstance(message, Mapping) else ""
+    text = words(message, bot)[:_QUOTED] if isinstance(message, Mapping) else ""
     quote = {"value": text} if text else {}
     question = {"placeholder": "What do you want to know about it?", "max_length": 2000}
     inputs = (

@@ -72,7 +72,7 @@ def read(
     addressed = direct or addresses(message, bot)
     if not addressed and thread is False:
         return Ignored("not addressed")
-    text = plain(message, bot)
+    text = words(message, bot)
     files = _files(message)
     if not addressed and not (text or files):
         return Ignored("no words")  # what Discord shows us without the message content intent
@@ -139,7 +139,7 @@ def edited(message: Message, bot: Bot, *, thread: bool | None, now: float) -> Ed
     if at is None:
         return Ignored("not edited")
     read_now = read(message, bot, thread=thread)
-    text = plain(message, bot)
+    text = words(message, bot)
     addressed = isinstance(read_now, Prompt) and not read_now.follow_up
     if not text and not addressed:
         return Ignored("no words")
@@ -187,7 +187,12 @@ def addresses(message: Message, bot: Bot) -> bool:
     return isinstance(author, Mapping) and author.get("id") == bot.user
 
 
-def plain(message: Message, bot: Bot) -> str:
+def words(message: Message, bot: Bot) -> str:
+    """What a message says: its own text; without one what it forwards, or what its embeds say."""
+    return _own(message, bot) or _forwarded(message, bot) or _embedded(message)
+
+
+def _own(message: Message, bot: Bot) -> str:
     """The text with Discord's own tokens as a person reads them; naming the bot is left out."""
     names = {str(who.get("id")): _name(who) for who in _people(message)}
     ours = {bot.user, *bot.roles}
@@ -223,7 +228,7 @@ def remembered(message: Message, bot: Bot) -> Remembered | None:
         return remembered(root, bot) if isinstance(root, Mapping) else None
     if type_ not in ASKED_IN | {COMMAND, MENU}:
         return None
-    content = plain(message, bot) or _forwarded(message, bot) or _embedded(message)
+    content = words(message, bot)
     author = message.get("author")
     if not content or not isinstance(author, Mapping) or not is_snowflake(message.get("id")):
         return None
@@ -284,7 +289,8 @@ def _forwarded(message: Message, bot: Bot) -> str:
     listed = message.get("message_snapshots")
     shots = listed if isinstance(listed, list) else []
     inner = (s.get("message") for s in shots if isinstance(s, Mapping))
-    return "\n".join(filter(None, (plain(m, bot) for m in inner if isinstance(m, Mapping))))
+    said = (_own(m, bot) or _embedded(m) for m in inner if isinstance(m, Mapping))
+    return "\n".join(filter(None, said))
 
 
 def _embedded(message: Message) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from adapters.discord import events
-from adapters.discord.events import NAME, Ignored, plain, read, remembered, thread_name
+from adapters.discord.events import NAME, Ignored, read, remembered, thread_name, words
 from adapters.discord.ids import QUESTION, Address, time_of
 from core.types import Prompt, Remembered, Role
 from tests.adapters.discord.payloads import (
@@ -190,12 +190,12 @@ def test_read_back_it_is_the_same_prompt(where: dict[str, Any], changes: dict[st
     ],
 )
 def test_the_text_as_a_person_reads_it(content: str, text: str) -> None:
-    assert plain(message(content=content, mentions=[US, BOB]), BOT) == text
+    assert words(message(content=content, mentions=[US, BOB]), BOT) == text
 
 
 @pytest.mark.parametrize("content", [None, 5, ["hi"]])
 def test_a_content_that_is_no_text(content: object) -> None:
-    assert plain(message(content=content), BOT) == ""
+    assert words(message(content=content), BOT) == ""
 
 
 def test_files_are_named_as_far_as_they_have_names() -> None:
@@ -290,15 +290,6 @@ def test_the_first_message_of_a_thread_is_the_one_it_was_opened_on() -> None:
     )
     for gone in ({}, {"referenced_message": None}):
         assert remembered(starter | gone, BOT) is None
-
-
-def test_forwarded_and_embedded_words() -> None:
-    snapshots = [{"message": {"content": "one <@101>", "mentions": [BOB]}}, {"message": None}, 7]
-    whole = message(content="", message_snapshots=snapshots)
-    assert remembered(whole, BOT) == said(Role.USER, "one @bob", "alice")
-    embeds = [{"title": "Build 7", "description": "failed"}, {"title": 5}, None]
-    whole = message(content="", embeds=embeds)
-    assert remembered(whole, BOT) == said(Role.USER, "Build 7\nfailed", "alice")
 
 
 @pytest.mark.parametrize("changes", [{"content": ""}, {"author": None}, {"id": None}, {"id": 7}])

@@ -1,0 +1,99 @@
+"""What a message says where it has no text of its own: what it forwards, what its embeds say."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from adapters.discord.answering import Interactions
+from adapters.discord.calls import Api
+from adapters.discord.commands import ABOUT, Form
+from adapters.discord.commands import read as read_command
+from adapters.discord.events import Edited, Ignored, edited, read, remembered
+from core.types import Prompt, Remembered, Role
+from tests.adapters.discord.conftest import US, Inbox, registered
+from tests.adapters.discord.payloads import (
+    ASKED,
+    BOB,
+    BOT,
+    DIRECT,
+    THREAD,
+    interaction,
+    message,
+)
+from tests.emulators.discord import DiscordServer
+
+SNAPSHOTS = [
+    {"message": {"content": "one <@101>", "mentions": [BOB]}},
+    {"message": {"content": "", "embeds": [{"title": "two"}]}},
+    {"message": None},
+    7,
+]
+FORWARD: dict[str, Any] = {
+    "content": "",
+    "mentions": [],
+    "message_reference": {"type": 1, "message_id": "5", "channel_id": "6"},
+    "message_snapshots": SNAPSHOTS,
+}
+EMBEDS = [{"title": "Build 7", "description": "failed"}, {"title": 5}, None]
+SPOKEN: tuple[tuple[dict[str, Any], str], ...] = (
+    (FORWARD, "one @bob\ntwo"),
+    ({"content": "", "mentions": [], "embeds": EMBEDS}, "Build 7\nfailed"),
+    (FORWARD | {"content": "own", "embeds": EMBEDS}, "own"),
+)
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordServer]:
+    """A server whose app has our commands."""
+    async with registered() as server:
+        yield server
+
+
+@pytest.mark.parametrize(("changes", "words"), SPOKEN)
+def test_it_is_remembered(changes: dict[str, Any], words: str) -> None:
+    said = Remembered(Role.USER, words, author="alice", identity=f"discord:{ASKED}")
+    assert remembered(message(**changes), BOT) == said
+
+
+@pytest.mark.parametrize(("changes", "words"), SPOKEN)
+@pytest.mark.parametrize("place", [DIRECT, THREAD])
+def test_it_is_asked_in_a_direct_message_and_in_a_thread(
+    changes: dict[str, Any], words: str, place: str
+) -> None:
+    where: dict[str, Any] = {"channel_id": place, "guild_id": None if place == DIRECT else "10"}
+    whole = message(**where, **changes)
+    asked = read(whole, BOT, thread=True)
+    assert isinstance(asked, Prompt)
+    assert asked.text == words
+    assert asked.follow_up == (place == THREAD)
+    stamp = {"edited_timestamp": "2025-10-12T15:09:59+00:00"}
+    changed = edited(whole | stamp, BOT, thread=True, now=0.0)
+    assert changed == Edited(asked.identity, words)
+
+
+def test_what_is_forwarded_elsewhere_is_not_for_us() -> None:
+    assert read(message(**FORWARD), BOT, thread=False) == Ignored("not addressed")
+
+
+@pytest.mark.parametrize(("changes", "words"), SPOKEN)
+def test_the_form_shows_it(changes: dict[str, Any], words: str) -> None:
+    data = {"name": ABOUT, "type": 3, "target_id": "55"}
+    data["resolved"] = {"messages": {"55": message(id="55", **changes)}}
+    form = read_command(interaction(data=data), BOT)
+    assert isinstance(form, Form)
+    (shown,) = form.modal["components"][1]["components"]
+    assert shown["value"] == words
+
+
+async def test_it_is_quoted_where_it_has_to_be_fetched(
+    discord: DiscordServer, api: Api, inbox: Inbox
+) -> None:
+    target = discord.world.say("bob", "general", "")
+    discord.world.unfurl(target)
+    used = discord.interactions.message_command("alice", target, ABOUT)
+    await Interactions(api, US, inbox).take(used.body)
+    sent = discord.interactions.submit("alice", used, {"question": "why?"})
+    sent.body["data"]["components"] = sent.body["data"]["components"][:1]
+    await Interactions(api, US, inbox).take(sent.body)
+    assert inbox.texts == ["why?\n\nThe message in question:\n> A page"]
