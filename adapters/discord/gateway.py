@@ -78,13 +78,36 @@ def intents(*, content: bool) -> discord.Intents:
     return wanted
 
 
+class _Ended(Exception):
+    """The connection ended, and another one may begin. resume: it goes on with the session."""
+
+    def __init__(self, cause: str, *, resume: bool) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.resume = resume
+
+
 class _Socket(DiscordWebSocket):
     """A socket that is closed, whatever ends it; discord.py's stays open when it is cancelled."""
 
+    async def received_message(self, msg: Any, /) -> None:
+        """One frame. Raises: _Ended, when Discord wants another connection."""
+        try:
+            await super().received_message(msg)
+        except ReconnectWebSocket as again:
+            cause = "asked to" if again.resume else "the session is no longer valid"
+            raise _Ended(cause, resume=again.resume) from None
+
     async def poll_event(self) -> None:
-        """Take the next frame. Raises: what discord.py raises."""
+        """Take the next frame. Raises: _Ended, and what discord.py raises."""
         try:
             await super().poll_event()
+        except ReconnectWebSocket as again:
+            # Nothing came for too long, or the heartbeats, which closed it, heard nothing.
+            silent = isinstance(again.__context__, TimeoutError) or self._close_code is not None
+            cause = "silence" if silent else f"closed ({self.socket.close_code})"
+            await self._end(_RESUMABLE)
+            raise _Ended(cause, resume=True) from None
         except asyncio.CancelledError:
             await self._end(_FINAL)
             raise
@@ -169,11 +192,11 @@ class Gateway(discord.Client):
             started, pause = self.loop.time(), 0.0
             try:
                 await self._connected(failures)
-            except ReconnectWebSocket as again:
-                if again.resume and not self._begun:
-                    raise ConnectionResetError("the gateway closed before it was ready") from again
-                cause = "asked to" if again.resume else "the session is no longer valid"
-                if not again.resume:
+            except _Ended as ended:
+                if ended.resume and not self._begun:
+                    raise ConnectionResetError("the gateway closed before it was ready") from ended
+                cause = ended.cause
+                if not ended.resume:
                     pause = random.uniform(*INVALIDATED)  # noqa: S311
             except discord.ConnectionClosed as closed:
                 if closed.code in _FATAL:

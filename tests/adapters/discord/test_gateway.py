@@ -36,9 +36,14 @@ def ask(discord: DiscordServer, text: str) -> str:
     return discord.world.say("alice", "general", f"{discord.mention} {text}")
 
 
+def causes(log: Log) -> list[str]:
+    """What ended the connections."""
+    return [line["cause"] for line in lines(log, "discord.gateway_down")]
+
+
 @pytest.mark.parametrize("code", [None, 1000, 1001, 4000, 4008])
 async def test_a_socket_that_ends_is_resumed_and_nothing_is_asked_twice(
-    code: int | None, discord: DiscordServer, platform: DiscordPlatform, inbox: Inbox
+    code: int | None, discord: DiscordServer, platform: DiscordPlatform, inbox: Inbox, log: Log
 ) -> None:
     ask(discord, "before")
     await inbox.holds("before")
@@ -51,10 +56,11 @@ async def test_a_socket_that_ends_is_resumed_and_nothing_is_asked_twice(
     assert discord.gateway.identified == 1
     assert len(inbox.offered) == 3
     await until(lambda: not platform.problem())
+    assert causes(log) == [f"closed ({code or 1006})"]
 
 
 async def test_discord_asks_for_a_new_connection(
-    discord: DiscordServer, platform: DiscordPlatform, inbox: Inbox
+    discord: DiscordServer, platform: DiscordPlatform, inbox: Inbox, log: Log
 ) -> None:
     await discord.gateway.reconnect()
     ask(discord, "meanwhile")
@@ -64,6 +70,7 @@ async def test_discord_asks_for_a_new_connection(
     await inbox.holds("meanwhile", "again")
     assert (discord.gateway.resumed, discord.gateway.identified) == (2, 1)
     assert len(inbox.offered) == 2
+    assert causes(log) == ["asked to"] * 2
 
 
 READ = "GET /channels/{channel}/messages"
@@ -132,7 +139,7 @@ async def test_a_gateway_that_is_not_there_at_the_start(
 
 
 async def test_a_connection_in_silence_is_resumed(
-    discord: DiscordServer, make: Make, inbox: Inbox
+    discord: DiscordServer, make: Make, inbox: Inbox, log: Log
 ) -> None:
     discord.gateway.heartbeat = 0.2
     heard: list[str] = []
@@ -159,6 +166,7 @@ async def test_a_connection_in_silence_is_resumed(
         await until(lambda: client.up)
         discord.gateway.mood = "mute"
         await until(lambda: not client.up, 5)
+        assert causes(log) == ["silence"] * 2
     finally:
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
