@@ -38,6 +38,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 
 _FIRST = ":0"  # how the key of a reply's first post ends (core.ports.Thread.post)
 _NO_HISTORY = 160002
+_OUT = frozenset({refusals.NO_ACCESS, refusals.UNKNOWN_CHANNEL})
 
 
 class DiscordThread:
@@ -100,8 +101,8 @@ class DiscordThread:
         self._typist.stop()
         try:
             part = await self._begin(forms.form(text), key)
-        except Undeliverable:
-            await self._say_no_more()
+        except Undeliverable as error:
+            await self._say_no_more(error)
             raise
         self._last = part, text
         return part
@@ -117,13 +118,20 @@ class DiscordThread:
             except Refused as refused:
                 if not self._hook.takes_over(refused):
                     raise
-        return forms.part(await self._hook.call(calls.FOLLOW_UP, form))
+        try:
+            return forms.part(await self._hook.call(calls.FOLLOW_UP, form))
+        except Refused as refused:
+            self._hook.hands_over(refused)  # what is left to say isn't tried by it
+            raise
 
-    async def _say_no_more(self) -> None:
+    async def _say_no_more(self, error: Undeliverable) -> None:
         """Nothing more can be posted: say so beneath what is shown, where that can be."""
         if self._last is None:
             return
         part, text = self._last
+        by_hook = self._hook.used and self._hook.reaches(*split_part_id(part))
+        if not by_hook and isinstance(error, Refused) and error.code in _OUT:
+            return  # the bot's own token would be refused again
         for wait in PAUSES:
             try:
                 await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))

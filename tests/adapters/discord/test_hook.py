@@ -152,3 +152,27 @@ async def test_where_discord_takes_six_messages_the_last_says_that_no_more_come(
     assert said.count(NO_MORE) == 1
     words = said.removesuffix(NO_MORE).split()
     assert words == "".join(pieces).split()[: len(words)]
+
+
+async def test_a_refusal_for_good_is_followed_by_no_call_that_would_be_refused_too(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask()
+    handle = given.thread(prompt)
+    await handle.post("one", "k:0")
+    discord.world.deny("general", VIEW)
+    discord.faults.add(Fault(FOLLOW_UP, code=50027))
+    before = len(discord.record.calls)
+    with pytest.raises(Undeliverable, match="50027"):
+        await handle.post("two", "k:1")
+    made = [call.route for call in discord.record.calls[before:]]
+    assert made == [POST, FOLLOW_UP, EDIT], "not by the token that is dead"
+    mentioned = given.thread(given.mention())
+    discord.world.allow("general", VIEW)
+    await mentioned.post("one", "k:0")
+    discord.world.deny("general", VIEW)
+    before = len(discord.record.calls)
+    with pytest.raises(Undeliverable, match="50001"):
+        await mentioned.post("two", "k:1")
+    assert len(discord.record.calls) == before + 1
+    assert asked.text() == "one"
