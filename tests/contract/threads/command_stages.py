@@ -43,16 +43,18 @@ class Desk:
 class DiscordByCommand(DiscordOnMention):
     """`/ask` in a channel: the message that waits is filled, a thread goes on from it.
 
-    Its first post and its edits go by the interaction's token, which outlives the bot's own access.
+    Its first post and what changes it go by the interaction's token, which outlives the bot's own
+    access, and posts the rest where the bot was removed or sees nothing.
     """
 
     traits = frozenset(Trait) - {Trait.READS, Trait.STATUS}
-    endings: ClassVar[Mapping[str, bool]] = dict.fromkeys(DiscordOnMention.endings, False)
+    endings: ClassVar[Mapping[str, bool]] = dict.fromkeys(("deleted", "locked", "revoked"), False)
     uprooted = PartGone
     routes: ClassVar[Mapping[Call, str]] = {
         **DiscordOnMention.routes,
         Call.POST: _ORIGINAL,
         Call.EDIT: _ORIGINAL,
+        Call.REMOVE: f"DELETE {_HOOK}/messages/{{message}}",
     }
 
     async def start(self) -> None:
@@ -104,11 +106,8 @@ class DiscordOutside(DiscordByCommandInThread):
     traits = DiscordByCommand.traits - {Trait.MANY, Trait.MENDS}
     endings: ClassVar[Mapping[str, bool]] = {"expired": True}
     routes: ClassVar[Mapping[Call, str]] = {
-        Call.POST: _ORIGINAL,
+        **DiscordByCommand.routes,
         Call.NEXT: f"POST {_HOOK}",
-        Call.EDIT: _ORIGINAL,
-        Call.REMOVE: f"DELETE {_HOOK}/messages/{{message}}",
-        Call.ANY: "*",
     }
 
     async def start(self) -> None:

@@ -83,10 +83,11 @@ class Call(StrEnum):
 class Stage(ABC):
     """One platform, or one place on it. Entered with `async with`.
 
-    traits: see Trait. endings: how a conversation can end for ever, and whether edits fail then
-    too. refused: units of a text that the platform is known to refuse. wait: seconds in a 429,
-    cooling: for how many of them calls are really refused. uprooted: what a first post raises after
-    `uproot`: PartGone where the message that went was the bot's own.
+    traits: see Trait. endings: how a conversation can end for ever, and whether edits and removals
+    of its first message fail then, too. refused: units of a text that the platform is known to
+    refuse. wait: seconds in a 429, cooling: for how many of them calls are really refused.
+    uprooted: what a first post raises after `uproot`: PartGone where the message that went was the
+    bot's own.
     tokens: what would ping somebody if it were sent as it stands.
     """
 
