@@ -202,6 +202,8 @@ def _banner(loaded: "Loaded") -> Callable[[str], None]:
         import structlog
 
         log = structlog.get_logger()
+        for warning in loaded.warnings:
+            log.warning("service", line=warning)
         return lambda line: log.info("service", line=" ".join(line.split()))
     from bots import reference
 
