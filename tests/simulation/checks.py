@@ -42,7 +42,8 @@ def violations(world: World, sites: Sequence[Site]) -> list[str]:
     for row in turns.values():
         found += _turn(world, row, sites)
         found += changed(world, row)
-    found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > 3]
+    most = {what: 3 + 3 * world.asked_anew[what] for what in world.asked}
+    found += [f"I7 asked {n} times: {what}" for what, n in world.asked.items() if n > most[what]]
     if not (world.points or any(world.hits[why] for why in _ASKED_AGAIN_FOR)):
         again = {what: n for what, n in world.asked.items() if n > 1 and not world.hits["stopped"]}
         if again:

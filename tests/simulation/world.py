@@ -109,6 +109,7 @@ class World:
         self.erased: set[str] = set()  # deleted by the person, whether we heard of it or not
         self.unasked: set[str] = set()  # follow-ups to nothing that was stored by then
         self.asked: Counter[str] = Counter()
+        self.asked_anew: Counter[str] = Counter()  # edited back to what it had said when asked
         self.deaths: Counter[str] = Counter()  # by text, of whom it kills
         self.usage: dict[tuple[str, int], Usage] = {}  # by text and number of the attempt
         self.complete: dict[str, tuple[Life, float, int]] = {}  # answers that came to their end
@@ -202,6 +203,8 @@ class World:
 
     def committed(self, name: str, args: tuple[Any, ...], result: object, life: Life) -> None:
         """A transaction is durable: note what it means, check what must hold at all times."""
+        if name == "amend" and (case := self.books.cases.get(args[0])) and case.text != args[1]:
+            self.asked_anew[args[1]] += self.asked[args[1]] > 0
         self.books.note(name, args, result)
         if name == "accept" and result:
             self.stored.add(args[0].identity)
