@@ -91,7 +91,7 @@ class ConsoleThread:
     async def concluded(self, outcome: Outcome) -> None:
         """See that the whole text stands there, and end the waiting."""
         self.outcome = outcome
-        if self._shown != self.text:
+        if self._live and self._shown != self.text:
             self._shown = ""
             self.text = f"\n\n{self.text}"
             self._write()

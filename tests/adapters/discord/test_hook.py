@@ -1,15 +1,12 @@
 """An answer to a command where the bot's own token may not write: the interaction's goes on."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from adapters.discord.calls import Api
 from adapters.discord.ids import split_part_id
 from adapters.discord.thread import NO_MORE
 from core.errors import Undeliverable
 from core.ports import Posted
-from tests.adapters.discord.conftest import registered
+from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
 from tests.adapters.discord.given import EDIT, HOOK, MINUTE_14, POST, Given, older
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
@@ -18,20 +15,6 @@ from tests.emulators.discord_rules import BOT, SEND_IN_THREADS, VIEW
 FOLLOW_UP = "POST /webhooks/{app}/{token}"
 EDIT_FOLLOW_UP = "PATCH /webhooks/{app}/{token}/messages/{message}"
 LONG = [f"{number} and " * 40 for number in range(25)]
-
-
-@pytest.fixture
-async def discord() -> AsyncIterator[DiscordServer]:
-    """A server whose app has our commands."""
-    async with registered() as server:
-        yield server
-
-
-@pytest.fixture
-async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
-    made = Given(discord, api)
-    yield made
-    await made.close()
 
 
 def shown(discord: DiscordServer, place: str) -> str:

@@ -1,7 +1,7 @@
 """Which of our messages a post may be whose id was lost and whose nonce is known no more."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -14,7 +14,7 @@ from adapters.discord.ids import EPOCH, Address, first_after, time_of
 from adapters.discord.lost import Behind
 from core.ports import Posted
 from core.types import ASIDE, Prompt, ThreadKey
-from tests.adapters.discord.conftest import registered
+from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
 from tests.adapters.discord.given import WHOLE, WORDS, Given
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_limits import Budget
@@ -63,20 +63,6 @@ def test_the_age_goes_by_discords_clock() -> None:
     message = said(120)
     for read_at, told in ((time_of(message["id"]) + 59, 0), (time_of(message["id"]) + 61, 1)):
         assert len(Behind("5", (message,), read_at).nameless("1", "", inf)) == told
-
-
-@pytest.fixture
-async def discord() -> AsyncIterator[DiscordServer]:
-    """A server whose app has our commands."""
-    async with registered() as server:
-        yield server
-
-
-@pytest.fixture
-async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
-    made = Given(discord, api)
-    yield made
-    await made.close()
 
 
 async def test_a_post_from_before_a_thread_could_be_opened_is_written_on_where_it_is(

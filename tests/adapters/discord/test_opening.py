@@ -1,35 +1,20 @@
 """The thread of a conversation where Discord won't have it opened at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from adapters.discord import opening
-from adapters.discord.calls import Api
 from adapters.discord.ids import Address
 from core.errors import RateLimited
 from core.types import Outcome, Prompt, Verdict
-from tests.adapters.discord.conftest import Log, registered, until
+from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
+from tests.adapters.discord.conftest import Log, until
 from tests.adapters.discord.given import OPEN, Given
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
 
 DONE = Outcome(verdict=Verdict.COMPLETE)
-
-
-@pytest.fixture
-async def discord() -> AsyncIterator[DiscordServer]:
-    """A server whose app has our commands."""
-    async with registered() as server:
-        yield server
-
-
-@pytest.fixture
-async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
-    made = Given(discord, api)
-    yield made
-    await made.close()
 
 
 def tries(discord: DiscordServer) -> int:

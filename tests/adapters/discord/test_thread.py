@@ -1,20 +1,19 @@
 """One answer in Discord through the real writer: refusals, lost calls, tokens that die."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from adapters.discord import commands
-from adapters.discord.calls import Api
 from adapters.discord.ids import Address, split_part_id
 from adapters.discord.limits import ROUNDED
 from core.errors import RateLimited, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import Prompt
-from tests.adapters.discord.conftest import US, registered
+from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
+from tests.adapters.discord.conftest import US
 from tests.adapters.discord.given import (
     EDIT,
     HOOK,
@@ -31,20 +30,6 @@ from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_limits import Budget
 from tests.emulators.discord_rules import BOT
-
-
-@pytest.fixture
-async def discord() -> AsyncIterator[DiscordServer]:
-    """A server whose app has our commands."""
-    async with registered() as server:
-        yield server
-
-
-@pytest.fixture
-async def given(discord: DiscordServer, api: Api) -> AsyncIterator[Given]:
-    made = Given(discord, api)
-    yield made
-    await made.close()
 
 
 def in_order(discord: DiscordServer, message: str, text: str = WHOLE) -> None:

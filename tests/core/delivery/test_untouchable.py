@@ -87,7 +87,8 @@ def test_code_goes_on_as_code() -> None:
     assert lines == [f"value = {number}" for number in range(40)]
 
 
-def test_where_only_a_full_stop_is_missing_the_answer_is_over() -> None:
+def _ended_with(text: str, notice: str) -> list[str]:
+    """What is visible of an answer that ends so once its message can't be touched."""
     thread = Sealing(1.0)
 
     async def main() -> None:
@@ -96,30 +97,21 @@ def test_where_only_a_full_stop_is_missing_the_answer_is_over() -> None:
         session.reply.add("word end")
         session.writer.wake()
         await asyncio.sleep(1.5)
-        session.reply.add(".")
-        session.reply.finish()
+        session.reply.add(text)
+        session.reply.finish(notice)
         session.writer.wake()
         await writing
 
     run(main())
-    assert thread.visible == ["word end"]
+    return thread.visible
+
+
+def test_where_only_a_full_stop_is_missing_the_answer_is_over() -> None:
+    assert _ended_with(".", "") == ["word end"]
 
 
 def test_a_notice_alone_follows() -> None:
-    thread = Sealing(1.0)
-
-    async def main() -> None:
-        session = Session(thread)
-        writing = asyncio.create_task(session.writer.run())
-        session.reply.add("word end")
-        session.writer.wake()
-        await asyncio.sleep(1.5)
-        session.reply.finish("_It broke off._")
-        session.writer.wake()
-        await writing
-
-    run(main())
-    assert thread.visible == ["word end", "_It broke off._"]
+    assert _ended_with("", "_It broke off._") == ["word end", "_It broke off._"]
 
 
 def test_a_stream_that_cant_be_ended_goes_on_in_a_post() -> None:
