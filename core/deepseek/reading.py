@@ -46,6 +46,7 @@ class Reading:
         self._max_line = max_line
         self._decoder = Decoder(max_line)
         self._filters: dict[int, ThinkFilter] = {}
+        self._halves: dict[int, str] = {}
         self._finished: set[int] = set()
         self._size = 0
         self._visible = False
@@ -152,7 +153,7 @@ class Reading:
         visible = self._filters.get(chunk.index)
         if visible is None:
             visible = self._filters[chunk.index] = ThinkFilter()
-        text, reasoning = visible.feed(chunk.text)
+        text, reasoning = visible.feed(self._letters(chunk))
         if chunk.finish_reason:
             late = visible.finish()
             text, reasoning = text + late[0], reasoning + late[1]
@@ -165,6 +166,15 @@ class Reading:
             self._stop(_too_long(f"{MAX_WHOLE} characters"), chunks)
         if chunk.finish_reason and not self.ended:
             self._finish(chunk.index, chunk.finish_reason, chunks)
+
+    def _letters(self, chunk: Chunk) -> str:
+        """The text as it can be encoded. Hosts that count in UTF-16 cut an emoji between two
+        events: its first half waits for the other one.
+        """
+        text = self._halves.pop(chunk.index, "") + chunk.text
+        if "\ud800" <= text[-1:] <= "\udbff" and not chunk.finish_reason:
+            self._halves[chunk.index], text = text[-1], text[:-1]
+        return valid(text)
 
     def _finish(self, index: int, reason: str, chunks: list[Chunk]) -> None:
         if index == 0:
@@ -191,7 +201,9 @@ class Reading:
 
     def _flush(self, chunks: list[Chunk]) -> None:
         for index, visible in self._filters.items():
+            half, late = visible.feed(valid(self._halves.pop(index, "")))
             text, reasoning = visible.finish()
+            text, reasoning = half + text, late + reasoning
             if text or reasoning:
                 chunks.append(Chunk(index=index, text=text, reasoning=reasoning))
 

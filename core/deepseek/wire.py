@@ -82,8 +82,9 @@ def encode(fields: dict[str, Any]) -> bytes:
 def decode(event: Event, secret: str = "") -> list[Chunk]:
     """What an event says; a chunk for every choice in it that says something.
 
-    A data line that is no JSON object is no event of this API and gives nothing. secret: the key,
-    so that no error repeats it.
+    A data line that is no JSON object is no event of this API and gives nothing. Its text may have
+    half of a surrogate pair, the other half of which comes next. secret: the key, so that no error
+    repeats it.
     Raises: CompletionError: the event is an error, or is a JSON object that was cut off.
     """
     if event.data == DONE:
@@ -199,7 +200,7 @@ def _chunks(found: dict[str, Any]) -> Iterable[Chunk]:
         if not isinstance(part, dict):
             part = {"content": choice.get("text")}
         index = _count(choice.get("index"), position)
-        text = _text(part.get("content"))
+        text = _joined(part.get("content"))
         reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
         finish = _text(choice.get("finish_reason")) or None
         if text or reasoning or finish:
@@ -238,12 +239,17 @@ def _usage(found: Any) -> Usage | None:
 
 
 def _text(value: Any) -> str:
+    """As `_joined`, but it can be encoded."""
+    return valid(_joined(value))
+
+
+def _joined(value: Any) -> str:
     """A string, or the text parts of a list of them; "" for anything else."""
     if isinstance(value, str):
-        return valid(value)
+        return value
     if isinstance(value, list):
         parts = (part.get("text") if isinstance(part, dict) else part for part in value)
-        return "".join(valid(part) for part in parts if isinstance(part, str))
+        return "".join(part for part in parts if isinstance(part, str))
     return ""
 
 

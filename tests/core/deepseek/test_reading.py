@@ -70,6 +70,19 @@ def test_the_whole_samples() -> None:
     assert second[1:] == ([(0, "stop")], [Usage(22, 57, 79)], True, None)
 
 
+def test_an_emoji_in_two_events_is_one() -> None:
+    whole = [event("so \ud83d"), event("\ude0a, \ud83d"), event("\ude0a", "stop")]
+    assert joined(run(*whole, DONE))[0] == {0: ["so 😊, 😊", ""]}
+    mixed = [event("a\ud83d"), event("b\ud83d", index=1), event("\ude0a", index=1), event("c")]
+    assert joined(run(*mixed, DONE, wanted=2))[0] == {0: ["a\ufffdc", ""], 1: ["b😊", ""]}
+
+
+def test_half_an_emoji_that_stays_half_is_replaced() -> None:
+    assert joined(run(event("a\ud83d"), event(finish="stop"), DONE))[0] == {0: ["a\ufffd", ""]}
+    assert joined(run(event("a\ud83d")))[0] == {0: ["a\ufffd", ""]}
+    assert joined(run(event("\ude0aa"), DONE))[0] == {0: ["\ufffda", ""]}
+
+
 def test_the_error_sample() -> None:
     chunks, failure = run((WIRE / "error.json").read_bytes())
     assert chunks == []

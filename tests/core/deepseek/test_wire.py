@@ -183,9 +183,10 @@ def test_json_that_is_slightly_broken_is_still_read(raw: bytes) -> None:
     assert set(parse(raw)) == {"a"}
 
 
-def test_broken_text_can_always_be_encoded() -> None:
-    (chunk,) = decode(Event(b'{"choices":[{"delta":{"content":"x\\ud83d"}}]}'))
-    assert chunk.text == "x\ufffd"
+def test_half_an_emoji_is_kept_in_text_and_replaced_elsewhere() -> None:
+    delta = b'{"content":"x\\ud83d","reasoning_content":"y\\ud83d"}'
+    (chunk,) = decode(Event(b'{"model":"m\\ud83d","choices":[{"delta":%s}]}' % delta))
+    assert (chunk.text, chunk.reasoning, chunk.model) == ("x\ud83d", "y\ufffd", "m\ufffd")
 
 
 def test_nothing_else_is_json() -> None:
