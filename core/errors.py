@@ -35,7 +35,7 @@ class Failure(StrEnum):
 
     TRANSPORT = "transport"  # no connection, DNS, TLS, dropped before headers
     STALLED = "stalled"  # a clock ran out; `clock` says which
-    TRUNCATED = "truncated"  # the stream ended without a finish
+    TRUNCATED = "truncated"  # the stream ended without a finish that is known
     BUSY = "busy"  # 429
     SERVER = "server"  # 408, 5xx, insufficient_system_resource
     EMPTY = "empty"  # finished without a visible word

@@ -32,7 +32,7 @@ class Reading:
     complete: every wanted choice has finished, or the stream said [DONE].
     settled: complete, or the first choice has finished. It is the one shown: neither what befalls
     the others nor a host that sends fewer than wanted makes a failure of it.
-    finish: the reason that the API gave for the end of the first choice.
+    finish: the reason for the end of the first choice, by the API's own name.
     ended: nothing more will come out; the last chunk out is `done`, or `failure` is set.
     """
 
@@ -49,7 +49,6 @@ class Reading:
         self._halves: dict[int, str] = {}
         self._finished: set[int] = set()
         self._size = 0
-        self._visible = False
         self._done = False
         self._head: bytearray | None = bytearray()
         self._whole = False
@@ -161,7 +160,6 @@ class Reading:
             chunk = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if chunk.text or chunk.reasoning or chunk.finish_reason or chunk.usage:
             chunks.append(chunk)
-        self._visible = self._visible or (chunk.index == 0 and bool(text.strip()))
         if self._size > MAX_WHOLE:
             self._stop(_too_long(f"{MAX_WHOLE} characters"), chunks)
         if chunk.finish_reason and not self.ended:
@@ -178,8 +176,8 @@ class Reading:
 
     def _finish(self, index: int, reason: str, chunks: list[Chunk]) -> None:
         if index == 0:
-            self.finish = valid(reason)[:60]
-        failure = refusal(reason, visible=self._visible)
+            self.finish = reason
+        failure = refusal(reason)
         if failure and index == 0:
             self._flush(chunks)
             self._fail(failure)

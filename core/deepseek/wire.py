@@ -48,9 +48,13 @@ JSON_RULE = "Answer with one valid JSON object and nothing else."
 """json_object needs the word "json" in the messages (api-docs.deepseek.com/guides/json_mode)."""
 
 FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
-"""Finish reasons with which an answer is as long as it will get."""
+"""Finish reasons with which an answer is as long as it will get; any other one is a failure."""
 
-_NO_ROOM = "insufficient_system_resource"
+_STOPS = frozenset(
+    {"complete", "completed", "done", "end", "end_of_text", "end_turn", "eos", "eos_token", "eot"}
+    | {"finish", "finished", "normal", "stop_sequence", "stop_token"}
+)
+_LENGTHS = ("max_tokens", "max_output_tokens", "_length", "_window_exceeded")  # how they end
 
 
 def body(request: CompletionRequest, options: Options) -> dict[str, Any]:
@@ -155,18 +159,30 @@ def valid(text: str) -> str:
     return text
 
 
-def refusal(finish_reason: str, *, visible: bool) -> CompletionError | None:
-    """The failure that a finish reason stands for; None when it is an ordinary end.
+def ending(finish_reason: str) -> str:
+    """The API's own name of an ordinary end that a host calls by another; else what was said.
 
-    visible: there are words. A host's own name for an ordinary end takes nothing from them.
+    Inference servers and other APIs that stand behind gateways have names of their own, and some
+    shout. What none of them says is left for `refusal`: it may be an error.
     """
-    if finish_reason in FINISHES or (visible and finish_reason != _NO_ROOM):
+    said = finish_reason.lower()
+    if said in FINISHES:
+        return said
+    if said in _STOPS:
+        return "stop"
+    return "length" if said.endswith(_LENGTHS) else finish_reason
+
+
+def refusal(finish_reason: str) -> CompletionError | None:
+    """The failure that a finish reason stands for; None when it is an ordinary end."""
+    if finish_reason in FINISHES:
         return None
-    if finish_reason == _NO_ROOM:
+    code = finish_reason[:60]
+    if finish_reason == "insufficient_system_resource":
         message = "The API ran out of capacity in the middle of the answer."
-    else:
-        message = f"The API ended the answer for a reason unknown here: {valid(finish_reason)[:60]}"
-    return CompletionError(Failure.SERVER, message, code=valid(finish_reason)[:60])
+        return CompletionError(Failure.SERVER, message, code=code)
+    message = f"The API ended the answer for a reason unknown here: {code}"
+    return CompletionError(Failure.TRUNCATED, message, code=code)
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, str]]:
@@ -202,7 +218,7 @@ def _chunks(found: dict[str, Any]) -> Iterable[Chunk]:
         index = _count(choice.get("index"), position)
         text = _joined(part.get("content"))
         reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
-        finish = _text(choice.get("finish_reason")) or None
+        finish = ending(_text(choice.get("finish_reason"))) or None
         if text or reasoning or finish:
             yield Chunk(
                 response_id=response_id,

@@ -227,6 +227,7 @@ async def test_the_end_of_an_answer_is_explained_under_it(
         "length": (Reply(pieces=("some text",), finish="length"), "length limit"),
         "filter": (Reply(pieces=("some text",), finish="content_filter"), "content filter"),
         "cut": (Reply(pieces=("some ", "text"), delay=0.5, ending="cut"), "broke off"),
+        "failed": (Reply(pieces=("some ", "text"), delay=0.5, finish="error"), "broke off"),
         "empty": (Reply(pieces=()), "without an answer"),
         "thinking": (Reply(reasoning=("hm",), pieces=(), finish="length"), "for thinking"),
     }

@@ -46,7 +46,7 @@ GOOD = {
     "blank lines before a completion": b"\n\n\n" + b'{"choices":[{"message":{"content":"a"}}]}',
     "<think>": event("<thi") + event("nk>secret</th") + event("ink>\n\na") + END,
     "lone </think>": event("</think>\n\n") + event("a") + END,
-    "unknown finish": event("a") + event("", "eos") + DONE,
+    "a finish of another name": event("a") + event("", "eos") + DONE,
     "second choice cut": event("b", index=1) + event("a", "stop"),
     "second choice failed": event("b", "insufficient_system_resource", index=1) + event("a") + END,
 }  # fmt: skip
@@ -71,7 +71,8 @@ BAD: dict[str, tuple[bytes, str, Failure]] = {
     "event: error": (b'event: error\ndata: {"message":"x"}\n\n', "", Failure.SERVER),
     "event: error in words": (event("a") + b"event: error\ndata: oh\n\n", "a", Failure.SERVER),
     "capacity": (event("a", "insufficient_system_resource") + DONE, "a", Failure.SERVER),
-    "unknown finish and no word": (event("", "martian") + DONE, "", Failure.SERVER),
+    "unknown finish": (event("a") + event("", "error") + DONE, "a", Failure.TRUNCATED),
+    "unknown finish and no word": (event("", "martian") + DONE, "", Failure.TRUNCATED),
     "first choice cut": (event("a") + event("b", "stop", index=1), "a", Failure.TRUNCATED),
     "JSON error": (b'{"error":{"code":"used_up","message":"x"}}', "", Failure.BALANCE),
     "JSON error without error": (b'{"success":false,"message":"x"}', "", Failure.SERVER),
@@ -91,8 +92,10 @@ async def test_bad_answers(case: str) -> None:
 
 async def test_the_reason_of_the_end_is_logged() -> None:
     with capture_logs() as logs:
-        await ask(saying(whole(event("a") + event("", "eos") + DONE)))
-    assert [line["finish"] for line in logs if line["event"] == "completion.done"] == ["eos"]
+        await ask(saying(whole(event("a") + event("", "max_tokens") + DONE)))
+        await ask(saying(whole(event("a") + event("", "martian") + DONE)))
+    assert [line.get("finish") for line in logs] == ["length", None]
+    assert [line.get("code") for line in logs] == [None, "martian"]
 
 
 async def test_separators_of_unicode_are_text() -> None:

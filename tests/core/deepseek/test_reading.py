@@ -138,10 +138,10 @@ def test_where_an_answer_is_cut_makes_no_difference(
         (event("a") + b'data: {"choices": [{"de', 1, "a", False, Failure.TRUNCATED),
         (event("a") + event("b", "length"), 1, "ab", True, None),
         (event("a") + event("b", "insufficient_system_resource"), 1, "ab", False, Failure.SERVER),
-        (event("a", "martian") + DONE, 1, "a", True, None),
-        (event("a") + event("", "martian"), 1, "a", True, None),
-        (event(" \n", "martian") + DONE, 1, " \n", False, Failure.SERVER),
-        (event("", "martian") + DONE, 1, "", False, Failure.SERVER),
+        (event("a", "martian") + DONE, 1, "a", False, Failure.TRUNCATED),
+        (event("a") + event("", "martian"), 1, "a", False, Failure.TRUNCATED),
+        (event("", "martian") + DONE, 1, "", False, Failure.TRUNCATED),
+        (event("a") + event("", "eos") + DONE, 1, "a", True, None),
         (event("a") + b'data: {"error": "x"}\n\n' + DONE, 1, "a", False, Failure.SERVER),
         (event("a", "stop") + b'data: {"error": "x"}\n\n', 1, "a", True, None),
         (event("a", "stop") + event("b", index=1), 2, "a", True, None),
@@ -165,6 +165,31 @@ def test_every_end(raw: bytes, wanted: int, text: str, done: bool, failure: Fail
     found = joined(run(raw, wanted=wanted))
     assert found[0].get(0, ["", ""])[0] == text
     assert found[3:] == (done, failure)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        *((said, "stop") for said in ("stop", "eos", "EOS_TOKEN", "end_turn", "STOP", "normal")),
+        *((said, "length") for said in ("max_tokens", "MAX_TOKENS", "model_length")),
+        *((said, "length") for said in ("max_output_tokens", "model_context_window_exceeded")),
+        ("Content_Filter", "content_filter"),
+    ],
+)
+def test_an_ordinary_end_may_have_a_name_of_the_host_s_own(said: str, taken: str) -> None:
+    whole = {"choices": [{"message": {"content": "a"}, "finish_reason": said}]}
+    for raw in (event("a", said), event("a") + event("", said) + DONE, json.dumps(whole).encode()):
+        texts, finishes, _, done, failure = joined(run(raw))
+        assert (texts, finishes, done, failure) == ({0: ["a", ""]}, [(0, taken)], True, None)
+
+
+@pytest.mark.parametrize("said", ["error", "abort", "timeout", "cancelled", "network_error"])
+def test_any_other_reason_is_no_good_end(said: str) -> None:
+    chunks, failure = run(event("The steps are: 1. stop the ser") + event("", said) + DONE)
+    assert failure is not None
+    assert (failure.failure, failure.code) == (Failure.TRUNCATED, said)
+    assert said in failure.message
+    assert not any(chunk.done for chunk in chunks)
 
 
 def test_interleaved_choices_stay_apart() -> None:

@@ -203,10 +203,13 @@ def test_an_error_in_the_stream_is_raised(name: str) -> None:
 
 def test_finish_reasons() -> None:
     for reason in ("stop", "length", "content_filter"):
-        assert refusal(reason, visible=False) is refusal(reason, visible=True) is None
-    assert refusal("martian", visible=True) is None
-    assert refusal("insufficient_system_resource", visible=True) is not None
-    for reason in ("insufficient_system_resource", "martian"):
-        error = refusal(reason, visible=False)
+        assert refusal(reason) is None
+    found = {
+        "insufficient_system_resource": Failure.SERVER,
+        "martian": Failure.TRUNCATED,
+        "": Failure.TRUNCATED,
+    }
+    for reason, failure in found.items():
+        error = refusal(reason)
         assert error is not None
-        assert (error.failure, error.code) == (Failure.SERVER, reason)
+        assert (error.failure, error.code) == (failure, reason)
