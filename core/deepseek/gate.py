@@ -8,12 +8,12 @@ from typing import Self
 import structlog
 from prometheus_client import Gauge
 
-FLOOR = 4
-"""Attempts that always fit. A 429 while no more are under way is about something else: tokens a
-minute, the balance, one prompt."""
+FEW = 4
+"""Attempts under way up to which a 429 takes one place and not half of them: it may as well be
+about something else (tokens a minute, the balance, one prompt)."""
 
 DOUBLING = 120.0
-"""Seconds in which the gate gets twice as wide by itself: from four to 32 in six minutes."""
+"""Seconds in which the gate gets twice as wide by itself: from one to 32 in ten minutes."""
 
 PLACES = Gauge(
     "threadseek_completion_places", "API attempts that may be under way at once: less after a 429."
@@ -29,8 +29,9 @@ class Gate:
     """A first-come, first-served gate of adaptive width; within `with` it is on /metrics.
 
     The account's real limit is not published and moves with its balance, so it is found the way
-    TCP finds a line's: halved when the API says 429, one more after about as many answers as fit,
+    TCP finds a line's: halved when the API says 429, one more after twice as many answers as fit,
     and twice as many after two minutes, since a limit that has risen would else never be noticed.
+    Slower than TCP, since a prompt that is refused three times in this search is lost.
 
     size: the widest the gate gets. active: attempts under way.
     """
@@ -83,19 +84,21 @@ class Gate:
         self._admit()
 
     def shrink(self, lesson: int) -> None:
-        """The API said that there are too many: half of those under way, the floor at least.
+        """The API said that there are too many: half of those under way; of a few one less. What
+        is refused while it alone is under way was not one too many.
 
         lesson: what `enter` gave. Those that began together are refused together, and teach once.
         """
-        if lesson != self._lessons or self.active <= FLOOR:
+        if lesson != self._lessons or self.active < 2:
             return
         self._lessons += 1
-        self._set(max(float(FLOOR), min(self.room, self.active / 2)))
+        fitting = self.active - 1 if self.active <= FEW else max(FEW, self.active / 2)
+        self._set(min(self.room, fitting))
         _log.warning("completion.narrowed", places=int(self._room), most=int(self._size))
 
     def widen(self) -> None:
         """An answer came through."""
-        self._set(self.room + 1 / self.room)
+        self._set(self.room + 0.5 / self.room)
 
     def _room_at(self, time: float) -> float:
         if self._room >= self._size:

@@ -201,7 +201,7 @@ async def test_a_429_halves_what_is_under_way_and_answers_widen_it_again() -> No
         sizes.clear()
         await asyncio.gather(*(collect(client) for _ in range(8)))
         assert max(sizes) < 8
-        for _ in range(6):
+        for _ in range(8):
             await asyncio.gather(*(collect(client) for _ in range(8)))
         sizes.clear()
         await asyncio.gather(*(collect(client) for _ in range(8)))
