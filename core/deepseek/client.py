@@ -1,4 +1,4 @@
-"""The chat-completion API over HTTP: one attempt, its chunks, two clocks, one connection pool."""
+"""The chat-completion API over HTTP: one attempt, its chunks, four clocks, one connection pool."""
 
 import asyncio
 import io

@@ -248,8 +248,8 @@ FAULTS = (
     Fault(
         12,
         "The API goes silent, or its connection is half open",
-        "Two clocks: 60 seconds for any byte, and one for progress; the answer so far stays, with "
-        "a sentence.",
+        "Clocks for any byte (60 seconds), the first word, progress and the whole turn; the answer "
+        "so far stays, with a sentence.",
         (
             Breakage(
                 "core/deepseek/client.py",

@@ -1,4 +1,4 @@
-"""The two clocks and the turn's own: what feeds them, what does not, the error when one ends."""
+"""The four clocks: what feeds them, what does not, the error when one ends."""
 
 import asyncio
 import json
