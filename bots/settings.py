@@ -44,8 +44,11 @@ _SLACK_KINDS = {
 }
 
 
-def _address(*schemes: str) -> AfterValidator:
-    """The errors do not repeat the value, which may hold a password."""
+def _address(*schemes: str, whole: bool = False) -> AfterValidator:
+    """whole: no path is added behind it. The errors do not repeat the value, which may hold a
+    password.
+    """
+    unfit = "#" if whole else "?#"
 
     def check(value: str) -> str:
         if any(letter.isspace() for letter in value):
@@ -60,8 +63,9 @@ def _address(*schemes: str) -> AfterValidator:
             raise ValueError(
                 "leave out what stands before the @, and the @: a key has its own variable"
             )
-        if "?" in value or "#" in value:
-            raise ValueError("leave out the ? or # and what follows: a path is added behind it")
+        if any(letter in value for letter in unfit):
+            reason = "" if whole else ": a path is added behind it"
+            raise ValueError(f"leave out the {' or '.join(unfit)} and what follows{reason}")
         if not _good_port(parts):
             raise ValueError("the port behind the host must be a number from 1 to 65535")
         return value
@@ -252,8 +256,9 @@ class Settings(BaseModel):
         "https://discord.com/api/v10",
         description="Discord's REST API; without a version at the end, `/v10` is added.",
     )
-    discord_gateway_url: Annotated[str, _address("wss", "ws")] = Field(
-        "wss://gateway.discord.gg/", description="Discord's gateway."
+    discord_gateway_url: Annotated[str, _address("wss", "ws", whole=True)] = Field(
+        "wss://gateway.discord.gg/",
+        description="Discord's gateway. A query in it is replaced by our own.",
     )
     discord_shards: int | None = Field(
         None,

@@ -94,8 +94,6 @@ _ADDRESSES = {
         ("u:passw0rd@h/x", "leave out"),
         ("passw0rd@h/x", "leave out"),
         ("u:passw0rd@h:99999/x", "leave out"),
-        ("h/x?api-version=1", "leave out"),
-        ("h/x?", "leave out"),
         ("h/x#f", "leave out"),
         ("h:99999/x", "65535"),
         ("h:0/x", "65535"),
@@ -112,6 +110,12 @@ def test_an_address_is_refused_that_no_request_could_be_made_of(
     found = problems(**{name: f"{_ADDRESSES[name]}://{rest}"})
     assert fix in found[name]
     assert "passw0rd" not in str(found)
+
+
+@pytest.mark.parametrize("name", sorted(_ADDRESSES.keys() - {"DISCORD_GATEWAY_URL"}))
+@pytest.mark.parametrize("rest", ["h/x?api-version=1", "h/x?"])
+def test_an_address_that_a_path_is_added_to_has_no_query(name: str, rest: str) -> None:
+    assert "leave out" in problems(**{name: f"https://{rest}"})[name]
 
 
 @pytest.mark.parametrize(
@@ -247,8 +251,9 @@ def test_discords_address_gets_its_version_and_loses_its_slash(given: str, used:
     assert loaded(DISCORD_API_URL=given).settings.discord_api_url == used
 
 
-def test_discords_gateway_is_taken_as_it_stands_and_must_be_a_websocket() -> None:
-    given = "ws://127.0.0.1:3300/gateway/"
+@pytest.mark.parametrize("query", ["", "?v=10&encoding=json", "?"])
+def test_discords_gateway_is_taken_as_it_stands_and_must_be_a_websocket(query: str) -> None:
+    given = f"ws://127.0.0.1:3300/gateway/{query}"
     assert loaded(DISCORD_GATEWAY_URL=given).settings.discord_gateway_url == given
     found = problems(DISCORD_GATEWAY_URL="https://gateway.discord.gg/", DISCORD_API_URL="discord")
     assert "wss://" in found["DISCORD_GATEWAY_URL"]

@@ -122,6 +122,15 @@ async def test_a_gateway_that_closes_at_once_is_not_hammered_and_what_was_asked_
     assert not platform.problem()
 
 
+async def test_the_query_of_a_gateway_s_address_gives_way_to_our_own(
+    discord: DiscordServer, make: Make, inbox: Inbox
+) -> None:
+    await make(gateway_url=f"{discord.gateway_url}?v=6&encoding=etf").connect()
+    ask(discord, "there?")
+    await inbox.holds("there?")
+    assert not discord.gateway.close_codes
+
+
 async def test_a_gateway_that_is_not_there_at_the_start(
     discord: DiscordServer, make: Make, inbox: Inbox
 ) -> None:
