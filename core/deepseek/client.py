@@ -273,7 +273,8 @@ class _Attempt:
         except TimeoutError:
             # Once: behind that nothing has moved, so what goes on coming is no answer.
             drawn = most > 0 and gathering is not None and gathering.draw()
-            return response.content.read_nowait() if drawn else self.stalled()
+            sound = drawn and response.content.exception() is None
+            return response.content.read_nowait() if sound else self.stalled()
         except (aiohttp.ClientError, OSError) as error:
             told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
             message = f"The connection broke in the middle of the answer ({told})."[:300]

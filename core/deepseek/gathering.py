@@ -20,6 +20,8 @@ import re
 import select
 from typing import Self, cast
 
+from aiohttp.client_proto import ResponseHandler
+
 from core.types import Arrivals, nothing
 
 with contextlib.suppress(ImportError):  # Windows has neither these nor epoll
@@ -96,7 +98,7 @@ class Gathering(asyncio.BufferedProtocol):
         self.transport = transport
         self.number = number
         self._owner = owner
-        self._protocol = cast(asyncio.Protocol, transport.get_protocol())
+        self._protocol = cast(ResponseHandler, transport.get_protocol())
         self.arrivals = arrivals
         self.left = False
         self._pieces: list[bytes] = []
@@ -161,6 +163,7 @@ class Gathering(asyncio.BufferedProtocol):
         if not self.waits:
             self.waits = True
             self.since = self.grown
+            self._protocol.start_timeout()  # the silence is over, of which it hears later
         self.arrivals.coming()
 
     def _fetch(self) -> bool:
@@ -215,10 +218,10 @@ class Gathering(asyncio.BufferedProtocol):
         if not self.wanted:
             self._hand_on()
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> None:
         """The peer says nothing more."""
         self.leave()
-        return self._protocol.eof_received()
+        self._protocol.eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""

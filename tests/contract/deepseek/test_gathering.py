@@ -269,6 +269,27 @@ def test_a_paused_stream_that_says_nothing_is_stalled(play: Callable[[Scenario],
     play(scenario)
 
 
+def test_what_waits_after_a_long_silence_has_ended_it(
+    play: Callable[[Scenario], None], unhurried: None
+) -> None:
+    async def scenario(tls: ssl.SSLContext | None) -> None:
+        server = Scripted()
+        limits = {"idle_timeout": 1.2, "progress_timeout": 5.0}
+        async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **limits)) as client:
+            asked = Asked(client)
+            await server.say(HEAD, word("a"))
+            await asked.has("a")
+            await asyncio.sleep(0.9)
+            await server.say(word("b"))
+            await asyncio.sleep(0.5)
+            await server.say(END, DONE, LAST)
+            await asked.ends()
+            assert asked.failure is None
+            assert asked.text == "ab"
+
+    play(scenario)
+
+
 def test_what_waits_when_the_time_is_up_still_counts(
     play: Callable[[Scenario], None], unhurried: None
 ) -> None:
