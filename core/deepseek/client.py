@@ -38,6 +38,9 @@ apart. Some hosts take `n` and send one candidate only."""
 LINGER = 1.0
 """Seconds to wait for usage and [DONE] behind the last finish, whatever else comes."""
 
+ERROR_WAIT = 5.0
+"""Seconds to wait for what an error says of itself; its status is there already."""
+
 KEEP_ALIVE = 50.0
 """Seconds an unused connection is kept; servers commonly close theirs after 60 or 75."""
 
@@ -158,18 +161,23 @@ class DeepSeek(Completions):
             failure = CompletionError(Failure.TRANSPORT, f"No connection within {limit:g} s.")
         except TimeoutError:
             failure = attempt.stalled()
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError):
-            message = "The request can't be sent. Check DEEPSEEK_BASE_URL and DEEPSEEK_API_KEY."
-            failure = CompletionError(Failure.CONFIGURATION, message)
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            failure = _unsendable()
+        except (
+            aiohttp.ClientError,
+            OSError,
+        ) as error:  # a refused certificate is a ValueError, too
             failure = self._transport(error)
+        except ValueError:
+            failure = _unsendable()
         raise failure  # outside of the except blocks, so that no library error is its context
 
     async def _refused(self, response: aiohttp.ClientResponse) -> CompletionError:
         body = bytearray()
         try:
-            while len(body) < MAX_BODY and (block := await response.content.readany()):
-                body += block
+            async with asyncio.timeout(ERROR_WAIT):
+                while len(body) < MAX_BODY and (block := await response.content.readany()):
+                    body += block
         except (aiohttp.ClientError, OSError):
             pass  # what came says enough
         finally:
@@ -334,6 +342,11 @@ def _close(response: aiohttp.ClientResponse) -> None:
         response.release()
     else:
         response.close()
+
+
+def _unsendable() -> CompletionError:
+    message = "The request can't be sent. Check DEEPSEEK_BASE_URL and DEEPSEEK_API_KEY."
+    return CompletionError(Failure.CONFIGURATION, message)
 
 
 def _facts(error: CompletionError) -> dict[str, Any]:

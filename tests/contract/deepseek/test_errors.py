@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import ssl
+import time
 import traceback
 from typing import Any
 
 import pytest
+import trustme
 from structlog.testing import capture_logs
 
+from core.deepseek import client as module
 from core.deepseek.client import DeepSeek, Options
 from core.errors import CompletionError, Failure
 from tests.contract.deepseek.raw import KEY, STREAM, ask, collect, options, saying, serving, whole
@@ -74,6 +78,31 @@ async def test_an_error_body_that_breaks_off_still_says_what_came() -> None:
     _, error = await ask(saying(head + b"oh dear", close=True))
     assert error is not None
     assert (error.failure, error.message) == (Failure.SERVER, "oh dear")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_body_that_never_ends_is_not_waited_for_long(
+    stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ERROR_WAIT", 0.1)
+    head = b"HTTP/1.1 429 Busy\r\nRetry-After: 7\r\nContent-Length: 999\r\n\r\n"
+    limits = {"idle_timeout": 3.0, "turn_timeout": 3.0}
+    began = time.monotonic()
+    _, error = await ask(saying(head + b"slow down"), stream=stream, **limits)
+    assert time.monotonic() - began < 2
+    assert error is not None
+    assert (error.failure, error.message) == (Failure.BUSY, "slow down")
+    assert error.retry_after == 7
+
+
+async def test_a_certificate_that_nobody_trusts_is_named() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with serving(saying(), context) as raw, DeepSeek(options(raw)) as deepseek:
+        _, error = await collect(deepseek)
+    assert error is not None
+    assert error.failure is Failure.TRANSPORT
+    assert "certificate verify failed" in error.message
 
 
 LEAKS = [
