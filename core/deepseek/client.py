@@ -163,12 +163,9 @@ class DeepSeek(Completions):
             failure = attempt.stalled()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             failure = _unsendable()
-        except (
-            aiohttp.ClientError,
-            OSError,
-        ) as error:  # a refused certificate is a ValueError, too
+        except (aiohttp.ClientError, OSError) as error:
             failure = self._transport(error)
-        except ValueError:
+        except ValueError:  # last: a refused certificate, which is one too, is told above
             failure = _unsendable()
         raise failure  # outside of the except blocks, so that no library error is its context
 
