@@ -353,9 +353,9 @@ class Turns(Protocol):
         True: whoever holds the turn, or claims it next, has to take back what is visible of it.
         """
 
-    async def identities(self, thread: ThreadKey) -> Sequence[str]:
-        """The messages of a conversation that `withdraw` knows: its prompts, those refused beside
-        a full queue too, and what was read from its thread.
+    async def withdraw_thread(self, thread: ThreadKey) -> Sequence[str]:
+        """The thread was deleted: `withdraw`, of every prompt in it, also of those refused beside
+        a full queue; returns those for which it says True. What was read there goes, too.
         """
 
 

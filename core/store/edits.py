@@ -8,20 +8,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    update,
+)
 
-from core.lifecycle import OPEN, State
+from core.lifecycle import State
 from core.ports import Amended, Turn
 from core.store.clock import Now
 from core.store.schema import conversation, message, part, storable, turn
 from core.store.statements import ERASED
-from core.types import Remembered, Role
+from core.types import ASIDE, Remembered, Role, ThreadKey
 
 MARK = "[deleted]"
 """What stands where a deleted message was, so that positions and roles stay as they were."""
 WITHDRAWN = "the prompt was deleted"
 
 _Row = Row[tuple[Any, ...]]
+
+_begun = exists().where(part.c.turn_id == turn.c.id)
+_MARKING = update(message).where(message.c.content != MARK).values(content=MARK)
+# What was read from the platform: a prompt, too, where another conversation began with it.
+_adopted = message.c.turn_id.is_(None)
 
 
 def amend(conn: Connection, identity: str, text: str) -> Amended:
@@ -59,25 +75,25 @@ def withdraw(conn: Connection, identity: str, now: Now) -> bool:
     True: something of the turn may be visible or on its way, so whoever holds it, or claims it
     next, has to clean up. now: seconds since the epoch.
     """
-    row = _locked(conn, identity)
-    if conn.execute(update(message).where(_adopted(identity)).values(content=MARK)).rowcount:
-        conn.info[ERASED] = True
-    if row is None:
-        return False
-    if row.withdrawn:
-        return row.state in OPEN
-    erased: dict[str, Any] = {"text": MARK, "files": [], "reasoning": "", "withdrawn": True}
-    whose = _asked_by(row.id)
-    if row.state in OPEN and row.state != State.RECEIVED:
-        erased |= {"answer": "", "notice": "", "candidates": []}
-        whose = message.c.turn_id == row.id  # the answer goes, too
-    untouched = row.state == State.RECEIVED and not row.begun
-    if untouched:
-        erased |= {"state": State.CANCELLED, "reason": WITHDRAWN, "settled_at": now}
-    conn.execute(update(turn).where(turn.c.id == row.id).values(**erased))
-    conn.info[ERASED] = True
-    conn.execute(update(message).where(whose).values(content=MARK))
-    return row.state in OPEN and not untouched
+    asked = _lock(conn, conversation.c.id == _conversation_of(identity))
+    _mark_copies(conn, [identity])
+    return asked and bool(_withdrawn(conn, turn.c.identity == identity, now))
+
+
+def withdraw_thread(conn: Connection, thread: ThreadKey, now: Now) -> tuple[str, ...]:
+    """A whole thread was deleted: `withdraw`, of every prompt in it, refused ones included.
+
+    What was read there is overwritten in this conversation; it may stand elsewhere, where it was
+    written. Returns the prompts of which something may be visible. now: seconds since the epoch.
+    """
+    if not _lock(conn, _in(thread)):
+        return ()
+    here = select(conversation.c.id).where(_in(thread))
+    whose = turn.c.conversation_id.in_(here)
+    # Not `_adopted`, for which SQLite would walk an index of all that was ever read anywhere.
+    _mark(conn, (message.c.turn_id + 0).is_(None), message.c.conversation_id.in_(here))
+    _mark_copies(conn, conn.execute(select(turn.c.identity).where(whose)).scalars().all())
+    return _withdrawn(conn, whose, now)
 
 
 def current(claimed: Turn, entries: Sequence[Remembered], text: str) -> tuple[Remembered, ...]:
@@ -95,12 +111,65 @@ def current(claimed: Turn, entries: Sequence[Remembered], text: str) -> tuple[Re
 
 def _locked(conn: Connection, identity: str) -> _Row | None:
     """The turn of a message, its conversation locked. begun: a part of it was announced."""
-    whose = select(turn.c.conversation_id).where(turn.c.identity == identity).scalar_subquery()
-    # A statement of its own: what the next one reads is as it stands once the lock is ours.
-    conn.execute(select(conversation.c.id).where(conversation.c.id == whose).with_for_update())
-    begun = exists().where(part.c.turn_id == turn.c.id).label("begun")
+    _lock(conn, conversation.c.id == _conversation_of(identity))
     columns = (turn.c.id, turn.c.conversation_id, turn.c.state, turn.c.text, turn.c.withdrawn)
-    return conn.execute(select(*columns, begun).where(turn.c.identity == identity)).first()
+    row = select(*columns, _begun.label("begun")).where(turn.c.identity == identity)
+    return conn.execute(row).first()
+
+
+def _lock(conn: Connection, which: ColumnElement[bool]) -> bool:
+    """Lock the conversations; False: there are none.
+
+    A statement of its own: what the next one reads is as it stands once the lock is ours.
+    """
+    found = select(conversation.c.id).where(which).order_by(conversation.c.id).with_for_update()
+    return bool(conn.execute(found).all())
+
+
+def _conversation_of(identity: str) -> ScalarSelect[int]:
+    return select(turn.c.conversation_id).where(turn.c.identity == identity).scalar_subquery()
+
+
+def _in(thread: ThreadKey) -> ColumnElement[bool]:
+    """The thread's conversation, and those beside it: a range of the index, not a pattern."""
+    beside = (f"{thread}{ASIDE}", f"{thread}{chr(ord(ASIDE) + 1)}")
+    key = conversation.c.thread
+    return or_(key == thread, and_(key > beside[0], key < beside[1]))
+
+
+def _withdrawn(conn: Connection, whose: ColumnElement[bool], now: Now) -> tuple[str, ...]:
+    """Take the texts of these turns out of the store, and open ones to their end.
+
+    Returns those that are still open: all that something may be visible of.
+    """
+    new = and_(whose, turn.c.withdrawn.is_(False))
+    waits = turn.c.state == State.RECEIVED
+    untouched = and_(new, waits, ~_begun)
+    at_work = and_(new, turn.c.settled_at.is_(None), ~waits)
+    _mark(conn, message.c.turn_id.in_(select(turn.c.id).where(at_work)))  # the answer goes, too
+    _mark(conn, message.c.role == Role.USER, message.c.turn_id.in_(select(turn.c.id).where(new)))
+    unsaid = {"answer": "", "notice": "", "candidates": []}
+    conn.execute(update(turn).where(at_work).values(**unsaid))
+    over = {"state": State.CANCELLED, "reason": WITHDRAWN, "settled_at": now}
+    conn.execute(update(turn).where(untouched).values(**over))
+    erased = {"text": MARK, "files": [], "reasoning": "", "withdrawn": True}
+    if conn.execute(update(turn).where(new).values(**erased)).rowcount:
+        conn.info[ERASED] = True
+    still_open = select(turn.c.identity).where(whose, turn.c.settled_at.is_(None))
+    return tuple(conn.execute(still_open).scalars())
+
+
+def _mark(conn: Connection, *which: ColumnElement[bool]) -> None:
+    """Overwrite entries of the history."""
+    if conn.execute(_MARKING.where(*which)).rowcount:
+        conn.info[ERASED] = True
+
+
+def _mark_copies(conn: Connection, identities: Sequence[str]) -> None:
+    """Overwrite messages in the conversations that read them from the platform."""
+    copies = _MARKING.where(_adopted, message.c.identity == bindparam("of"))
+    if identities and conn.execute(copies, [{"of": each} for each in identities]).rowcount:
+        conn.info[ERASED] = True
 
 
 def _take_away(conn: Connection, conversation_id: int) -> int:
@@ -120,16 +189,9 @@ def _asked_by(turn_id: int) -> ColumnElement[bool]:
     return and_(message.c.turn_id == turn_id, message.c.role == Role.USER)
 
 
-def _adopted(identity: str) -> ColumnElement[bool]:
-    """The history entries of a message that was read from the platform: of a prompt, too, where
-    another conversation began with it.
-    """
-    return and_(message.c.identity == identity, message.c.turn_id.is_(None))
-
-
 def _amend_adopted(conn: Connection, identity: str, text: str) -> None:
     """The same for the conversations that read it from the platform; each has its own label."""
-    for entry in conn.execute(select(message).where(_adopted(identity))):
+    for entry in conn.execute(select(message).where(_adopted, message.c.identity == identity)):
         if entry.content == MARK or entry.role != Role.USER:
             continue
         label = f"{entry.author}: "

@@ -16,7 +16,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    or_,
     select,
     type_coerce,
     update,
@@ -27,7 +26,7 @@ from core.store.inbox import waiting
 from core.store.leases import HOLDS, by, lost
 from core.store.schema import conversation, message, turn
 from core.store.statements import Statement, one_statement
-from core.types import ASIDE, Conversation, Memory, Remembered, Role, ThreadKey
+from core.types import Conversation, Memory, Remembered, Role, ThreadKey
 
 _ROLES = {role.value: role for role in Role}
 _HERE = conversation.c.thread == bindparam("of")
@@ -196,14 +195,3 @@ def _columns_of(memory: Memory) -> dict[str, Any]:
         "its_speaker": memory.speaker,
         "its_several": memory.several,
     }
-
-
-def identities(conn: Connection, thread: ThreadKey) -> tuple[str, ...]:
-    """The prompts of a conversation and of those beside it, and what was read from its thread."""
-    beside = conversation.c.thread.startswith(f"{thread}{ASIDE}", autoescape=True)
-    here = select(conversation.c.id).where(or_(conversation.c.thread == thread, beside))
-    asked = select(turn.c.identity).where(turn.c.conversation_id.in_(here))
-    read = select(message.c.identity).where(
-        message.c.conversation_id.in_(here), message.c.turn_id.is_(None), message.c.identity != ""
-    )
-    return tuple(conn.execute(asked.union(read)).scalars())

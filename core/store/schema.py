@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0009"
+REVISION = "0010"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -91,7 +91,7 @@ conversation = Table(
     metadata,
     Column("id", _ID, Identity(), primary_key=True),
     Column("platform", Words, nullable=False),
-    Column("thread", Words, nullable=False),
+    Column("thread", _SORTED, nullable=False),
     Column("owner", Words),
     Column("lease_until", Double),
     Column("fence", BigInteger, nullable=False, default=0),

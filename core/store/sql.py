@@ -135,9 +135,12 @@ class SqlTurns:
         now = self._clock()
         return await self._database.write(edits.withdraw, identity, now, patience=INGRESS_PATIENCE)
 
-    async def identities(self, thread: ThreadKey) -> Sequence[str]:
-        """The messages of a conversation that `withdraw` knows."""
-        return await self._database.read(history.identities, thread)
+    async def withdraw_thread(self, thread: ThreadKey) -> Sequence[str]:
+        """The thread was deleted: `withdraw`, of every prompt in it; returns those still open."""
+        arguments = (thread, self._clock())
+        return await self._database.write(
+            edits.withdraw_thread, *arguments, patience=INGRESS_PATIENCE
+        )
 
 
 class SqlHistory:

@@ -251,18 +251,23 @@ class Engine:
         Raises: StoreError, after which the event must not be acknowledged.
         """
         if await self._means.turns.withdraw(identity):
-            for answering in self._running.values():
-                answering.withdrawn(identity)
-            log.info("prompt.withdrawn", identity=identity)
-            self._wake.set()
+            self._take_back([identity])
 
     async def withdraw_thread(self, thread: ThreadKey) -> None:
-        """Somebody deleted a whole thread: `withdraw`, of every message in it.
+        """Somebody deleted a whole thread: `withdraw`, of every prompt in it.
 
         Raises: StoreError, after which it has to be told again.
         """
-        for identity in await self._means.turns.identities(thread):
-            await self.withdraw(identity)
+        if identities := await self._means.turns.withdraw_thread(thread):
+            self._take_back(identities)
+
+    def _take_back(self, identities: Sequence[str]) -> None:
+        """Have what is visible of these prompts' answers removed, by us or whoever holds them."""
+        for identity in identities:
+            for answering in self._running.values():
+                answering.withdrawn(identity)
+            log.info("prompt.withdrawn", identity=identity)
+        self._wake.set()
 
 
 async def _leave(task: asyncio.Task[None], answering: Answering) -> None:

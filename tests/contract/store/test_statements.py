@@ -11,6 +11,7 @@ from tests.core.store import (
     test_built_once,
     test_claims,
     test_crashes,
+    test_deleted_threads,
     test_delivered,
     test_edits,
     test_exchanges,
@@ -29,6 +30,7 @@ _ABOUT_THE_FILE = {
     "test_what_was_edited_away_is_in_no_file",
     "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
     "test_a_conversation_is_found_by_index_among_ten_thousand_turns",
+    "test_all_of_it_is_found_by_index",
 }
 
 
@@ -44,6 +46,7 @@ for _module in (
     test_built_once,
     test_claims,
     test_crashes,
+    test_deleted_threads,
     test_delivered,
     test_edits,
     test_exchanges,

@@ -12,10 +12,9 @@ from core.lifecycle import State
 from core.ports import Amended, Turn
 from core.store import batches
 from core.store.edits import MARK
-from core.store.inbox import MOST_OPEN
 from core.store.schema import turn
 from core.types import Memory, PartId, Remembered, Role, ThreadKey
-from tests.core.store.making import COMPLETE, FULL, HERE, LEASE, THREAD, Store, opened, prompt
+from tests.core.store.making import COMPLETE, FULL, LEASE, THREAD, Store, opened, prompt
 
 ASKED = prompt(1)
 ME = ASKED.identity
@@ -286,18 +285,3 @@ async def test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does(
         assert _telling(path.parent), "it reads the state before"
     assert await store.free_turn() is None  # any transaction
     assert not _telling(path.parent)
-
-
-async def test_all_of_a_thread_that_can_be_deleted_is_found_and_nothing_else(store: Store) -> None:
-    await store.turns.accept(prompt(0, f"{THREAD}1"))
-    for number in range(MOST_OPEN + 1):
-        await store.turns.accept(prompt(number))
-    read = (Remembered(Role.USER, "before", "Bob", identity="slack:before"),)
-    claimed = await store.claim("w", HERE)
-    while claimed.prompt.thread != THREAD:
-        claimed = await store.claim("w", HERE)
-    await store.history.adopt(claimed, read, Memory())
-    await store.say(claimed)
-    asked = {prompt(number).identity for number in range(MOST_OPEN + 1)}
-    assert set(await store.turns.identities(THREAD)) == asked | {"slack:before"}
-    assert await store.turns.identities(ThreadKey("none")) == ()
