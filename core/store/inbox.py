@@ -19,7 +19,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
-    false,
     func,
     literal,
     or_,
@@ -202,12 +201,10 @@ def _storing(server: bool) -> Statement:
 
 def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
     """The conversation that waits longest and that nobody holds, locked where rows can be."""
-    # Not IN, whose list would be written into the statement anew each time.
-    here = or_(false(), *(conversation.c.platform == platform for platform in platforms))
     return (
         select(turn.c.conversation_id)
         .join(conversation)
-        .where(_open, here, _free(now))
+        .where(_open, leases.on(platforms), _free(now))
         .order_by(turn.c.received_at, turn.c.conversation_id)
         .limit(1)
         .with_for_update(of=conversation, key_share=True, skip_locked=True)
@@ -250,7 +247,7 @@ def claim(
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
     if set_back:
-        leases.shorten(conn, lease, now)
+        leases.shorten(conn, platforms, now)
     return None
 
 

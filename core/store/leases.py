@@ -4,14 +4,25 @@ The fence decides, not the time: a claim whose lease ran out may go on until ano
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Double, and_, bindparam, exists, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    and_,
+    bindparam,
+    exists,
+    false,
+    or_,
+    select,
+    update,
+)
 
 from core.errors import LostClaim, Withdrawn
 from core.ports import Turn
-from core.store.clock import Now, by_server, given, set_back, time_in
+from core.store.clock import LONGEST, Now, by_server, given, set_back, time_in
 from core.store.schema import conversation, turn
 from core.store.statements import Statement
 
@@ -70,9 +81,18 @@ def renew(conn: Connection, claimed: Turn, lease: float, now: Now) -> None:
         raise lost(conn, claimed)
 
 
-def shorten(conn: Connection, lease: float, now: Now) -> None:
-    """Let what was leased before the clock was set back end `lease` seconds from `now`."""
-    _shortening(by_server(now)).count(conn, given(now) | {"lease": lease})
+def shorten(conn: Connection, platforms: Sequence[str], now: Now) -> None:
+    """Let what was leased of these platforms before the clock was set back end as the longest
+    lease would that begins `now`: what it was given, nobody knows, and less would be too little.
+    """
+    _shortening(tuple(platforms), by_server(now)).count(conn, given(now))
+
+
+def on(platforms: Sequence[str]) -> ColumnElement[bool]:
+    """The conversation is of one of these. Not IN, whose list would be written into the statement
+    anew each time.
+    """
+    return or_(false(), *(conversation.c.platform == platform for platform in platforms))
 
 
 def free(conn: Connection, claimed: Turn) -> None:
@@ -98,18 +118,18 @@ def _renewal(server: bool) -> Statement:
     )
 
 
-@cache
-def _shortening(server: bool) -> Statement:
+@lru_cache(maxsize=64)  # a process asks for its own platforms, always the same
+def _shortening(platforms: tuple[str, ...], server: bool) -> Statement:
     """Of conversations with an open turn, which are few; who holds one's row renews it anyway."""
     now = time_in(server)
     late = (
         select(conversation.c.id)
         .join(turn)
-        .where(turn.c.settled_at.is_(None), set_back(conversation.c.lease_until, now))
+        .where(
+            turn.c.settled_at.is_(None), on(platforms), set_back(conversation.c.lease_until, now)
+        )
         .with_for_update(of=conversation, key_share=True, skip_locked=True)
     )
     return Statement(
-        update(conversation)
-        .where(conversation.c.id.in_(late))
-        .values(lease_until=now + bindparam("lease", type_=Double()))
+        update(conversation).where(conversation.c.id.in_(late)).values(lease_until=now + LONGEST)
     )

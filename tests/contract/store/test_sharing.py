@@ -11,6 +11,7 @@ import pytest
 from core.errors import LostClaim
 from core.lifecycle import State
 from core.ports import Turn
+from core.store.clock import LONGEST
 from core.store.inbox import MOST_OPEN
 from core.store.postgres import PostgresDatabase
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns
@@ -211,8 +212,12 @@ async def test_the_clock_of_the_server_set_back_holds_no_turn_for_long(
     assert claimed is not None
     async with connected(url) as other:
         await other.execute("UPDATE conversation SET lease_until = lease_until + 3600")
-    assert await replicas[1].claim("other", HERE, 0.2) is None
-    second = await until(lambda: replicas[1].claim("other", HERE, 0.2))
+    assert await replicas[1].claim("other", HERE, LEASE) is None
+    async with connected(url) as other:
+        left = "lease_until - extract(epoch FROM now())::float8"
+        assert LONGEST - 5 < await other.fetchval(f"SELECT {left} FROM conversation") <= LONGEST
+        await other.execute(f"UPDATE conversation SET lease_until = lease_until - {LONGEST}")
+    second = await until(lambda: replicas[1].claim("other", HERE, LEASE))
     assert second is not None
     assert second.fence == claimed.fence + 1
 

@@ -9,7 +9,8 @@ from core.errors import LostClaim
 from core.lifecycle import State
 from core.ports import Posted, Turn
 from core.store.clock import LONGEST
-from core.store.schema import turn
+from core.store.schema import conversation, turn
+from core.store.sql import SqlTurns
 from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
 from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
 
@@ -32,6 +33,12 @@ WRITES: dict[str, Write] = {
 def states(conn: Connection) -> list[State]:
     """The stored states, by arrival."""
     return [State(state) for state in conn.execute(select(turn.c.state)).scalars()]
+
+
+def _ends(conn: Connection) -> dict[str, float]:
+    """When the leases end, by platform."""
+    rows = conn.execute(select(conversation.c.platform, conversation.c.lease_until))
+    return {row.platform: row.lease_until for row in rows}
 
 
 async def refused(store: Store, claimed: Turn) -> list[str]:
@@ -199,13 +206,41 @@ async def test_only_an_end_finishes(store: Store, state: State) -> None:
 HOUR = 3_600.0
 
 
-async def test_a_clock_set_back_leaves_the_dead_one_lease_more(store: Store) -> None:
+async def test_a_clock_set_back_leaves_the_dead_the_longest_lease_more(store: Store) -> None:
     await store.turns.accept(prompt(1))
     dead = await store.claim("dead")
     store.clock.now -= HOUR
     assert await store.free_turn() is None, "its holder may be alive"
-    store.clock.now += LEASE + 1
+    store.clock.now += LONGEST + 1
     assert (await store.claim("next")).fence == dead.fence + 1
+
+
+async def test_a_clock_set_back_takes_nothing_from_who_holds_for_longer_than_others(
+    store: Store,
+) -> None:
+    await store.turns.accept(prompt(1))
+    alive = await store.turns.claim("alive", HERE, LONGEST)
+    assert alive is not None
+    store.clock.now -= HOUR
+    assert await store.turns.claim("other", HERE, 5.0) is None
+    store.clock.now += 0.9 * LONGEST  # for so long it writes without asking
+    assert await store.turns.claim("other", HERE, 5.0) is None
+    await store.say(alive)
+
+
+async def test_whose_clock_is_behind_touches_only_its_own_platforms(store: Store) -> None:
+    """A terminal that is opened when the wall clock was set back beside a service, whose clock
+    goes on as if it had not been."""
+    await store.turns.accept(prompt(1))
+    await store.turns.accept(prompt(1, "console:x", platform="console:x"))
+    await store.claim("service")
+    await store.claim("terminal", ("console:x",))
+    now = store.clock.now
+    terminal = SqlTurns(store.database, lambda: now - HOUR, store.clock.uptime)
+    assert await terminal.claim("terminal", ("console:x",), 10.0) is None
+    assert await store.free_turn() is None
+    ends = await store.database.read(_ends)
+    assert ends == {"slack": now + LEASE, "console:x": now - HOUR + LONGEST}
 
 
 async def test_a_clock_set_back_takes_nothing_from_who_is_alive(store: Store) -> None:
