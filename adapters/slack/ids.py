@@ -51,8 +51,11 @@ class Address:
 
     @classmethod
     def decode(cls, text: str) -> "Address":
-        """The address that was encoded. Raises: ValueError, TypeError for any other text."""
-        return cls(**json.loads(text))
+        """The address that was encoded, as far as this version knows it: one that is newer may
+        have more to say. Raises: ValueError, TypeError for any other text.
+        """
+        told = json.loads(text)
+        return cls(**{name: told[name] for name in cls.__slots__ if name in told})
 
 
 def thread_key(team: str, channel: str, thread_ts: str) -> ThreadKey:

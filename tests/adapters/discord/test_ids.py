@@ -31,7 +31,20 @@ def test_an_address_survives_storing(address: Address) -> None:
     assert Address.decode(address.encode()) == address
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"channel":"1"}', '{"channels":"1"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "5",
+        '["channel","before"]',
+        '"channel before"',
+        '{"channel":"1"}',
+        '{"channels":"1"}',
+    ],
+)
 def test_another_text_is_no_address(text: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         Address.decode(text)
@@ -39,6 +52,12 @@ def test_another_text_is_no_address(text: str) -> None:
 
 def test_an_address_of_an_older_version_is_read() -> None:
     assert Address.decode('{"channel":"20","before":"5"}') == Address(channel="20", before="5")
+
+
+def test_an_address_of_a_newer_version_is_read() -> None:
+    """Of a replica that is upgraded already, or from before we were taken back."""
+    newer = '{"channel":"20","before":"5","parent":"9"}'
+    assert Address.decode(newer) == Address(channel="20", before="5")
 
 
 @given(SNOWFLAKES, SNOWFLAKES)

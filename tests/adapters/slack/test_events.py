@@ -103,10 +103,12 @@ def test_the_workspace_of_a_speaker_from_elsewhere_is_kept(
     assert ("home" in asked.address) is bool(home), "older versions read the address, too"
 
 
-def test_an_address_of_an_older_version_is_read() -> None:
+def test_an_address_of_an_older_or_newer_version_is_read() -> None:
     old = '{"team":"T","channel":"C","thread_ts":"1.0","ts":"1.0","user":"U"}'
     assert Address.decode(old) == Address("T", "C", "1.0", "1.0", "U")
     assert Address.decode(old).encode() == old
+    newer = old.removesuffix("}") + ',"parent":"1.0"}'
+    assert Address.decode(newer) == Address.decode(old)
 
 
 def test_files_are_named_as_far_as_they_have_names() -> None:
