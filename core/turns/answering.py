@@ -309,7 +309,8 @@ class Answering:
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""
         try:
-            if await answered_before(self._turn, self._thread, self._means.began):
+            means = self._means
+            if await answered_before(self._turn, self._thread, means.began, means.now):
                 raise Undeliverable(_ANSWERED_BEFORE)
             asked = await self._asking.run()
         except (StoreError, LockedOut, Undeliverable):

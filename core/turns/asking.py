@@ -14,7 +14,7 @@ from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
 from core.turns import metrics, notices, retrying
 from core.turns.answer import Answer, Frame
-from core.turns.earlier import read_earlier
+from core.turns.patience import patiently
 from core.turns.retrying import Change
 from core.turns.status import REASONING, StatusLine
 from core.turns.unsaid import unsaid
@@ -184,7 +184,7 @@ class Asking:
         if not (conversation.fresh and isinstance(self._thread, ReadsEarlier)):
             return conversation
         try:
-            earlier = await read_earlier(self._thread, self._now)
+            earlier = await patiently(self._thread.earlier, self._now)
         except LockedOut:
             raise
         except DeliveryError as error:

@@ -41,7 +41,7 @@ class Finding(Screen):
 def test_its_first_part_is_looked_for(there: bool) -> None:
     async def main() -> None:
         thread = Finding(there=there)
-        assert await answered_before(TURN, thread, BEGAN) is there
+        assert await answered_before(TURN, thread, BEGAN, now) is there
         assert [key for _, key in thread.looked] == [post_key(ASKED.identity, 0)]
 
     run(main())
@@ -59,9 +59,9 @@ def test_its_first_part_is_looked_for(there: bool) -> None:
 def test_usually_no_call_is_made(turn: Turn) -> None:
     async def main() -> None:
         thread = Finding()
-        assert not await answered_before(turn, thread, BEGAN)
+        assert not await answered_before(turn, thread, BEGAN, now)
         assert not thread.looked
-        assert not await answered_before(TURN, Screen(), BEGAN), "posts can't be found there"
+        assert not await answered_before(TURN, Screen(), BEGAN, now), "posts can't be found there"
 
     run(main())
 
@@ -69,10 +69,23 @@ def test_usually_no_call_is_made(turn: Turn) -> None:
 def test_trouble_is_waited_out_for_a_while() -> None:
     async def main() -> None:
         began = now()
-        assert await answered_before(TURN, Finding(Unreachable("x"), RateLimited(9.0)), BEGAN)
+        assert await answered_before(TURN, Finding(Unreachable("x"), RateLimited(9.0)), BEGAN, now)
         assert now() - began == pytest.approx(1.0 + 9.0)
-        assert not await answered_before(TURN, Finding(*[Unreachable("x")] * 3), BEGAN)
-        assert not await answered_before(TURN, Finding(Undeliverable("x")), BEGAN)
+        assert not await answered_before(TURN, Finding(*[Unreachable("x")] * 3), BEGAN, now)
+        assert not await answered_before(TURN, Finding(Undeliverable("x")), BEGAN, now)
         await asyncio.sleep(0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("errors", "seconds"), [((900.0,), 0.0), ((20.0, 20.0), 20.0)])
+def test_nobody_waits_for_long(errors: Sequence[float], seconds: float) -> None:
+    """Who asked sees nothing meanwhile; and usually there is no answer."""
+
+    async def main() -> None:
+        began = now()
+        refused = Finding(*map(RateLimited, errors))
+        assert not await answered_before(TURN, refused, BEGAN, now)
+        assert now() - began == pytest.approx(seconds)
 
     run(main())
