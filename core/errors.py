@@ -96,11 +96,13 @@ class CompletionError(ThreadseekError):
 
 
 class DeliveryError(ThreadseekError):
-    """A platform call failed."""
+    """A platform call failed. retry_after: seconds that the platform asked to wait, if it did."""
+
+    retry_after = 0.0
 
 
 class RateLimited(DeliveryError):
-    """The platform said 429. retry_after: seconds.
+    """The platform said 429.
 
     narrow: it said so of the narrowest allowance alone, of those that the call is counted under.
     """

@@ -19,7 +19,7 @@ from adapters.discord.forms import NO_PINGS
 from adapters.discord.ids import Bot
 from adapters.discord.intake import Intake
 from adapters.discord.refusals import Refused
-from core.errors import DeliveryError, RateLimited, StoreError, Undeliverable
+from core.errors import DeliveryError, StoreError, Undeliverable
 
 log = structlog.get_logger()
 
@@ -147,7 +147,7 @@ class Interactions:
                 if not left:
                     raise
                 lost = True
-                await asyncio.sleep(error.retry_after if isinstance(error, RateLimited) else 0.1)
+                await asyncio.sleep(max(0.1, error.retry_after))
         return None
 
     async def _answer_of(self, used: Used, deferred: Answer | None) -> str:

@@ -123,10 +123,9 @@ class Opening:
         clock = asyncio.get_running_loop().time
         end = clock() + PATIENCE
         for pause in LATER:
-            told = error.retry_after if isinstance(error, RateLimited) else 0.0
-            if clock() + told > end:
+            if clock() + error.retry_after > end:
                 break
-            await asyncio.sleep(max(pause, told))
+            await asyncio.sleep(max(pause, error.retry_after))
             if (again := await self._tried()) is None:
                 return
             error = again

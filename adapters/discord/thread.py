@@ -137,8 +137,7 @@ class DiscordThread:
                 await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))
                 return
             except (RateLimited, Unreachable) as error:
-                told = error.retry_after if isinstance(error, RateLimited) else 0.0
-                await asyncio.sleep(min(max(wait, told), PAUSES[-1]))
+                await asyncio.sleep(min(max(wait, error.retry_after), PAUSES[-1]))
             except DeliveryError:
                 break
         log.info("discord.broke_off_unsaid")

@@ -19,7 +19,7 @@ async def patiently(look: Callable[[], Awaitable[T]], now: Callable[[], float]) 
         try:
             return await look()
         except (RateLimited, Unreachable) as error:
-            wait = max(pause, error.retry_after if isinstance(error, RateLimited) else 0.0)
+            wait = max(pause, error.retry_after)
             if now() + wait > until:
                 raise
         await asyncio.sleep(wait)
