@@ -32,7 +32,7 @@ _tickets = count()  # of this process: whoever tries again is another one
 
 
 class Starts:
-    """The starts of one bot. scope: whose seats, as in `core.ports.Seats`."""
+    """The starts of one bot. scope: whose seats, as in `core.seats.Seats`."""
 
     def __init__(self, api: Api, seats: Seats, scope: str) -> None:
         self._api = api

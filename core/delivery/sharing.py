@@ -17,7 +17,7 @@ _MOST_TOLD = 100  # more refusals or successes in a row change nothing any more
 
 
 class OwnBudget:
-    """The budget of a process that shares with nobody. Satisfies `core.ports.Budget`.
+    """The budget of a process that shares with nobody. Satisfies `core.budget.Budget`.
 
     now: a monotonic clock, in seconds. Nothing here waits for anything.
     """

@@ -48,7 +48,7 @@ _FORGET = delete(budget).where(budget.c.name.in_(_OLD))
 
 
 class SharedBudget:
-    """The budget of one process of several. Satisfies `core.ports.Budget`.
+    """The budget of one process of several. Satisfies `core.budget.Budget`.
 
     What isn't shared is decided in memory. While the database can't be asked, calls go on by a
     share of the allowance (`core.delivery.sharing.SHARE`); they are counted when it is back.

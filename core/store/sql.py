@@ -1,4 +1,4 @@
-"""The ports `Turns`, `History`, `Seats`, on a `Database`. Method by method as `core.ports` says."""
+"""`Turns` and `History` of `core.ports` and `Seats` of `core.seats`, on a database, as they say."""
 
 import asyncio
 from collections.abc import Callable, Sequence
