@@ -64,7 +64,7 @@ class Clearing:
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))
             for part in found:
-                removed = part == self._reply.message(index)
+                removed = part in self._reply.known
                 while not removed:
                     removed, _ = await self._attempt(partial(self._thread.remove, part))
 

@@ -42,6 +42,8 @@ class Reply:
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
     waiting: the text that nobody sees yet.
+    whole: its messages say all of it, as a former process split it. Where one can't be touched,
+    they stay.
     """
 
     def __init__(self, limits: Limits, posted: Sequence[Posted] = ()) -> None:
@@ -49,6 +51,7 @@ class Reply:
         self.begun = False
         self.finished = False
         self.withdrawn = False
+        self.whole = False
         self.native = False
         self.plain = False
         self.uncertain = {post.index for post in posted if post.id is None}
@@ -97,6 +100,7 @@ class Reply:
     def withdraw(self) -> None:
         """Nothing of it is to be seen: no text is due any more, every message is left over."""
         self.finished = self.withdrawn = True
+        self.whole = False
         self._parts.clear()
         self._interim, self._stale = "", False
         self._settled = 0
@@ -182,6 +186,9 @@ class Reply:
         self._flying = None
         if self._is_open(delivery.index):
             self._stream = None
+        if self.whole:
+            self._stays.update(range(delivery.index, len(self._final)))
+            return
         self._stays.add(delivery.index)
         self._parts.keep(delivery.index, self._last.get(delivery.index))
         self.go_plain()
@@ -232,10 +239,6 @@ class Reply:
         """Every message of it whose id is known."""
         return frozenset(self._ids.values())
 
-    def message(self, index: int) -> PartId | None:
-        """The message that shows a part of the finished reply; None when it has no such part."""
-        return self._ids.get(index) if index < len(self._final) else None
-
     def before(self, index: int) -> PartId | None:
         """The message of the part before this one: parts are posted in order. None: not known."""
         return self._ids.get(index - 1)
@@ -279,7 +282,7 @@ class Reply:
     @property
     def leftover(self) -> tuple[PartId, ...]:
         """Messages that the finished reply has no text for: a former process's, or all of them."""
-        if not self.finished:
+        if not self.finished or (self.whole and self._stays):
             return ()
         return tuple(part for index, part in sorted(self._ids.items()) if index >= len(self._final))
 

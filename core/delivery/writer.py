@@ -171,7 +171,8 @@ class Writer:
             await self._sleep(None)
         if not self._reply.placed:  # other limits than in the process before: there is more to post
             self._doubt, self._kept = self._now(), None
-        return self._reply.placed and not self._reply.withdrawn
+        self._reply.whole = self._reply.placed and not self._reply.withdrawn
+        return self._reply.whole
 
     async def _keep(self, left: float) -> bool:
         """Store when the doubt ends; False: that is done, and nothing has changed since."""

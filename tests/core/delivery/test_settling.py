@@ -161,6 +161,29 @@ def test_who_goes_on_waits_for_what_is_left_and_makes_sure(left: float) -> None:
     assert [call.name for call in thread.calls] == ["edit"]
 
 
+def test_what_two_messages_said_is_whole_in_one_before_the_other_goes() -> None:
+    """A part that is known is no post that landed late."""
+
+    class Watched(AbleThread):
+        said: list[str]
+
+        async def remove(self, part: PartId) -> None:
+            self.said = self.visible
+            await super().remove(part)
+
+    thread = Watched()
+
+    async def main() -> None:
+        lands(thread, "m0", "all ", "turn:0")
+        lands(thread, "m1", "of it", "turn:1")
+        parts = (Posted(0, PartId("m0")), Posted(1, PartId("m1")))
+        await Session(thread, parts, settles_in=7.0).stream(["all ", "of it"])
+
+    run(main())
+    assert thread.said == ["all of it", "of it"]
+    assert thread.visible == ["all of it"]
+
+
 def test_an_hour_that_is_left_by_a_clock_set_back_is_cut() -> None:
     thread = AbleThread()
 

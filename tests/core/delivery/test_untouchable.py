@@ -134,6 +134,38 @@ def test_what_nobody_knows_of_follows_whole() -> None:
     assert thread.visible == ["word0 wo", TEXT]
 
 
+@pytest.mark.parametrize(
+    "messages", [[TEXT], [TEXT[:100], TEXT[100:]]], ids=["one", "an edit was refused before, too"]
+)
+def test_what_a_former_process_had_shown_whole_isnt_repeated(messages: list[str]) -> None:
+    """All that was outstanding is the wait for what it had cut off."""
+    thread = Sealing(0.0)
+
+    async def main() -> None:
+        for index, text in enumerate(messages):
+            thread.land(PartId(f"m{index}"), f"turn:{index}", text)
+        parts = tuple(Posted(index, PartId(f"m{index}")) for index in range(len(messages)))
+        await Session(thread, posted=parts, settles_in=5.0).stream(words(60))
+
+    run(main())
+    assert thread.visible == messages
+    assert [(call.name, call.ok) for call in thread.calls] == [("edit", False)], "made sure of"
+
+
+def test_what_stays_whole_goes_when_the_question_is_deleted() -> None:
+    thread = Sealing(0.0)
+
+    async def main() -> None:
+        thread.land(PartId("m0"), "turn:0", TEXT)
+        session = Session(thread, posted=(Posted(0, PartId("m0")),), settles_in=5.0)
+        await session.stream(words(60))
+        session.writer.withdraw()
+        await session.writer.run()
+
+    run(main())
+    assert thread.visible == []
+
+
 def test_a_message_that_shows_everything_isnt_repeated() -> None:
     """The edit that only makes sure is refused."""
     thread = AbleThread(faults=(Fault(Unreachable("late"), landed=True), None, None))

@@ -4,13 +4,13 @@ import asyncio
 
 from sqlalchemy import Connection, select
 
-from core.errors import StoreUnusable, Unreachable
+from core.errors import StoreUnusable, Unreachable, Untouchable
 from core.lifecycle import State
 from core.store.schema import turn
 from core.types import PartId
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import Bench, prompt
+from tests.fakes.platform import Bench, Screen, prompt
 from tests.fakes.thread import Fault
 
 LOST = Fault(Unreachable("no answer"))
@@ -72,6 +72,30 @@ def test_what_lands_late_is_put_right_by_a_later_life() -> None:
             await bench.killed_after(3.0)
         assert screen.texts(part)[-2:] == ["a b", "all of it"]
         assert await bench.database.read(_states) == [State.SETTLED]
+
+    run(main())
+
+
+def test_an_answer_shown_whole_isnt_shown_again_where_edits_have_ended() -> None:
+    """The platform takes an edit for eight seconds only; the wait is gone on with after that."""
+
+    class Window(Screen):
+        async def edit(self, part: PartId, text: str) -> None:
+            if now() >= 8.0:
+                raise Untouchable("edit_window_closed")
+            await super().edit(part, text)
+
+    async def main() -> None:
+        bench = Bench(words(*["word "] * 30))
+        screen = bench.platform.screens[prompt("hi").thread] = Window()
+        screen.faults.extend((None, Fault(Unreachable("no answer"), landed=True)))
+        await bench.killed_after(7.0, prompt("hi"))
+        assert await bench.database.read(_states) == [State.DELIVERED]
+        async with bench.process():
+            pass
+        assert screen.visible == ["word " * 30]
+        assert await bench.database.read(_states) == [State.SETTLED]
+        assert len(bench.api.requests) == 1
 
     run(main())
 
