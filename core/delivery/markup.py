@@ -124,23 +124,28 @@ class Splitter:
             self._seal(len(self._open), final=True)
 
     def leave(self, shown: str, least: int) -> bool:
-        """End the open part with what `interim` or `growing` said some time ago, completed. False:
-        that isn't its beginning any more, or less than `least` letters and digits come after it.
+        """End the open part with what `interim` or `growing` said some time ago, or with that
+        completed. False: that isn't its beginning any more, or less than `least` letters and
+        digits come after it.
         """
         self._take()
         self._head(final=False)
         body = self._body(len(self._open))
         visible = shown.rstrip()
+
+        def says(at: int) -> bool:
+            return visible in (body[:at].rstrip(), completed(body[:at]).rstrip())
+
         first = common(body, visible)
         ends = range(first, max(first - REACH, len(self._carry)), -1)
-        end = next((at for at in ends if completed(body[:at]).rstrip() == visible), 0)
+        end = next((at for at in ends if says(at)), 0)
         rest = body[end:]
         if not end or sum(map(str.isalnum, rest)) < least:
             return False
         # The line's end stays behind, the next line's indentation doesn't.
         blank = rest[: len(rest) - len(rest.lstrip())]
         further = end + (blank.rfind("\n") + 1 or len(blank))
-        if completed(body[:further]).rstrip() == visible:
+        if says(further):
             end = further
         self._seal(end - len(self._carry) + self._skip)
         self.sealed[-1] = replace(self.sealed[-1], text=shown)

@@ -378,6 +378,7 @@ def test_a_part_may_end_with_what_was_shown_of_it(text: str, at: int, grows: boo
         ("one\n\ntwo", "one", "two"),
         ("a\n```py\nx = 1\n    y = 2\n```", "a\n```py\nx = 1\n```", "```py\n    y = 2\n```"),
         ("a\n```py\nx = 1\n```", "a\n```py\nx =\n```", "```py\n 1\n```"),
+        ("a\n```py\nx = 1\n  y = 2\n```", "a\n```py\nx = 1", "```py\n  y = 2\n```"),
         ("some **bold text** here", "some **bold**", "**text** here"),
         ("|a|\n|-|\n|1|\n|2|\nend", "|a|\n|-|\n|1|", "|a|\n|-|\n|2|\nend"),
         ("x" * 900 + " " + "y" * 900, "x" * 900, "y" * 900),

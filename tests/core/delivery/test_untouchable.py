@@ -123,6 +123,20 @@ def test_a_stream_that_cant_be_ended_goes_on_in_a_post() -> None:
     assert squeezed("".join(thread.visible)) == squeezed(TEXT)
 
 
+def test_code_in_a_stream_that_cant_be_ended_goes_on_as_code() -> None:
+    """What a stream says may end in open code: nothing closes it there."""
+    thread = Sealing(0.0)
+    thread.streams, thread.stops = True, False
+    lines = [f"value = {number}" for number in range(40)]
+    written(thread, ["see:\n\n```py\n", *[f"{line}\n" for line in lines], "```"])
+    first, second = thread.visible
+    assert first.startswith("see:\n\n```py\nvalue = 0\n")
+    assert second.startswith("```py\nvalue = ")
+    assert second.endswith("\n```")
+    shown = first.split("\n")[3:] + second.split("\n")[1:-1]
+    assert shown == lines
+
+
 def test_what_nobody_knows_of_follows_whole() -> None:
     thread = Sealing(0.0)
 
