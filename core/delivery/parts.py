@@ -1,11 +1,14 @@
 """The text of an answer as parts: those that are final, and the one that still grows. Pure."""
 
+import re
 from collections.abc import Callable
 
 from core.delivery.markup import Splitter
 
 SMALLEST = 200
 """Units below which a part isn't made smaller."""
+_MERE_END = re.compile(r"""[\s.,;:!?…。！？、)\]}"'»”’」』*_~`]*""")
+"""Signs that end a sentence or what is open: not worth a message where one can't have them."""
 
 
 class Parts:
@@ -89,8 +92,6 @@ class Parts:
         if shown is None or not rest.leave(shown, 0):
             shown = ""
         source, carry = rest.rest
-        if self.finished and not any(map(str.isalnum, source)):
-            source = ""  # it says nothing by itself
         self._before = [*texts[:settled], shown]
         self._splitter = Splitter(self._size, self._measure, carry)
         self._splitter.feed(source)
@@ -113,6 +114,10 @@ class Parts:
             self._conclude(settled)
 
     def _conclude(self, settled: int) -> None:
+        source, _ = self._splitter.rest
+        follows = self._before and self._before[-1] and not self._splitter.sealed
+        if follows and _MERE_END.fullmatch(source):
+            self._splitter = Splitter(self._size, self._measure)
         self._splitter.finish()
         self._final = []
         final = self.texts

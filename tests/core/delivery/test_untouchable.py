@@ -87,17 +87,18 @@ def test_code_goes_on_as_code() -> None:
     assert lines == [f"value = {number}" for number in range(40)]
 
 
-def _ended_with(text: str, notice: str) -> list[str]:
-    """What is visible of an answer that ends so once its message can't be touched."""
+def _ended_with(*pieces: str, notice: str = "", begun: str = "word end") -> list[str]:
+    """What is visible of an answer that goes on so once its message can't be touched."""
     thread = Sealing(1.0)
 
     async def main() -> None:
         session = Session(thread)
         writing = asyncio.create_task(session.writer.run())
-        session.reply.add("word end")
-        session.writer.wake()
-        await asyncio.sleep(1.5)
-        session.reply.add(text)
+        session.reply.add(begun)
+        for piece in pieces:
+            session.writer.wake()
+            await asyncio.sleep(1.5)
+            session.reply.add(piece)
         session.reply.finish(notice)
         session.writer.wake()
         await writing
@@ -106,12 +107,40 @@ def _ended_with(text: str, notice: str) -> list[str]:
     return thread.visible
 
 
-def test_where_only_a_full_stop_is_missing_the_answer_is_over() -> None:
-    assert _ended_with(".", "") == ["word end"]
+@pytest.mark.parametrize("end", [".", " !?", "….", '.")', "。", "**"])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "an edit was refused before"])
+def test_where_only_a_full_stop_is_missing_the_answer_is_over(end: str, later: bool) -> None:
+    assert _ended_with(end, *[""] * later) == ["word end"]
+
+
+def test_where_only_the_end_of_code_is_missing_the_answer_is_over() -> None:
+    assert _ended_with("\n\n```\n", begun="```py\nx = 1") == ["```py\nx = 1\n```"]
+
+
+DRAWING = "```\n+--+\n|  |\n+--+\n```"
+
+
+@pytest.mark.parametrize(
+    "said", ["👍", "√", "≈ 😀.", DRAWING], ids=["hand", "root", "face", "drawing"]
+)
+def test_what_has_no_letter_follows_all_the_same(said: str) -> None:
+    assert _ended_with(f"\n\n{said}") == ["word end", said]
+
+
+@pytest.mark.parametrize("said", ["👍", "...", DRAWING], ids=["hand", "dots", "drawing"])
+def test_an_answer_without_letters_follows_what_nobody_knows_of(said: str) -> None:
+    thread = Sealing(0.0)
+
+    async def main() -> None:
+        thread.land(PartId("m0"), "turn:0", "…")
+        await Session(thread, posted=(Posted(0, PartId("m0")),)).stream([said])
+
+    run(main())
+    assert thread.visible == ["…", said]
 
 
 def test_a_notice_alone_follows() -> None:
-    assert _ended_with("", "_It broke off._") == ["word end", "_It broke off._"]
+    assert _ended_with("", notice="_It broke off._") == ["word end", "_It broke off._"]
 
 
 def test_a_stream_that_cant_be_ended_goes_on_in_a_post() -> None:
