@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -74,8 +75,7 @@ class Api:
 
     url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
     with it any more, but for the question whether it is taken again. off: methods that this
-    workspace does not have. streamless: channels in which Slack refuses native streams. Both are
-    kept for the life of the process. now: seconds, monotonic.
+    workspace does not have, for the life of the process. now: seconds, monotonic.
     """
 
     def __init__(
@@ -92,9 +92,8 @@ class Api:
         self._headers = _headers(token)
         self.refused: TokenRefused | None = None
         self.off: set[Method] = set()
-        self.streamless: set[str] = set()
         self._now = now
-        self._paused_until = float("-inf")  # streams are
+        self._no_streams: dict[str, float] = {}  # until when, by channel; "" is everywhere
 
     async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
         """The answer's body. token: in the place of the bot's.
@@ -117,24 +116,17 @@ class Api:
 
     def streams_in(self, channel: str) -> bool:
         """Whether native streams may be had there, as far as Slack told."""
-        off = START in self.off or channel in self.streamless
-        return not off and self._now() >= self._paused_until
+        return all(self._now() >= self._no_streams.get(where, -inf) for where in ("", channel))
 
-    def stream_no_more(self, code: str, channel: str) -> None:
-        """Slack has no streams: for this app, or, as far as is known, in this channel."""
-        if code in NEVER:
-            self.off.add(START)
-        else:
-            self.streamless.add(channel)
-        log.info("slack.streams_off", code=code, channel=channel)
-
-    def stream_garbled(self, served: bool) -> None:
-        """Somebody between answered a stream's start. served: it may reach Slack later."""
-        if served:
-            self._paused_until = self._now() + PAUSE
-        else:
-            self.off.add(START)
-        log.info("slack.streams_off", code="garbled", seconds=PAUSE if served else None)
+    def no_streams(self, code: str, channel: str = "", seconds: float = inf) -> None:
+        """There are none for so long: in this channel, or, where it names none or the code says
+        so, for this app.
+        """
+        where = "" if code in NEVER else channel
+        until = self._now() + seconds
+        self._no_streams[where] = max(until, self._no_streams.get(where, -inf))
+        told = None if seconds == inf else seconds
+        log.info("slack.streams_off", code=code, channel=channel, seconds=told)
 
     async def _send(
         self, method: Method, args: Mapping[str, Any], headers: Mapping[str, str]

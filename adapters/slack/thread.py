@@ -167,7 +167,7 @@ class SlackThread:
                 raise
             log.info("slack.stream_not_ended", code=refused.code)
             if refused.code not in ITS_STREAM:
-                self._api.stream_no_more(refused.code, self._at.channel)
+                self._api.no_streams(refused.code, self._at.channel)
                 return refused.code
         self._open.discard(part)
         return ""
@@ -215,17 +215,18 @@ class SlackThread:
             self._sent[part] = sent
             self._open.add(part)
             return part
+        except NotServed as error:
+            self._api.no_streams("garbled")
+            raise StreamOver(str(error)) from error
         except Unreachable as error:
             self._streams = False
             if isinstance(error, Garbled):
-                self._api.stream_garbled(served=not isinstance(error, NotServed))
-            if isinstance(error, NotServed):
-                raise StreamOver(str(error)) from error
+                self._api.no_streams("garbled", seconds=calls.PAUSE)
             raise
         except Refused as refused:
             if refused.code in ENDED:
                 raise
-            self._api.stream_no_more(refused.code, self._at.channel)
+            self._api.no_streams(refused.code, self._at.channel)
             raise StreamOver(str(refused)) from refused
 
     async def append(self, part: PartId, shown: str, text: str) -> None:

@@ -172,6 +172,9 @@ async def test_a_workspace_without_streams_is_asked_once(
     assert opened().limits.stream is None
     with pytest.raises(StreamOver):
         await opened().start("one", "1:0")
+    elsewhere = slack.workspace.direct("alice")
+    other = opened(slack.workspace.say("alice", elsewhere, "and here?"), elsewhere)
+    assert other.limits.stream is None
     assert calls(slack) == ["startStream"]
     await opened().post("one", "1:0")
 
