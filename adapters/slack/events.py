@@ -197,11 +197,11 @@ def _changed(payload: Event, event: Event, bot: Bot) -> Outcome:
     now = _message(payload, {**after, **places, "type": "message"}, bot)
     if isinstance(now, Ignored) and now.why != "not addressed":
         return now
-    channel, ts, text = event.get("channel"), after.get("ts"), after.get("text")
-    if not isinstance(channel, str) or not is_ts(ts) or not isinstance(text, str):
+    channel, ts = event.get("channel"), after.get("ts")
+    if not isinstance(channel, str) or not is_ts(ts) or not _has_words(after):
         return Ignored("no channel or ts")
-    was = before if isinstance(before, Mapping) and isinstance(before.get("text"), str) else None
-    named = was is not None and mentions(text, bot.user) and not mentions(own(was), bot.user)
+    was = before if isinstance(before, Mapping) and _has_words(before) else None
+    named = was is not None and mentions(own(after), bot.user) and not mentions(own(was), bot.user)
     if was is not None and said(was) == said(after):
         return Ignored("no new words")
     return Edited(
@@ -209,6 +209,11 @@ def _changed(payload: Event, event: Event, bot: Bot) -> Outcome:
         plain(said(after), bot.user),
         asked=now if isinstance(now, Prompt) and named and not channel.startswith("D") else None,
     )
+
+
+def _has_words(message: Event) -> bool:
+    """Whether it tells what was written in it, be it nothing."""
+    return isinstance(message.get("text"), str) or bool(own(message))
 
 
 def _deleted(payload: Event, event: Event, ts: object, bot: Bot) -> Outcome:

@@ -81,6 +81,24 @@ def test_naming_us_by_an_edit_is_asking_now(before: str, after: str, asked: bool
     assert isinstance(same, Prompt) or not asked
 
 
+@pytest.mark.parametrize("text", [{"text": ""}, {}], ids=["no text", "without one"])
+def test_what_is_written_in_blocks_is_edited_and_asked_like_any_text(text: dict[str, Any]) -> None:
+    def said(words: str) -> dict[str, Any]:
+        """A message of Alice's that was written into its blocks alone."""
+        block = {"type": "section", "text": {"type": "mrkdwn", "text": words}}
+        empty = {name: value for name, value in message().items() if name != "text"}
+        return empty | text | {"blocks": [block]}
+
+    was, now = said("what is it?"), said("<@U0BOT> what is it?")
+    outcome = read(payload("message_changed", message=now, previous_message=was), BOT)
+    assert isinstance(outcome, Edited)
+    assert (outcome.identity, outcome.text) == (ME, "what is it?")
+    assert outcome.asked is not None
+    assert outcome.asked.text == "what is it?"
+    again = read(payload("message_changed", message=now, previous_message=now), BOT)
+    assert again == Ignored("no new words")
+
+
 def test_an_edit_in_a_direct_message_asks_nothing_new() -> None:
     was, now = message(text="a"), message(text="<@U0BOT> b")
     changes = {"channel": "D0ALICE", "channel_type": "im"}
