@@ -37,3 +37,11 @@ class Delivery:
     def __post_init__(self) -> None:
         if self.part is None and self.how is How.EDIT:
             object.__setattr__(self, "how", How.POST)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The part that is open as a native stream, and since when."""
+
+    index: int
+    since: float

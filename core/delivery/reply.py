@@ -5,9 +5,9 @@ is under way; the text is bound when it starts; parts become final in order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from core.delivery.deliveries import STREAMED, Delivery, How
+from core.delivery.deliveries import STREAMED, Delivery, How, Stream
 from core.delivery.markup import completed
 from core.delivery.parts import Parts
 from core.delivery.sanitise import clean
@@ -16,14 +16,6 @@ from core.ports import Posted
 from core.types import Kind, Limits, PartId, Unseen
 
 _ROUNDING = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """The part that is open as a native stream, and since when."""
-
-    index: int
-    since: float
 
 
 class Reply:
@@ -58,12 +50,12 @@ class Reply:
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
         self._shown: dict[int, str] = {}  # what is surely visible
-        self._last: dict[int, str] = {}  # what was, when the platform said so last
+        self._last: dict[int, str] = {}  # what was last; of a lost post: what it says, if it landed
         self._stays: set[int] = set()  # parts whose message can't be touched, ever
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
         self._started = float("-inf")
-        self._stream: _Stream | None = None
+        self._stream: Stream | None = None
         self._no_stop_until = float("-inf")
         self._parts = Parts(limits.size, limits.measure)
         self._interim = ""
@@ -164,7 +156,7 @@ class Reply:
         self._shown[delivery.index] = self._last[delivery.index] = delivery.text
         self.uncertain.discard(delivery.index)
         if delivery.how is How.START:
-            self._stream = _Stream(delivery.index, self._started)
+            self._stream = Stream(delivery.index, self._started)
         elif delivery.how is not How.APPEND and self._is_open(delivery.index):
             self._stream, self._stale = None, not self.finished
 
@@ -179,6 +171,15 @@ class Reply:
         if delivery.how in STREAMED:
             self.go_plain()
 
+    def cut_off(self, delivery: Delivery, now: float) -> None:
+        """The call got no answer: it may have landed, or may yet."""
+        self.failed(delivery, now)
+        if delivery.part is None:
+            index, text = delivery.index, delivery.text
+            sure = index not in self.inherited and self._last.get(index, text) == text
+            self._last[index] = text if sure else ""
+            self.uncertain.add(index)
+
     def stays(self, delivery: Delivery) -> None:
         """The message can't be touched, ever: it says what it said before. What is missing follows
         in new messages, each of them whole, as they couldn't be touched either.
@@ -186,7 +187,7 @@ class Reply:
         self._flying = None
         if self._is_open(delivery.index):
             self._stream = None
-        if self.whole:
+        if self.whole or self.withdrawn:
             self._stays.update(range(delivery.index, len(self._final)))
             return
         self._stays.add(delivery.index)

@@ -268,12 +268,11 @@ class Writer:
 
     def _cut_off(self, delivery: Delivery) -> None:
         """A call ended without an answer: it may have landed, or may yet."""
-        self._reply.failed(delivery, self._now())
+        self._reply.cut_off(delivery, self._now())
         self._doubt = self._now()
         if delivery.part is None:
             self._lost_at = self._doubt
             self._ambiguous.add(delivery.index)
-            self._reply.uncertain.add(delivery.index)
 
     async def _call(self, delivery: Delivery) -> PartId:
         """The call itself; a new message is announced before each try and kept after."""

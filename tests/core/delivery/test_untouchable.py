@@ -13,6 +13,8 @@ from tests.fakes.clock import now, run
 from tests.fakes.thread import AbleThread, Call, Fault, StreamingThread
 
 TEXT = "".join(words(60))
+LOST = Fault(Unreachable("no answer"))
+LANDED = Fault(Unreachable("the answer was lost"), landed=True)
 
 
 class Sealing(StreamingThread):
@@ -207,6 +209,57 @@ def test_what_stays_whole_goes_when_the_question_is_deleted() -> None:
 
     run(main())
     assert thread.visible == []
+
+
+def test_the_question_is_deleted_while_an_edit_is_refused() -> None:
+    thread = Sealing(1.0)
+
+    async def main() -> None:
+        session = Session(thread)
+        writing = asyncio.create_task(session.writer.run())
+        session.reply.add("the answer begins")
+        session.writer.wake()
+        await asyncio.sleep(1.5)
+        session.reply.add(" and goes on")
+        session.writer.wake()
+        while session.reply.wait(now()) is not None:  # noqa: ASYNC110 - until a call is under way
+            await asyncio.sleep(0.01)
+        session.writer.withdraw()
+        await writing
+
+    run(main())
+    assert [(call.name, call.ok) for call in thread.calls] == [("post", True), ("edit", False)]
+    assert thread.visible == []
+
+
+@pytest.mark.parametrize("fault", [LOST, LANDED], ids=["lost", "landed"])
+@pytest.mark.parametrize("streams", [False, True], ids=["post", "stream"])
+def test_what_a_post_said_that_got_no_answer_is_known_when_it_is_found(
+    fault: Fault, streams: bool
+) -> None:
+    thread = Sealing(0.0)
+    thread.streams, thread.stops = streams, False
+    thread.faults.append(fault)
+    written(thread, words(60))
+    assert squeezed("".join(thread.visible)) == squeezed(TEXT)
+
+
+def test_which_of_two_posts_is_there_nobody_knows() -> None:
+    """Neither was found; the first one lands late, and is found instead of the second."""
+    thread = Sealing(0.0)
+    thread.faults.extend([LOST, LOST])
+
+    async def main() -> None:
+        writing = asyncio.create_task(Session(thread).stream(words(60), pause=0.1))
+        while len(thread.calls) < 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        thread.land(PartId("late"), "turn:0", thread.calls[0].text)
+        await writing
+
+    run(main())
+    first, *rest = thread.visible
+    assert len(first) < len(thread.calls[1].text), "the texts differ"
+    assert rest == [TEXT]
 
 
 def test_a_message_that_shows_everything_isnt_repeated() -> None:
