@@ -317,7 +317,7 @@ class Reply:
             if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
                 return wait
             begins = self.native and not self.plain and self._settled not in self._ids
-            self._interim = self._parts.open(grows=begins or self._is_open(self._settled))
+            self._interim = self._parts.open(grows=begins or self._appendable(self._settled))
             self._stale = False
             self._settle()
         due = self._sealed_part(now)

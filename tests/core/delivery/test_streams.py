@@ -132,6 +132,15 @@ def test_after_the_end_of_a_stream_the_message_goes_on_by_edits() -> None:
     assert set(kinds[3:]) == {"edit"}
 
 
+@pytest.mark.parametrize("fault", [OVER, LOST], ids=["over", "lost"])
+def test_what_is_edited_after_a_broken_stream_leaves_no_code_open(fault: Fault) -> None:
+    thread = StreamingThread(faults=(None, None, None, fault))
+    streamed(thread, ["```py\n", *[f"value = {number}\n" for number in range(60)]])
+    edited = [call.text for call in thread.calls if call.name == "edit"]
+    assert len(edited) > 3
+    assert all(text.endswith("\n```") for text in edited)
+
+
 def test_where_no_stream_is_to_be_had_the_message_is_posted() -> None:
     thread = StreamingThread(faults=(OVER,))
     session = streamed(thread, words(30))
