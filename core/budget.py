@@ -37,7 +37,9 @@ class Budget(Protocol):
         """That answer needs no more."""
 
     def pace(self, allowance: Allowance, left: Left) -> None:
-        """The platform says what is left: interim calls spread it evenly."""
+        """The platform says what is left: interim calls spread it evenly. Where that is none for
+        long, no call is granted until then, as after a refusal, though nothing else is learned.
+        """
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """The platform said 429 to a granted call, and to wait `retry_after` seconds."""

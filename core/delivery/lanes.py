@@ -17,7 +17,7 @@ import structlog
 
 from core.budget import Budget
 from core.delivery.deliveries import Delivery, How
-from core.delivery.pacing import HORIZON
+from core.delivery.pacing import HORIZON, LONG
 from core.delivery.reply import Reply
 from core.errors import RateLimited
 from core.ports import Paces, Streams, Thread
@@ -44,9 +44,9 @@ PLENTY = 30.0
 """Calls from which on nothing waits for that."""
 INFINITE = float("inf")
 _ROUNDING = 1e-6
-LONG, ENOUGH = 5.0, 12.0
-"""Seconds from which a growing message isn't kept waiting by a refusal; by one of appends alone
-where it could have so many edits: few are better kept, as the end of a stream brings the rest."""
+ENOUGH = 12.0
+"""A growing message isn't kept waiting for LONG by a refusal; by one of appends alone where it
+could have so many edits: few are better kept, as the end of a stream brings the rest."""
 PIECES = 1.0
 """Calls that a message is to have where the platform takes posts alone: one in five seconds."""
 STUCK, TOLD, AREA = 1.0, 3.0, 75.0

@@ -34,6 +34,8 @@ last one is spent; the latter where several answers may end. So much of the time
 none left, and it waits for half of that: a fiftieth of the time, over all."""
 HORIZON = 10.0
 """Seconds that a usual answer takes."""
+LONG = 5.0
+"""Seconds from which nobody is to wait for a platform that takes no calls."""
 LATE = 0.05
 """Seconds by which the one whose turn it is may be late; then it is another's."""
 YIELD, SPACING = 0.01, 0.001
@@ -142,6 +144,12 @@ class Pacer:
             return
         self.rate = min(self.rate + self._documented.rate * RECOVERY, self._documented.rate)
         self.burst = min(self.burst + self._documented.burst * RECOVERY, self._documented.burst)
+
+    def empty(self, seconds: float, now: float) -> None:
+        """The platform said in time that it takes no call for so long: nobody was refused."""
+        self._refill(now)
+        self._blocked_until = max(self._blocked_until, now + seconds)
+        self._tokens = min(1.0, self._tokens)
 
     def spent(self, calls: int, now: float) -> None:
         """Count calls that were made without asking; less than none: that weren't made at all."""
@@ -259,6 +267,12 @@ class Desk:
         """The call is made."""
         self.pacer.spent(1, now)
         self.queue.told(kind, unseen, 0.0, self.pacer, now)
+
+    def pace(self, left: Left, now: float) -> None:
+        """As `core.budget.Budget.pace`."""
+        self.queue.pace(left, now)
+        if left.calls == 0 and left.seconds > LONG:
+            self.pacer.empty(left.seconds, now)
 
     def share(self, now: float) -> float:
         """As `core.budget.Budget.share`."""

@@ -56,7 +56,7 @@ class OwnBudget:
 
     def pace(self, allowance: Allowance, left: Left) -> None:
         """Believe it more than the pacer."""
-        self._desks.of(allowance).queue.pace(left, self._now())
+        self._desks.of(allowance).pace(left, self._now())
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Tell the pacers; nobody knows which of them the platform meant."""

@@ -112,7 +112,7 @@ class SharedBudget:
 
     def pace(self, allowance: Allowance, left: Left) -> None:
         """Believe it here: the others hear it themselves."""
-        self._desk(allowance).queue.pace(left, self._now())
+        self._desk(allowance).pace(left, self._now())
 
     def _joins(self, allowance: Allowance, count: int, final: bool) -> None:
         for each in widening(allowance):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from core.delivery.sharing import OwnBudget
 from core.errors import Held, RateLimited, Unreachable
 from core.ports import Posted
-from core.types import Kind, PartId
+from core.types import Kind, Left, PartId
 from tests.core.delivery.session import Session, words
 from tests.fakes.clock import now, run
 from tests.fakes.thread import AbleThread, Call, FakeThread, Fault, StreamingThread
@@ -233,3 +234,72 @@ def test_no_stream_begins_while_appends_are_refused() -> None:
     run(main())
     assert [call.name for call in thread.calls] == ["post"], "its end is kept for another stream"
     assert thread.visible == ["".join(words(60))]
+
+
+class Telling(Editing):
+    """Says after each call what is left, as Discord's headers do; no call that it forbids is made.
+
+    Five in five seconds; the first edit since then spends all that there are for long.
+    """
+
+    error = Held
+
+    def __init__(self, last: float, **until: float) -> None:
+        super().__init__(since=float("inf"), **until)
+        self._last = last
+        self._limits = replace(self._limits, size=9000)
+
+    def _effect(self, name: str, part: PartId | None, text: str, land: Callable[[], None]) -> None:
+        super()._effect(name, part, text, land)
+        if name == "edit" and now() >= self._last:
+            self.since = min(self.since, now())
+
+    def left(self, part: PartId) -> Left | None:
+        told = self.until["edit"] - now()
+        return Left(0, told, 0.1) if now() >= self.since and told > 0 else Left(5, 5.0, 0.1)
+
+
+@pytest.mark.parametrize("until", [34.0, 63.0, 600.0])
+def test_a_long_wait_that_is_told_in_time_is_like_a_refusal(until: float) -> None:
+    thread = Telling(last=3.0, edit=until)
+    written(thread, words(300), pause=0.1)
+    assert all(call.ok for call in thread.calls), "nothing was tried"
+    posts = ok(thread, "post")
+    assert posts[1].at < 9.0
+    between = [b.at - a.at for a, b in pairwise(posts[1:-1])]
+    assert all(3.0 <= pause <= 6.0 for pause in between), "not a message for each word"
+    assert posts[-1].at < 31.0
+    assert "".join("".join(thread.visible).split()) == "".join(words(300)).replace(" ", "")
+
+
+def test_all_that_share_the_edits_go_on_though_one_of_them_was_told() -> None:
+    threads = [Telling(last=3.0, edit=60.0) for _ in range(2)]
+
+    async def main() -> None:
+        budget = OwnBudget(now)
+        async with asyncio.TaskGroup() as group:
+            for thread in threads:
+                group.create_task(Session(thread, budget=budget).stream(words(200), pause=0.1))
+
+    run(main())
+    for thread in threads:
+        assert len(ok(thread, "post")) >= 3
+        assert "".join("".join(thread.visible).split()) == "".join(words(200)).replace(" ", "")
+
+
+def test_edits_go_on_once_the_told_wait_is_over() -> None:
+    thread = Telling(last=3.0, edit=20.0)
+    written(thread, words(400), pause=0.1)
+    assert not [call for call in ok(thread, "edit") if thread.since + 0.1 < call.at < 20.0]
+    between = [call.at for call in ok(thread, "post") if thread.since + 0.1 < call.at < 20.0]
+    after = [call.at for call in ok(thread, "edit") if call.at > 20.0]
+    assert len(between) >= 3
+    assert after[0] < 25.5
+    assert len(after) > 10
+    assert "".join("".join(thread.visible).split()) == "".join(words(400)).replace(" ", "")
+
+
+def test_a_wait_of_seconds_that_is_told_is_waited_for() -> None:
+    thread = Telling(last=3.0, edit=7.5)
+    written(thread, words(100), pause=0.1)
+    assert thread.visible == ["".join(words(100))]
