@@ -24,6 +24,8 @@ TOGETHER = Allowance("discord:all", burst=10, rate=35.0, shared=True)
 """The same for all processes of one bot: no second has more than `GLOBAL` calls of theirs."""
 ANSWERS = Allowance("discord:answers", burst=1, rate=44.0)
 """Of `GLOBAL`, what texts are posted and edited by, so that those who wait are asked in turn."""
+UNHEARD = 10.0
+"""Seconds for which calls that have no answer yet count: by then they have one, or were lost."""
 _MOST = 4096  # buckets that are remembered, and
 _OVER = 60.0  # seconds for which, once they are full again
 
@@ -31,13 +33,21 @@ _OVER = 60.0  # seconds for which, once they are full again
 @dataclass(slots=True)
 class _Bucket:
     """remaining: calls left until `reset`. made: when the latest call was. period: the most seconds
-    from a call to the reset that were said.
+    from a call to the reset that were said. limit: the most calls in that time; 0: nobody said.
     """
 
     remaining: int
     reset: float
     made: float
     period: float
+    limit: int
+
+    def begin(self, now: float) -> None:
+        """The first call since the reset is made: until it is answered, as many are believed to be
+        given again as before.
+        """
+        if self.limit and self.period:
+            self.remaining, self.reset = self.limit, now + min(self.period, UNHEARD)
 
 
 class Buckets:
@@ -68,6 +78,8 @@ class Buckets:
             if len(self._began) > _MOST:
                 del self._began[next(iter(self._began))]
         else:
+            if now >= bucket.reset:
+                bucket.begin(now)
             bucket.remaining -= 1
             bucket.made = now
         return 0.0
@@ -92,8 +104,11 @@ class Buckets:
         left, made = int(remaining), known.made if known is not None else began
         if known is not None and now < known.reset:  # calls still on their way are counted there
             left = min(left, known.remaining)
-        period = max(reset_after, _period(known))
-        self._keep(key, _Bucket(left, reset, made, period), now)
+        period, limit = _most(known)
+        period = max(reset_after, period)
+        if (said := _number(headers.get("X-RateLimit-Limit"))) is not None:
+            limit = max(int(said), int(remaining) + 1, limit)  # what is left, and this call
+        self._keep(key, _Bucket(left, reset, made, period, limit), now)
 
     def refused(
         self, headers: Mapping[str, str], body: object, route: str, major: str, now: float
@@ -119,7 +134,7 @@ class Buckets:
             known = self._buckets.get(key)
             if known is not None and known.remaining <= 0:  # a refusal of its own ends it no sooner
                 wait = max(wait, known.reset - now)
-            self._keep(key, _Bucket(0, now + wait, now, _period(known)), now)
+            self._keep(key, _Bucket(0, now + wait, now, *_most(known)), now)
         return wait
 
     def _key(
@@ -150,8 +165,9 @@ class Buckets:
         return 0.0
 
 
-def _period(known: _Bucket | None) -> float:
-    return known.period if known is not None else 0.0
+def _most(known: _Bucket | None) -> tuple[float, int]:
+    """Period and limit."""
+    return (known.period, known.limit) if known is not None else (0.0, 0)
 
 
 def of_everything(headers: Mapping[str, str], body: object) -> bool:

@@ -144,10 +144,15 @@ class Heeding(Posting):
             body = {"retry_after": limited.retry_after}
             buckets.refused({"Via": "1.1"}, body, route, major, now())
             raise
-        left, reset = self._site.budget(keys[0]).told(now())
+        limiter = self._site.budget(keys[0])
+        left, reset = limiter.told(now())
         # What it says has travelled, so the reset is never later than it says.
         after = f"{math.ceil(reset * 1000) / 1000:.3f}"
-        said = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset-After": after}
+        said = {
+            "X-RateLimit-Limit": str(limiter.most(0)),
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset-After": after,
+        }
         buckets.heard(route, major, said, now())
 
 

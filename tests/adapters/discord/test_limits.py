@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord.limits import BANNED, DEFAULT_WAIT, GLOBAL, ROUNDED, Buckets
+from adapters.discord.limits import BANNED, DEFAULT_WAIT, GLOBAL, ROUNDED, UNHEARD, Buckets
 from core.types import Left
 from tests.adapters.discord.payloads import garbage
 
@@ -100,6 +100,49 @@ def test_after_the_reset_the_header_is_believed_again() -> None:
     buckets.heard(EDIT, "20", said(0, 5.0), 100.0)
     buckets.heard(EDIT, "20", said(4, 5.0), 105.0)
     assert [wait(buckets, 105.5) for _ in range(5)] == [0.0] * 4 + [4.5]
+
+
+def of(limit: str, remaining: int, reset_after: float) -> dict[str, str]:
+    return said(remaining, reset_after) | {"X-RateLimit-Limit": limit}
+
+
+def test_after_the_reset_no_more_calls_are_on_their_way_than_are_given() -> None:
+    buckets = Buckets()
+    buckets.heard(EDIT, "20", of("5", 4, 5.0), 100.0)
+    assert [wait(buckets, 106.0) for _ in range(6)] == [0.0] * 5 + [5.0]
+    buckets.heard(EDIT, "20", of("5", 4, 4.9), 106.1)  # the first of the five is answered
+    assert wait(buckets, 106.1) == 4.9
+    assert [wait(buckets, 111.0) for _ in range(6)] == [0.0] * 5 + [5.0]
+
+
+def test_after_a_refusal_as_many_are_given_as_before() -> None:
+    buckets = Buckets()
+    buckets.heard(EDIT, "20", of("2", 1, 5.0), 100.0)
+    buckets.refused(VIA, {"retry_after": 3.0}, EDIT, "20", 101.0)
+    assert [wait(buckets, 104.0) for _ in range(3)] == [0.0, 0.0, 5.0]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1", "3", "99", "nan", "many", "1e400"])
+def test_a_limit_that_is_wrong_holds_no_call_back(limit: str) -> None:
+    buckets = Buckets()
+    for window in (100.0, 106.0, 112.0):
+        for left in range(4, -1, -1):
+            assert wait(buckets, window) == 0.0
+            buckets.heard(EDIT, "20", of(limit, left, 5.0), window + 0.1)
+        assert wait(buckets, window + 1.0) == 4.1
+    assert [wait(buckets, 118.0) for _ in range(5)] == [0.0] * 5
+
+
+def test_where_nobody_said_for_how_long_everything_passes() -> None:
+    buckets = Buckets()
+    buckets.refused(VIA | of("2", 0, 3.0), {"retry_after": 3.0}, EDIT, "20", 100.0)
+    assert [wait(buckets, 104.0) for _ in range(9)] == [0.0] * 9
+
+
+def test_calls_that_are_never_answered_hold_no_other_back_for_long() -> None:
+    buckets = Buckets()
+    buckets.heard(EDIT, "20", of("2", 1, 600.0), 100.0)
+    assert [wait(buckets, 700.0) for _ in range(3)] == [0.0, 0.0, UNHEARD]
 
 
 def test_routes_that_share_a_bucket_share_what_is_left() -> None:
@@ -250,6 +293,7 @@ ODD = garbage("retry_after", "global", "message", "code")
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
+            "X-RateLimit-Limit",
             "X-RateLimit-Remaining",
             "X-RateLimit-Reset-After",
             "X-RateLimit-Bucket",
