@@ -79,14 +79,16 @@ class DiscordThread:
         """Sizes in UTF-16 units of the rendered text.
 
         Measured: five edits in five seconds a channel (a thread is one), five calls in two seconds
-        an interaction; what Discord's headers say is obeyed besides (see `limits`).
+        an interaction; what Discord's headers say is obeyed besides (see `limits`). Where the bot
+        isn't, new messages are calls on the interaction as well, so that none comes sooner.
         """
         place, gap = f"discord:{self._opening.expected}", GAP
         edit = Allowance(f"{place}:edit", burst=5, rate=1.0, within=limits.ANSWERS)
+        post = Allowance(f"{place}:post", burst=5, rate=1.0, within=limits.ANSWERS)
         if self._hook.used:
             edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
             gap = ANSWER_GAP
-        post = Allowance(f"{place}:post", burst=5, rate=1.0, within=limits.ANSWERS)
+            post = post if self._at.member else edit
         return Limits(size=SIZE, measure=measure, gap=gap, post=post, edit=edit)
 
     def left(self, part: PartId) -> Left | None:

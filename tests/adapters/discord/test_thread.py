@@ -183,6 +183,15 @@ async def test_the_pace_of_an_answer_whose_token_is_old_is_the_bots(
     assert not discord.record.called_with(HOOK)
 
 
+async def test_new_messages_where_the_bot_is_not_are_calls_on_the_interaction(given: Given) -> None:
+    _, prompt = await given.ask()
+    there = given.thread(prompt).limits
+    away = replace(Address.decode(prompt.address), member=False)
+    limits = given.thread(replace(prompt, address=away.encode())).limits
+    assert limits.post == limits.edit == there.edit, "it takes six messages at most"
+    assert there.post != there.edit
+
+
 async def test_what_is_left_is_asked_of_the_token_that_edits(given: Given) -> None:
     _, prompt = await given.ask()
     part = (await given.answer(prompt, ["one ", "two"])).parts[0]
