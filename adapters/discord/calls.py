@@ -155,6 +155,11 @@ class Api:
             self.refused = None
         return Answer(parsed, _time(headers))
 
+    @property
+    def silent(self) -> bool:
+        """Whether calls are answered without a word of what is left (see `Buckets`)."""
+        return self._buckets.silent
+
     def left(self, route: Route, names: Mapping[str, str]) -> Left | None:
         """What is left for such calls, by the headers; None when they said nothing yet."""
         now = asyncio.get_running_loop().time()

@@ -51,9 +51,13 @@ class _Bucket:
 
 
 class Buckets:
-    """Who has to wait. Times are seconds of one monotonic clock."""
+    """Who has to wait. Times are seconds of one monotonic clock.
+
+    silent: calls in channels were answered, and no answer ever said what is left.
+    """
 
     def __init__(self) -> None:
+        self.silent = self._told = False
         self._names: dict[str, str] = {}  # route -> Discord's name of its bucket
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._began: dict[tuple[str, str], float] = {}  # first calls, until an answer says more
@@ -97,7 +101,9 @@ class Buckets:
         remaining = _number(headers.get("X-RateLimit-Remaining"))
         reset_after = _number(headers.get("X-RateLimit-Reset-After"))
         if remaining is None or reset_after is None:
+            self.silent = self.silent or (bool(major) and not self._told)
             return
+        self._told, self.silent = True, False
         key = self._key(route, major, headers)
         known, reset = self._buckets.get(key), now + reset_after
         began = self._began.pop((route, major), now)

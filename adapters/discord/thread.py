@@ -30,6 +30,8 @@ SIZE = 1_900
 
 GAP, ANSWER_GAP = 0.95, 0.38
 """Least seconds between two calls on one message: by the bot token, by an interaction's token."""
+SILENT = 1.075
+"""The same times this where no header says what is left: else a sixth call comes too early."""
 
 NO_MORE = "_Discord lets me say no more here._"
 """Beneath the last message of an answer that can't go on; SIZE leaves room for it."""
@@ -89,6 +91,8 @@ class DiscordThread:
             edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
             gap = ANSWER_GAP
             post = post if self._at.member else edit
+        if self._api.silent:
+            gap *= SILENT
         return Limits(size=SIZE, measure=measure, gap=gap, post=post, edit=edit)
 
     def left(self, part: PartId) -> Left | None:

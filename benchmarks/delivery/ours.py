@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from adapters.discord.calls import Api as DiscordApi
 from adapters.discord.ids import Address as DiscordAddress
 from adapters.discord.ids import Bot as DiscordBot
 from adapters.discord.limits import Buckets
@@ -233,7 +234,7 @@ def _command_limits(answer: Answer) -> Limits:
 
 def _discord(at: DiscordAddress) -> Limits:
     bot = DiscordBot("1", "1")
-    return DiscordThread(_API, bot, _prompt(at.encode()), _API, cast(Posts, _API)).limits
+    return DiscordThread(_DISCORD, bot, _prompt(at.encode()), _API, cast(Posts, _API)).limits
 
 
 def _prompt(address: str) -> Prompt:
@@ -252,6 +253,7 @@ def _prompt(address: str) -> Prompt:
 _LATE = 1 << 62  # an interaction of a time to come, whose token lives
 _API = cast(Any, None)  # stating limits makes no call
 _SLACK = SlackApi("", "", _API)
+_DISCORD = DiscordApi("", "", _API)
 _LIMITS: dict[Place, Callable[[Answer], Limits]] = {
     Place.SLACK: _slack_limits,
     Place.THREADS: _discord_limits,

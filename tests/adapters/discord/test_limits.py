@@ -321,6 +321,20 @@ def test_half_an_answer_teaches_nothing(headers: dict[str, str]) -> None:
     assert wait(buckets, 100.0) == 0.0
 
 
+def test_answers_are_silent_once_one_about_a_channel_was_and_none_ever_said_what_is_left() -> None:
+    buckets = Buckets()
+    silent = []
+    for route, major, headers in (
+        ("GET /users/@me", "", VIA),
+        (EDIT, "20", VIA),
+        (EDIT, "20", said(4, 5.0)),
+        (EDIT, "20", VIA),
+    ):
+        buckets.heard(route, major, headers, 100.0)
+        silent.append(buckets.silent)
+    assert silent == [False, True, False, False]
+
+
 def test_buckets_that_are_full_again_are_forgotten() -> None:
     buckets = Buckets()
     for number in range(1000):

@@ -183,6 +183,18 @@ async def test_the_pace_of_an_answer_whose_token_is_old_is_the_bots(
     assert not discord.record.called_with(HOOK)
 
 
+async def test_six_edits_take_longer_than_five_seconds_where_no_header_says_what_is_left(
+    discord: DiscordServer, given: Given
+) -> None:
+    discord.context.limits = None
+    mention = given.mention()
+    assert 5 * given.thread(mention).limits.gap < 5, "nobody knows yet"
+    _, asked = await given.ask()
+    await given.answer(mention, ["hello"])
+    assert 5 * given.thread(mention).limits.gap > 5
+    assert 5 * given.thread(asked).limits.gap > 2
+
+
 async def test_new_messages_where_the_bot_is_not_are_calls_on_the_interaction(given: Given) -> None:
     _, prompt = await given.ask()
     there = given.thread(prompt).limits
