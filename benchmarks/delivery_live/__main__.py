@@ -57,10 +57,10 @@ def main() -> None:
     cells = [
         Cell(place, options.trace, k, Terms(Shape.BUCKET if place is Place.SLACK else Shape.FIXED))
         for place in ENDS
-        for k in (1, 10)
+        for k in (3 if place is Place.SHARED else 1, 10)
     ]
     wanted = [cell for cell in cells if options.only in str(cell)]
-    found = [compared(cell, range(3 if cell.answers == 1 else 1)) for cell in wanted]
+    found = [compared(cell, range(1 if cell.answers == 10 else 3)) for cell in wanted]
     print(_json(found) if options.json else _text(found))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.delivery.sites import LATENCY, SPREAD, Place
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_interaction import Interaction
+from tests.emulators.discord_rules import VOICE
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_app import App
 from tests.emulators.slack_workspace import BOT_USER
@@ -146,6 +147,30 @@ class Discord(End):
         return {self._asked[number]}
 
 
+class Channel(Discord):
+    """Mentions in one channel that takes no threads, a voice channel's chat: each answer is a reply
+    to its question."""
+
+    place = Place.SHARED
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._channel = self.server.world.add_channel("live", VOICE)
+
+    def prepare(self, number: int) -> None:
+        """See End."""
+        self._channels[number] = self._channel
+
+    def seen(self, number: int) -> Sequence[States]:
+        """See End."""
+        question = self._channel, self._asked[number]
+        return [
+            [(state.time, state.text or "") for state in self.server.record.history(message)]
+            for message in self.server.record.bot_messages()
+            if self.server.world.messages[message].reply_to == question
+        ]
+
+
 class Commands(Discord):
     """/ask; each answer by its interaction, in a channel of its own."""
 
@@ -164,8 +189,9 @@ class Commands(Discord):
         return {self._uses[number].message_id}
 
 
-ENDS: dict[Place, type[Slack] | type[Discord] | type[Commands]] = {
+ENDS: dict[Place, type[Slack] | type[Discord] | type[Channel] | type[Commands]] = {
     Place.SLACK: Slack,
     Place.THREADS: Discord,
+    Place.SHARED: Channel,
     Place.COMMANDS: Commands,
 }
