@@ -173,9 +173,10 @@ class Connection:
                 self.session.begin(data)
                 self.incoming.begin()
             case "GUILD_CREATE":
-                self.session.named(data)
+                if self.session.named(data):
+                    self.incoming.named(str(data["id"]))
             case "GUILD_DELETE":
-                self.session.left(str(data["id"]))
+                self.session.left(str(data["id"]), down=bool(data.get("unavailable")))
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
                 self._ends.posts.heard(data)  # every edit of ours comes back, too
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE":

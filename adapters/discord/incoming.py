@@ -1,11 +1,11 @@
-"""Messages on their way to the store: in the order in which they came, after what was missed.
+"""Messages on their way to the store: in the order in which they came, after what was missed there.
 
 Discord doesn't bring a message again, so each is kept until the store has it.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
@@ -21,6 +21,7 @@ from adapters.discord.events import (
     read,
     thread_deleted,
 )
+from adapters.discord.holding import Event, Holding
 from adapters.discord.ids import is_snowflake
 from adapters.discord.intake import Intake
 from adapters.discord.session import Session
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 QUEUE = 10_000
 """Messages that may wait for the store; beyond that new ones are dropped, and logged."""
+HELD = 10.0
+"""Seconds that new messages wait at most for what was missed in the same place."""
 _AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _THREADS = (10, 11, 12)
 
@@ -55,38 +58,65 @@ class Incoming:
         self._intake = intake
         self._edits = edits
         self._session = session
-        self._waiting: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(QUEUE)
+        self._waiting: asyncio.Queue[Event] = asyncio.Queue()
+        self._count = 0  # of those that wait, in the queue and held
+        self._held = Holding(self._one)
         self.looked = asyncio.Event()
-        self._caught_up = asyncio.Event()  # what was missed has been read back
-        self._catching_up: asyncio.Task[None] | None = None
+        self._aware = asyncio.Event()  # it is known what has to be read back
+        self._reading: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(missed.SIDE_BY_SIDE)
+        self._known: missed.Known | None = None
         self._first: float | None = None  # when the first session began
 
     def add(self, name: str, message: Mapping[str, Any]) -> None:
         """One more event about a message, as the gateway brings it."""
-        try:
-            self._waiting.put_nowait((name, dict(message)))
-        except asyncio.QueueFull:
+        if self._count >= QUEUE:
             log.error("discord.message_dropped", waiting=QUEUE)
+            return
+        self._count += 1
+        self._waiting.put_nowait((name, dict(message)))
 
     def begin(self) -> None:
         """A new session has begun: what was missed comes first."""
         self._first = self._first or time.monotonic()
-        self._caught_up.clear()
-        if self._catching_up:
-            self._catching_up.cancel()
-        self._catching_up = asyncio.create_task(self._catch_up())
+        self._aware.clear()
+        self._known = None
+        for task in self._reading:
+            task.cancel()
+        self._spawn(self._catch_up())
+
+    def named(self, guild: str) -> None:
+        """A server of this session has been named; one that comes late is read back by itself."""
+        if known := self._known:
+            self._spawn(self._read_late(guild, known))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of a session's reading back, until the next session begins."""
+        self._reading.add(task := asyncio.create_task(self._guarded(work)))
+        task.add_done_callback(self._reading.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.error("discord.broken", error=type(error).__name__, exc_info=error)
+            self._aware.set()  # new messages are taken all the same
 
     async def run(self) -> None:
         """Take one message after the other, until cancelled."""
         while True:
-            name, message = await self._waiting.get()
-            try:
-                await self._caught_up.wait()
-                await self._take(name, message)
-            except Exception as error:  # noqa: BLE001 - the next message is not to suffer
-                log.error("discord.broken", error=type(error).__name__)
-            finally:
-                self._waiting.task_done()
+            event = await self._waiting.get()
+            await self._aware.wait()
+            if not self._held.held(event):
+                await self._one(event)
+
+    async def _one(self, event: Event) -> None:
+        try:
+            await self._take(*event)
+        except Exception as error:  # noqa: BLE001 - the next message is not to suffer
+            log.error("discord.broken", error=type(error).__name__)
+        self._count -= 1  # not when cancelled: then it is still to be taken
+        self._waiting.task_done()
 
     async def taken(self) -> None:
         """Wait until everything that came is stored."""
@@ -94,37 +124,61 @@ class Incoming:
 
     async def close(self) -> None:
         """Read nothing more back."""
-        if self._catching_up:
-            self._catching_up.cancel()
-            await asyncio.gather(self._catching_up, return_exceptions=True)
+        reading = list(self._reading)
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
     async def _catch_up(self) -> None:
-        """Accept what was asked before this session; new messages wait until that is done."""
-        try:
-            # Before anything of the new session is stored, which needs no reading back.
-            recent = await self._recent(time.time() - missed.KNOWN)
-            self.looked.set()
-            await self._all_named()
-            await self._read_back(recent)
-        except Exception as error:
-            log.error("discord.broken", error=type(error).__name__, exc_info=error)
-        self._caught_up.set()  # not when cancelled: the next session reads back then
+        """Accept what was asked before this session."""
+        # Before anything of the new session is stored, which needs no reading back.
+        recent = await self._recent(time.time() - missed.KNOWN)
+        self.looked.set()
+        await self._named_within(missed.GATHERING)
+        here = [known for known in recent if self._session.concerns(known.thread)]
+        known = self._known = missed.Known(here, recent, time.time())
+        places = [place for named in self._session.places.values() for place in named]
+        self._spawn(self._read_back(places, here, known))
+        if not await self._named_within(missed.NAMING - missed.GATHERING):
+            log.warning("discord.servers_down", servers=self._session.enough())
 
-    async def _all_named(self) -> None:
+    async def _named_within(self, seconds: float) -> bool:
+        """Whether all servers have been named, in these seconds."""
         try:
-            async with asyncio.timeout(missed.NAMING):
+            async with asyncio.timeout(seconds):
                 await self._session.complete.wait()
         except TimeoutError:
-            self._session.complete.set()  # a server is down; its messages come when it is back
+            return False
+        return True
 
-    async def _read_back(self, recent: Sequence[Recent]) -> None:
-        now, session = time.time(), self._session
-        places = [place for known in session.places.values() for place in known]
-        age = time.monotonic() - (self._first or 0.0)
-        reading = missed.Reading(self._api, session.bot, session.readable, age)
-        here = [known for known in recent if session.concerns(known.thread)]
-        async for prompt in reading.prompts(places, here, now, recent):
-            await self._commit(prompt)
+    async def _read_late(self, guild: str, known: missed.Known) -> None:
+        """Accept what was asked in a server that was named when the others were being read."""
+        if self._session.complete.is_set():
+            log.info("discord.server_late", server=guild)
+        await self._read_back(self._session.places.get(guild, ()), known.of(guild), known)
+
+    async def _read_back(
+        self, places: Sequence[missed.Place], recent: Sequence[Recent], known: missed.Known
+    ) -> None:
+        """Accept what was asked there; new messages of a place that is being read wait."""
+        age, session = time.monotonic() - (self._first or 0.0), self._session
+        reading = missed.Reading(self._api, session.bot, session.readable, known, age, self._slots)
+        wanted = reading.wanted(places, recent)
+        channels = [place.channel for place in wanted]
+        self._held.close(channels)
+        if not self._aware.is_set():
+            self._aware.set()
+            await self._held.open_others(channels)  # left by a session that ended
+        self._spawn(self._open_in_time(channels))
+        async for place, prompts in reading.prompts(wanted):
+            for prompt in prompts:
+                await self._commit(prompt)
+            await self._held.open([place.channel])
+
+    async def _open_in_time(self, channels: Sequence[str]) -> None:
+        """New messages don't wait for a place that can't be read for long."""
+        await asyncio.sleep(HELD)
+        await self._held.open(channels)
 
     async def _recent(self, since: float) -> Sequence[Recent]:
         """What was talked in lately, however long the store takes: the rest waits for it, too."""

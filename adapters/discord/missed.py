@@ -32,6 +32,11 @@ KNOWN = 30 * 86_400.0
 """Seconds for which a conversation counts as one in which something may have been asked."""
 NAMING = 10.0
 """Seconds in which Discord should have named all servers of a new session."""
+GATHERING = 2.0
+"""Seconds after which those are read back that have been named; each other one when it is."""
+ORDERED = 2.0
+"""Seconds for which what was missed is taken place by place, a channel before its threads; then
+as it comes, so that no place waits for another one."""
 PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
 _TRIES = 3
@@ -80,56 +85,87 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
     return [place for place in found.values() if not place.last or int(place.last) > int(after)]
 
 
+class Known:
+    """What the store knew when a session began: it says what is to be read, of servers that come
+    late, too.
+
+    recent: the conversations of this shard. elsewhere: those of all: where nothing is known of
+    ours, they say since when we have been there. now: epoch seconds.
+    """
+
+    def __init__(self, recent: Sequence[Recent], elsewhere: Sequence[Recent], now: float) -> None:
+        newest = max((time_of(known.sequence) for known in recent or elsewhere), default=None)
+        since = None if newest is None else max(newest - MARGIN, now - REACH)
+        self.after = None if since is None else first_after(since)  # None: nothing, ever
+        self.recent = recent
+
+    def of(self, server: str) -> Sequence[Recent]:
+        """The conversations of one server."""
+        return [known for known in self.recent if guild_of(known.thread) == server]
+
+
 class Reading:
-    """One reading back.
+    """One reading back, of what is newer than the newest prompt we know, a margin before it, too.
 
     readable: whether we may read a place, as far as we know. age: seconds since the first session
-    of this process began: commands used since may still be on their way.
+    of this process began: commands used since may still be on their way. slots: how many places
+    are read side by side.
     """
 
     def __init__(
-        self, api: Api, bot: Bot, readable: Callable[[Place], bool], age: float = 0.0
+        self,
+        api: Api,
+        bot: Bot,
+        readable: Callable[[Place], bool],
+        known: Known,
+        age: float = 0.0,
+        slots: asyncio.Semaphore | None = None,
     ) -> None:
         self._api = api
         self._bot = bot
         self._readable = readable
+        self._after = known.after
+        self._begun = {channel_of(one.thread): one.first for one in known.recent}
         self._age = age
+        self._slots = slots or asyncio.Semaphore(SIDE_BY_SIDE)
+
+    def wanted(self, places: Iterable[Place], recent: Sequence[Recent]) -> list[Place]:
+        """Where to read, of these places and conversations; nowhere at the very first."""
+        if self._after is None:
+            return []
+        return [place for place in to_read(places, recent, self._after) if self._readable(place)]
 
     async def prompts(
-        self,
-        places: Iterable[Place],
-        recent: Sequence[Recent],
-        now: float,
-        elsewhere: Sequence[Recent] = (),
-    ) -> AsyncIterator[Prompt]:
-        """The prompts since the newest one we know, the ones we know included; none at the very
-        first. now: seconds since the epoch. elsewhere: what other shards are told of: where
-        nothing is known of ours, it says since when we have been there.
+        self, wanted: Sequence[Place]
+    ) -> AsyncIterator[tuple[Place, Sequence[Prompt]]]:
+        """The prompts of these places, the ones we know included: each place once, in this order
+        for as long as ORDERED says.
         """
-        if not recent and not elsewhere:
-            return
-        newest = max(time_of(known.sequence) for known in recent or elsewhere)
-        after = first_after(max(newest - MARGIN, now - REACH))
-        wanted = [place for place in to_read(places, recent, after) if self._readable(place)]
-        begun = {channel_of(known.thread): known.first for known in recent}
-        slots = asyncio.Semaphore(SIDE_BY_SIDE)
-
-        async def one(place: Place) -> list[Prompt]:
-            async with slots:
-                prompts = await self._of(place, after)
-                # A remark made before we were asked was never meant for us.
-                first = begun.get(place.channel, "")
-                return [p for p in prompts if not p.follow_up or p.sequence > first]
-
-        tasks = [asyncio.create_task(one(place)) for place in wanted]
+        clock = asyncio.get_running_loop().time
+        end = clock() + ORDERED
+        tasks = [asyncio.create_task(self._one(place)) for place in wanted]
+        slow = []
         try:
             for task in tasks:
-                for prompt in await task:
-                    yield prompt
+                done, _ = await asyncio.wait({task}, timeout=max(0.0, end - clock()))
+                if done:
+                    yield await task
+                else:
+                    slow.append(task)
+            for late in asyncio.as_completed(slow):
+                yield await late
         finally:
             for task in tasks:
                 task.cancel()
-        log.info("discord.read_back", places=len(wanted))
+        if wanted:
+            log.info("discord.read_back", places=len(wanted))
+
+    async def _one(self, place: Place) -> tuple[Place, Sequence[Prompt]]:
+        async with self._slots:
+            prompts = await self._of(place, self._after or "0")
+        # A remark made before we were asked was never meant for us.
+        first = self._begun.get(place.channel, "")
+        return place, [p for p in prompts if not p.follow_up or p.sequence > first]
 
     async def _of(self, place: Place, after: str) -> list[Prompt]:
         """The prompts of one place newer than `after`, oldest first; what can't be read is left

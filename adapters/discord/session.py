@@ -51,6 +51,7 @@ class Session:
         self._account = account
         self._seat = seat
         self._missing: set[str] = set()
+        self._silent: set[str] = set()  # named by READY, and not heard of since
 
     @property
     def bot(self) -> Bot:
@@ -72,12 +73,15 @@ class Session:
         self._account.known = Bot(bot.user, bot.application, name, bot.roles)
         self.places.clear()
         self._missing = {str(guild["id"]) for guild in ready.get("guilds") or ()}
+        self._silent = set(self._missing)
         self.complete.clear()
         if not self._missing:
             self.complete.set()
 
-    def named(self, guild: Mapping[str, Any]) -> None:
-        """A server and all that is in it (GUILD_CREATE)."""
+    def named(self, guild: Mapping[str, Any]) -> bool:
+        """A server and all that is in it (GUILD_CREATE); whether we were in it when this session
+        began, so that something may have been missed there.
+        """
         bot, id_ = self.bot, str(guild["id"])
         ours = frozenset(
             str(role["id"])
@@ -88,12 +92,22 @@ class Session:
         joined = guild.get("joined_at")
         since = discord.utils.parse_time(joined).timestamp() if joined else 0.0
         self.places[id_] = list(places_of(guild, since))
+        expected = id_ in self._silent
+        self._silent.discard(id_)
         self._heard_of(id_)
+        return expected
 
-    def left(self, guild: str) -> None:
+    def left(self, guild: str, *, down: bool) -> None:
         """A server that is down or that we are no longer in (GUILD_DELETE)."""
         self.places.pop(guild, None)
+        if not down:
+            self._silent.discard(guild)
         self._heard_of(guild)
+
+    def enough(self) -> int:
+        """Wait for no more servers; how many have not been named: they are down."""
+        self.complete.set()
+        return len(self._silent)
 
     def is_thread(self, channel: str) -> bool | None:
         """Whether a channel is a thread; None when it isn't known."""

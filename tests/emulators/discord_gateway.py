@@ -37,7 +37,7 @@ class Gateway:
     many sessions may be begun at once. resets_in: milliseconds until the day's are there again.
     scale: of the 5 s between identifies and the minute of sends. session_life, heartbeat: real
     seconds. acking: heartbeats are acknowledged. identified, resumed: how often it happened.
-    changed: called when something did.
+    changed: called when something did. down: servers that READY names and that don't come then.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Gateway:
         self.identify_limit = op.IDENTIFIES_A_DAY
         self.close_codes: list[int] = []
         self.mood: Literal["", "away", "curt", "unready", "mute"] = ""
+        self.down: set[str] = set()
         self.dialled: list[float] = []
         self.identifies: list[float] = []
         self._app, self._scene, self._scale, self._changed = app, scene, scale, changed
@@ -280,7 +281,14 @@ class Gateway:
         session.add("READY", ready)
         if session.intents & GUILDS:
             for guild in guilds:
-                session.add("GUILD_CREATE", guild)
+                if guild["id"] not in self.down:
+                    session.add("GUILD_CREATE", guild)
+
+    def come_up(self, id_: str) -> None:
+        """A server that was down is there again."""
+        self.down.discard(id_)
+        guild = next(guild for guild in self._scene.guilds() if guild["id"] == id_)
+        self.publish("GUILD_CREATE", id_, lambda _: guild)
 
     async def _resume(self, link: Link, data: Json) -> None:
         if data.get("token") != self._app.token:

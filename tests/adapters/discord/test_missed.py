@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from email.utils import formatdate
 from typing import Any
 
@@ -13,7 +13,17 @@ from hypothesis import example, given
 
 from adapters.discord.calls import Api
 from adapters.discord.ids import Address, first_after, identity, sequence
-from adapters.discord.missed import LATE, MARGIN, PAGES, REACH, Place, Reading, places_of, to_read
+from adapters.discord.missed import (
+    LATE,
+    MARGIN,
+    PAGES,
+    REACH,
+    Known,
+    Place,
+    Reading,
+    places_of,
+    to_read,
+)
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
 from tests.adapters.discord.payloads import BOT, US, garbage, message, odd
@@ -101,7 +111,13 @@ def may(_place: Place) -> bool:
 
 async def missed(api: Api, *places: Place, recent: list[Recent] | None = None) -> list[Prompt]:
     given_ = LATELY if recent is None else recent
-    return [prompt async for prompt in Reading(api, BOT, may).prompts(places, given_, NOW)]
+    reading = Reading(api, BOT, may, Known(given_, given_, NOW))
+    return await flat(reading, reading.wanted(places, given_))
+
+
+async def flat(reading: Reading, wanted: Sequence[Place]) -> list[Prompt]:
+    """All prompts of these places, in the order in which they come."""
+    return [prompt async for _, found in reading.prompts(wanted) for prompt in found]
 
 
 def identities(prompts: list[Prompt]) -> list[str]:
@@ -263,8 +279,8 @@ async def test_who_stops_listening_stops_the_reading(history: History, api: Api)
     for n in range(40):
         history.say(str(n), NOW - 60)
     places = [channel(str(n)) for n in range(40)]
-    reading = Reading(api, BOT, may).prompts(places, LATELY, NOW)
-    async for prompt in reading:
+    reading = Reading(api, BOT, may, Known(LATELY, LATELY, NOW)).prompts(places)
+    async for _, (prompt,) in reading:
         assert prompt.text == "hi"
         break
     await reading.aclose()  # type: ignore[attr-defined]
@@ -336,10 +352,10 @@ async def test_a_command_that_was_never_stored_is_not_left_thinking(
     id_ = history.say("20", NOW - 100, **waits, interaction_metadata=asked)
     history.say("20", NOW - 90, **(waits | {"flags": 0}), interaction_metadata=asked)
     history.say("20", NOW - 80, **waits)
-    reading = Reading(api, BOT, may, age=95.0)
-    (prompt,) = [p async for p in reading.prompts([channel()], LATELY, NOW)]
+    lately = Known(LATELY, LATELY, NOW)
+    (prompt,) = await flat(Reading(api, BOT, may, lately, age=95.0), [channel()])
     assert prompt.identity == identity(asked["id"]), "as it would have been stored"
     assert prompt.late
     assert Address.decode(prompt.address).answer == id_
-    young = Reading(api, BOT, may, age=120.0)
-    assert [p async for p in young.prompts([channel()], LATELY, NOW)] == [], "it may be ours"
+    young = Reading(api, BOT, may, lately, age=120.0)
+    assert await flat(young, [channel()]) == [], "it may be ours"
