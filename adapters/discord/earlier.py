@@ -1,11 +1,12 @@
 """What was said before a prompt: in its thread, or along the replies that led to it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.events import remembered, replied
-from adapters.discord.ids import Address, Bot
+from adapters.discord.ids import Address, Bot, is_snowflake
 from core.errors import PartGone
 from core.types import Remembered
 
@@ -50,9 +51,31 @@ async def _chain(api: Api, bot: Bot, at: Address) -> Sequence[Remembered]:
             break
         if not isinstance(found, Mapping):
             break
-        if entry := remembered(found, bot):
-            entries.append(entry)
         message = replied(found)
+        others = await _others(api, bot, at, message) if message and _ours(found, bot) else {}
+        whole = {str(found.get("id")): found} | others
+        latest_first = sorted(whole, key=lambda id_: id_.rjust(20, "0"), reverse=True)
+        entries += filter(None, (remembered(whole[id_], bot) for id_ in latest_first))
         if not message:
             break
     return tuple(reversed(entries))
+
+
+async def _others(api: Api, bot: Bot, at: Address, question: str) -> dict[str, Mapping[str, Any]]:
+    """The messages of our answer to a question, by id: each of them replies to it, none to the one
+    before. Of a channel in which more than a page was said since, only those on it.
+    """
+    query = {"after": question, "limit": str(PAGE)}
+    page = (await api.call(calls.READ, {"channel": at.channel}, None, query)).body
+    listed = page if isinstance(page, list) else []
+    messages = (m for m in listed if isinstance(m, Mapping) and is_snowflake(m.get("id")))
+    return {
+        one["id"]: one
+        for one in messages
+        if _ours(one, bot) and replied(one) == question and int(one["id"]) < int(at.before)
+    }
+
+
+def _ours(message: Mapping[str, Any], bot: Bot) -> bool:
+    author = message.get("author")
+    return isinstance(author, Mapping) and author.get("id") == bot.user
