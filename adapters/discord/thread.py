@@ -45,7 +45,8 @@ _OUT = frozenset({refusals.NO_ACCESS, refusals.UNKNOWN_CHANNEL})
 
 class DiscordThread:
     """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
-    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`; raises what they say.
+    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`, and Prepares of
+    `core.placing`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works, and all of it where the bot's own token may not write.
@@ -101,6 +102,11 @@ class DiscordThread:
         by_hook = self._hook.used and self._hook.reaches(channel, message)
         route = self._hook.edits(message) if by_hook else calls.EDIT
         return self._api.left(route, {"channel": channel, "token": self._at.token})
+
+    async def prepare(self) -> None:
+        """Have the thread of a question opened; a command's answer needs none to begin."""
+        if not (self._at.token or self._at.answer):
+            await self._opening.place()
 
     async def post(self, text: str, key: str) -> PartId:
         """Post a new message; the first one of a command's answer fills the one that waits."""

@@ -23,6 +23,7 @@ from core.errors import (
     Undeliverable,
     Unreachable,
 )
+from core.placing import Prepares
 from core.ports import FindsPost, RemovesPart, Retracts, Streams, Thread
 from core.types import Arrivals, PartId
 
@@ -289,8 +290,10 @@ class Writer:
 
     async def _begin(self, delivery: Delivery) -> PartId:
         """Make a new message, unless the claim was lost meanwhile."""
-        await self._journal.announce(delivery.index, named=self._lost.named(delivery.how))
         self._lost.tried(delivery.index)
+        if isinstance(self._thread, Prepares):
+            await self._thread.prepare()  # until the announcement an edited question is asked anew
+        await self._journal.announce(delivery.index, named=self._lost.named(delivery.how))
         text, key = delivery.text, self._post_key(delivery.index)
         if delivery.how is How.START and isinstance(self._thread, Streams):
             part = await self._thread.start(text, key)

@@ -24,6 +24,7 @@ from core.turns import metrics, notices
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy, parked
 from core.turns.journal import AGAIN, Journal
+from core.turns.preparing import prepared
 from core.turns.restored import answered_before
 from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
@@ -322,6 +323,7 @@ class Answering:
             failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
             asked = Asked(failed, (), conversation.memory)
         self._count(asked.outcome)
+        await prepared(self._thread)
         await self._commit(asked)
         return asked.outcome
 

@@ -39,16 +39,17 @@ MINUTE_14 = 14 * 60.0
 
 
 class Journal:
-    """Remembers the parts."""
+    """Remembers the parts. announced: when each was, by the loop's clock."""
 
     def __init__(self) -> None:
         self.parts: dict[int, PartId] = {}
+        self.announced: list[float] = []
 
     async def held(self) -> bool:
         return True
 
     async def announce(self, _index: int, *, named: bool) -> None:
-        return
+        self.announced.append(asyncio.get_running_loop().time())
 
     async def posted(self, index: int, part: PartId, *, only: bool) -> None:
         self.parts[index] = part

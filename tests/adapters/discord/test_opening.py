@@ -162,3 +162,19 @@ async def test_the_further_parts_of_a_commands_answer_come_in_the_channel_and_th
     assert discord.record.visible("general")[-3:] == ["one", "two", "three"], "all in one place"
     await handle.concluded(DONE)
     await until(lambda: asked.message_id in discord.world.channels)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(OPEN, delay=1.0), Fault(OPEN, retry_after=1.0)], ids=["slow", "limited"]
+)
+async def test_a_post_is_announced_once_its_thread_is_there(
+    fault: Fault, discord: DiscordServer, given: Given
+) -> None:
+    """What was announced may be visible, so that an edited question isn't asked anew."""
+    discord.faults.add(fault)
+    began = asyncio.get_running_loop().time()
+    prompt = given.mention()
+    journal = await given.answer(prompt, ["one ", "two"])
+    assert discord.record.visible(Address.decode(prompt.address).message) == ["one two"]
+    assert len(journal.announced) == 1
+    assert journal.announced[0] - began >= 1.0

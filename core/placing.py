@@ -1,0 +1,20 @@
+"""What some platforms can do besides, where an answer needs a place first. Pure.
+
+As in `core.ports`: a thread that has the method has the ability.
+"""
+
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Needs calls of its own before the first post: a thread that has to be opened, say.
+
+    While they are waited for, nothing is visible, so that an edited question is asked anew.
+    """
+
+    async def prepare(self) -> None:
+        """Make ready what a post needs; done already, it makes no call. A post does it, too.
+
+        Raises: as `core.ports.Thread.post`.
+        """

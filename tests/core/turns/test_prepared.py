@@ -1,0 +1,102 @@
+"""A question edited or deleted while the place of its answer is still being made."""
+
+import asyncio
+
+import pytest
+
+from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
+from core.lifecycle import State
+from core.store.edits import MARK
+from tests.core.turns.test_edits import ASKED, ME, _history, _states
+from tests.fakes.clock import now, run
+from tests.fakes.completions import words
+from tests.fakes.platform import Bench, Screen
+
+
+class Opening(Screen):
+    """A thread that can be written in after some seconds.
+
+    refusal: raised by who comes before that; None: they wait.
+    """
+
+    def __init__(self, seconds: float, refusal: DeliveryError | None) -> None:
+        super().__init__()
+        self.open_at = now() + seconds
+        self._refusal = refusal
+
+    async def prepare(self) -> None:
+        """Wait until it is open, or say no."""
+        if now() < self.open_at and self._refusal:
+            await asyncio.sleep(0.1)
+            raise self._refusal
+        await asyncio.sleep(max(0.0, self.open_at - now()))
+
+
+REFUSALS = [None, RateLimited(4.0), Unreachable("503")]
+
+
+def bench_on(screen: Screen) -> Bench:
+    bench = Bench(words("Old."), words("New."))
+    bench.platform.screens[ASKED.thread] = screen
+    return bench
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_edited_meanwhile_the_new_text_is_answered(refusal: DeliveryError | None) -> None:
+    async def scenario() -> None:
+        screen = Opening(5.0, refusal)
+        bench = bench_on(screen)
+        async with bench.process() as engine:
+            await engine.accept(ASKED)
+            await asyncio.sleep(2.0)
+            assert len(bench.api.requests) == 1
+            assert await engine.amend(ME, "what is she?")
+        assert screen.visible == ["New."]
+        assert [request[-1][1] for request in await bench.sent()] == ["what is it?", "what is she?"]
+        assert await bench.database.read(_history) == ["what is she?", "New."]
+        assert min(call.at for call in screen.calls) >= screen.open_at
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_deleted_meanwhile_nothing_is_ever_shown(refusal: DeliveryError | None) -> None:
+    async def scenario() -> None:
+        screen = Opening(5.0, refusal)
+        bench = bench_on(screen)
+        async with bench.process() as engine:
+            await engine.accept(ASKED)
+            await asyncio.sleep(2.0)
+            await engine.withdraw(ME)
+        assert not screen.states
+        assert await bench.database.read(_states) == [(MARK, State.CANCELLED)]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_a_process_that_dies_meanwhile_leaves_nothing_to_look_for(
+    refusal: DeliveryError | None,
+) -> None:
+    async def scenario() -> None:
+        screen = Opening(5.0, refusal)
+        bench = bench_on(screen)
+        await bench.killed_after(2.0, ASKED)
+        assert await bench.turns.amend(ME, "what is she?")
+        async with bench.process():
+            pass
+        assert screen.visible == ["New."]
+
+    run(scenario())
+
+
+def test_a_place_that_is_refused_for_good_ends_the_turn() -> None:
+    async def scenario() -> None:
+        screen = Opening(500.0, Undeliverable("the question was deleted"))
+        bench = bench_on(screen)
+        async with bench.process() as engine:
+            await engine.accept(ASKED)
+        assert not screen.states
+        assert await bench.database.read(_states) == [(ASKED.text, State.ABANDONED)]
+
+    run(scenario())
