@@ -3,7 +3,10 @@
 As in `core.ports`: a thread that has the method has the ability.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
+
+from core.types import PartId
 
 
 @runtime_checkable
@@ -18,3 +21,11 @@ class Prepares(Protocol):
 
         Raises: as `core.ports.Thread.post`.
         """
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """Wants to know what a former process has posted of the answer."""
+
+    def continues(self, parts: Sequence[PartId]) -> None:
+        """These messages, the first of them first. Told before anything else; makes no call."""

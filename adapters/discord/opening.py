@@ -64,6 +64,13 @@ class Opening:
         """Where new messages go, unless no thread can be opened there."""
         return self._on if self._at.opens else self._at.channel
 
+    def settle(self, place: str) -> None:
+        """A former process has posted the answer to a question there, and so opened its thread, or
+        couldn't.
+        """
+        if self.known is None and self._at.message and place in (self.expected, self.channel):
+            self.known = place == self.expected
+
     async def place(self) -> str:
         """Where new messages go; opens the thread if there is to be one.
 

@@ -45,8 +45,8 @@ _OUT = frozenset({refusals.NO_ACCESS, refusals.UNKNOWN_CHANNEL})
 
 class DiscordThread:
     """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
-    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`, and Prepares of
-    `core.placing`; raises what they say.
+    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`, Prepares and Continues
+    of `core.placing`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works, and all of it where the bot's own token may not write.
@@ -102,6 +102,11 @@ class DiscordThread:
         by_hook = self._hook.used and self._hook.reaches(channel, message)
         route = self._hook.edits(message) if by_hook else calls.EDIT
         return self._api.left(route, {"channel": channel, "token": self._at.token})
+
+    def continues(self, parts: Sequence[PartId]) -> None:
+        """Where it was begun it goes on: a thread that was deleted meanwhile is not opened anew."""
+        if parts:
+            self._opening.settle(split_part_id(parts[0])[0])
 
     async def prepare(self) -> None:
         """Have the thread of a question opened; a command's answer needs none to begin."""

@@ -19,6 +19,7 @@ from core.errors import (
     Withdrawn,
 )
 from core.lifecycle import State
+from core.placing import Continues
 from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import metrics, notices
 from core.turns.answer import Frame
@@ -67,6 +68,8 @@ class Answering:
         self._turn = turn
         self._thread = thread
         self._means = means
+        if isinstance(thread, Continues):
+            thread.continues([part.id for part in turn.parts if part.id is not None])
         self._reply = Reply(thread.limits, turn.parts)
         self._status = StatusLine(thread, lambda: self._reply.begun)
         held = None if means.exclusive else means.lease

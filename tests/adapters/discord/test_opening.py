@@ -1,18 +1,20 @@
 """The thread of a conversation where Discord won't have it opened at once."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
 from adapters.discord import opening
 from adapters.discord.ids import Address
-from core.errors import RateLimited
+from core.errors import RateLimited, Undeliverable
 from core.types import Outcome, Prompt, Verdict
 from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
 from tests.adapters.discord.conftest import Log, until
 from tests.adapters.discord.given import OPEN, Given
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
+from tests.emulators.discord_rules import CREATE_THREADS
 
 DONE = Outcome(verdict=Verdict.COMPLETE)
 
@@ -178,3 +180,53 @@ async def test_a_post_is_announced_once_its_thread_is_there(
     assert discord.record.visible(Address.decode(prompt.address).message) == ["one two"]
     assert len(journal.announced) == 1
     assert journal.announced[0] - began >= 1.0
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_an_answer_that_goes_on_opens_no_second_thread(
+    discord: DiscordServer, given: Given, *, deleted: bool
+) -> None:
+    """It was deleted while nobody listened, say: an empty one would stand in its place."""
+    prompt = given.mention()
+    part = (await given.answer(prompt, ["one"])).parts[0]
+    place = Address.decode(prompt.address).message
+    if deleted:
+        discord.world.delete_channel(place)
+    again = given.thread(prompt)
+    again.continues([part])
+    await again.status("thinking")
+    await until(lambda: discord.record.called_with("POST /channels/{channel}/typing"))
+    assert tries(discord) == 1
+    with pytest.raises(Undeliverable) if deleted else nullcontext():
+        await again.edit(part, "one two")
+    with pytest.raises(Undeliverable) if deleted else nullcontext():
+        await again.post("three", "k:1")
+    assert tries(discord) == 1
+    assert (place in discord.world.channels) is not deleted
+
+
+async def test_an_answer_that_was_begun_in_the_channel_goes_on_there(
+    discord: DiscordServer, given: Given
+) -> None:
+    discord.world.deny("general", CREATE_THREADS)
+    prompt = given.mention()
+    part = (await given.answer(prompt, ["one"])).parts[0]
+    discord.world.allow("general", CREATE_THREADS)
+    again = given.thread(prompt)
+    again.continues([part])
+    await again.post("two", "k:1")
+    assert discord.record.visible("general")[-2:] == ["one", "two"]
+    assert tries(discord) == 1
+
+
+async def test_the_thread_on_a_commands_answer_is_opened_whoever_goes_on(
+    discord: DiscordServer, given: Given
+) -> None:
+    discord.faults.add(Fault(OPEN, times=2, status=502))
+    asked, prompt = await given.ask()
+    part = await given.thread(prompt).post("one", "k:0")
+    again = given.thread(prompt)
+    again.continues([part])
+    await again.edit(part, "one two")
+    await again.edit(part, "one two three")
+    assert asked.message_id in discord.world.channels

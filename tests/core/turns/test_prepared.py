@@ -1,12 +1,14 @@
 """A question edited or deleted while the place of its answer is still being made."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
+from core.types import PartId
 from tests.core.turns.test_edits import ASKED, ME, _history, _states
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -98,5 +100,30 @@ def test_a_place_that_is_refused_for_good_ends_the_turn() -> None:
             await engine.accept(ASKED)
         assert not screen.states
         assert await bench.database.read(_states) == [(ASKED.text, State.ABANDONED)]
+
+    run(scenario())
+
+
+class Told(Screen):
+    """Keeps which messages it was told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[list[PartId]] = []
+
+    def continues(self, parts: Sequence[PartId]) -> None:
+        """Keep them."""
+        self.told.append(list(parts))
+
+
+def test_who_goes_on_is_told_what_is_there() -> None:
+    async def scenario() -> None:
+        screen = Told()
+        bench = Bench(words(*["word "] * 100))
+        bench.platform.screens[ASKED.thread] = screen
+        await bench.killed_after(2.0, ASKED)
+        async with bench.process():
+            pass
+        assert screen.told == [[], list(screen.states)]
 
     run(scenario())
