@@ -5,7 +5,7 @@ message object of docs.discord.com/developers/resources/message.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -188,8 +188,8 @@ def addresses(message: Message, bot: Bot) -> bool:
 
 
 def words(message: Message, bot: Bot) -> str:
-    """What a message says: its own text; without one what it forwards, or what its embeds say."""
-    return _own(message, bot) or _forwarded(message, bot) or _embedded(message)
+    """What a message says: its own text; without one what it forwards, or shows in other ways."""
+    return _own(message, bot) or _forwarded(message, bot) or _shown(message)
 
 
 def _own(message: Message, bot: Bot) -> str:
@@ -289,13 +289,40 @@ def _forwarded(message: Message, bot: Bot) -> str:
     listed = message.get("message_snapshots")
     shots = listed if isinstance(listed, list) else []
     inner = (s.get("message") for s in shots if isinstance(s, Mapping))
-    said = (_own(m, bot) or _embedded(m) for m in inner if isinstance(m, Mapping))
+    said = (_own(m, bot) or _shown(m) for m in inner if isinstance(m, Mapping))
     return "\n".join(filter(None, said))
 
 
-def _embedded(message: Message) -> str:
-    """What a message says only in its embeds, as many apps do."""
-    listed = message.get("embeds")
-    embeds = [e for e in listed if isinstance(e, Mapping)] if isinstance(listed, list) else []
-    words = (e.get(name) for e in embeds for name in ("title", "description"))
-    return "\n".join(word for word in words if isinstance(word, str) and word)
+def _shown(message: Message) -> str:
+    """What a message says only in its embeds, as many apps do, in a poll or by its stickers, which
+    are named like emoji.
+    """
+    embeds = _objects(message.get("embeds"))
+    told = [embed.get(name) for embed in embeds for name in ("title", "description")]
+    return _lines(told) or _poll(message.get("poll")) or _stickers(message.get("sticker_items"))
+
+
+def _poll(poll: object) -> str:
+    """The question of a poll and what may be chosen
+    (docs.discord.com/developers/resources/poll#poll-object).
+    """
+    if not isinstance(poll, Mapping):
+        return ""
+    media = [answer.get("poll_media") for answer in _objects(poll.get("answers"))]
+    texts = [one.get("text") for one in media if isinstance(one, Mapping)]
+    asked = poll.get("question")
+    answers = [f"- {text}" for text in texts if isinstance(text, str) and text]
+    return _lines([asked.get("text") if isinstance(asked, Mapping) else "", *answers])
+
+
+def _stickers(stickers: object) -> str:
+    names = [sticker.get("name") for sticker in _objects(stickers)]
+    return " ".join(f":{name}:" for name in names if isinstance(name, str) and name)
+
+
+def _objects(listed: object) -> list[Mapping[str, Any]]:
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+
+
+def _lines(texts: Iterable[object]) -> str:
+    return "\n".join(text for text in texts if isinstance(text, str) and text)

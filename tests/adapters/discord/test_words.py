@@ -1,9 +1,11 @@
-"""What a message says where it has no text of its own: what it forwards, what its embeds say."""
+"""What a message says without a text of its own: by forwards, embeds, polls and stickers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
@@ -18,6 +20,7 @@ from tests.adapters.discord.payloads import (
     BOT,
     DIRECT,
     THREAD,
+    garbage,
     interaction,
     message,
 )
@@ -35,10 +38,27 @@ FORWARD: dict[str, Any] = {
     "message_reference": {"type": 1, "message_id": "5", "channel_id": "6"},
     "message_snapshots": SNAPSHOTS,
 }
+POLL: dict[str, Any] = {
+    "question": {"text": "Which one?"},
+    "answers": [
+        {"answer_id": 1, "poll_media": {"text": "tea"}},
+        {"answer_id": 2, "poll_media": {"emoji": {"name": "x"}}},
+        {"answer_id": 3, "poll_media": {"text": "coffee", "emoji": None}},
+        {"answer_id": 4},
+        None,
+    ],
+    "allow_multiselect": False,
+}
+SHOWN = ("poll", "sticker_items", "embeds", "message_snapshots")
+STICKERS = [{"id": "8", "name": "Wave", "format_type": 1}, {"id": "9", "name": 7}, 5]
 EMBEDS = [{"title": "Build 7", "description": "failed"}, {"title": 5}, None]
 SPOKEN: tuple[tuple[dict[str, Any], str], ...] = (
     (FORWARD, "one @bob\ntwo"),
     ({"content": "", "mentions": [], "embeds": EMBEDS}, "Build 7\nfailed"),
+    ({"content": "", "mentions": [], "poll": POLL}, "Which one?\n- tea\n- coffee"),
+    ({"content": "", "mentions": [], "sticker_items": STICKERS}, ":Wave:"),
+    (FORWARD | {"message_snapshots": [{"message": {"sticker_items": STICKERS}}]}, ":Wave:"),
+    ({"content": "own", "mentions": [], "sticker_items": STICKERS}, "own"),
     (FORWARD | {"content": "own", "embeds": EMBEDS}, "own"),
 )
 
@@ -97,3 +117,9 @@ async def test_it_is_quoted_where_it_has_to_be_fetched(
     sent.body["data"]["components"] = sent.body["data"]["components"][:1]
     await Interactions(api, US, inbox).take(sent.body)
     assert inbox.texts == ["why?\n\nThe message in question:\n> A page"]
+
+
+@given(st.fixed_dictionaries({}, optional={name: garbage(*POLL, "text") for name in SHOWN}))
+def test_what_shows_words_may_be_anything(changes: dict[str, Any]) -> None:
+    whole = message(channel_id=THREAD, content="", mentions=[]) | changes
+    assert isinstance(read(whole, BOT, thread=True), Prompt | Ignored)
