@@ -7,6 +7,7 @@ ThreadseekError
 │   │   └── Held         the same, by what the platform said before: the call wasn't made
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
 │   ├── PartGone         the message was deleted by somebody
+│   │   └── Stopped      it stays, and a person wants no more in it
 │   ├── Untouchable      the message stays as it is; others can be posted
 │   ├── StreamOver       the message takes nothing more by its stream; nothing landed, edit it
 │   ├── TooLarge         the platform refused the size
@@ -123,6 +124,13 @@ class Unreachable(DeliveryError):
 
 class PartGone(DeliveryError):
     """The message that should be edited was deleted: taken as a wish to stop."""
+
+
+class Stopped(PartGone):
+    """A person ended the answer by the platform's own button: what is there stays, nothing landed.
+
+    The message may be edited once more, to its end.
+    """
 
 
 class Untouchable(DeliveryError):

@@ -100,8 +100,8 @@ class Streams(Protocol):
         """Make the message say `text`, which says `shown` now.
 
         Raises: StreamOver when the stream is over, or when the text as it is sent doesn't continue
-        what was sent: edit instead; else as `Thread.edit`. After Unreachable nobody knows what
-        landed: edit instead, too.
+        what was sent: edit instead; Stopped when a person ended it; else as `Thread.edit`. After
+        Unreachable nobody knows what landed: edit instead, too.
         """
 
     async def stop(self, part: PartId, shown: str, text: str) -> None:
@@ -318,7 +318,10 @@ class Turns(Protocol):
         """Commit the outcome, the history entries and the memory: claimed -> answered."""
 
     async def park(self, turn: Turn, outcome: Outcome) -> None:
-        """Put a notice in the place of a committed answer that can't be shown; it is forgotten."""
+        """Put another outcome in the place of a committed one that won't be shown as it is.
+
+        The conversation keeps its text in the place of the answer's; without one, nothing.
+        """
 
     async def deliver(self, turn: Turn, seconds: float) -> None:
         """All is shown, but for so many seconds something older may land: answered -> delivered.

@@ -129,6 +129,7 @@ class Verdict(StrEnum):
     FILTERED = "filtered"
     TRUNCATED = "truncated"
     EMPTY = "empty"
+    STOPPED = "stopped"  # by a person
     ERROR = "error"
 
 

@@ -12,6 +12,7 @@ from core.errors import (
     LockedOut,
     PartGone,
     RateLimited,
+    Stopped,
     TooLarge,
     Undeliverable,
     Unreachable,
@@ -127,10 +128,6 @@ class Garbled(Unreachable):
 
 class NotServed(Garbled):
     """One that says so by its status: nothing was done."""
-
-
-class Stopped(PartGone):
-    """A person ended the stream by Slack's own button."""
 
 
 class TokenRefused(LockedOut):

@@ -27,10 +27,8 @@ from adapters.slack.refusals import (
     Garbled,
     NotServed,
     Refused,
-    Stopped,
 )
-from core.delivery.markup import completed
-from core.errors import DeliveryError, PartGone, StreamOver, Unreachable, Untouchable
+from core.errors import DeliveryError, PartGone, Stopped, StreamOver, Unreachable, Untouchable
 from core.types import Limits, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -235,7 +233,7 @@ class SlackThread:
         whole = growing(text)
         if new := streams.addition(shown, text, whole):
             self._sent.pop(part, None)
-            async with self._streaming(part, shown):
+            async with _streaming():
                 await self._api.call(calls.APPEND, channel=channel, ts=ts, **new)
             self._sent[part] = whole
 
@@ -243,31 +241,11 @@ class SlackThread:
         """Send the rest and end the stream, which names the message."""
         channel, ts = split_part_id(part)
         new = streams.addition(shown, text, render(text))
-        async with self._streaming(part, shown):
+        async with _streaming():
             await self._api.call(
                 calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **new
             )
         self._open.discard(part)
-
-    @asynccontextmanager
-    async def _streaming(self, part: PartId, shown: str) -> AsyncIterator[None]:
-        """A call on an open stream: what Slack may say of its state, as the port says it."""
-        try:
-            yield
-        except Stopped:
-            await self._name_stopped(part, completed(growing(shown)))
-            raise
-        except Refused as refused:
-            if refused.code in ENDED:
-                raise
-            raise StreamOver(str(refused)) from refused
-
-    async def _name_stopped(self, part: PartId, rendered: str) -> None:
-        """Name a stream that a person ended, so that `find` never takes it for another; once."""
-        try:
-            await self._update(part, rendered)
-        except DeliveryError as error:
-            log.info("slack.stopped_not_named", error=type(error).__name__)
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
@@ -359,6 +337,17 @@ class SlackThread:
         ):
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot:
                 yield part_id(self._at.channel, str(message["ts"])), message
+
+
+@asynccontextmanager
+async def _streaming() -> AsyncIterator[None]:
+    """A call on an open stream: what Slack may say of its state, as the port says it."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.code in ENDED:
+            raise
+        raise StreamOver(str(refused)) from refused
 
 
 def _metadata(name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from core.delivery.markup import Splitter
+from core.delivery.markup import Splitter, completed
 
 SMALLEST = 200
 """Units below which a part isn't made smaller."""
@@ -97,6 +97,19 @@ class Parts:
         self._splitter.feed(source)
         if self.finished:
             self._conclude(settled + 1)
+
+    def cut(self, settled: int, shown: str) -> int:
+        """Drop what comes after what is shown of the first part that isn't settled, as if no more
+        had come yet; returns how many characters that is.
+        """
+        texts, rest = self.texts, self._rest(settled)
+        if settled < len(self._before) or not rest.leave(completed(shown), 0):
+            return 0
+        last = rest.sealed[-1]
+        self._before, self._final, self.finished = texts[:settled], [], False
+        self._splitter = Splitter(self._size, self._measure, last.carry)
+        self._splitter.feed(last.source.rstrip())
+        return len(rest.rest[0])
 
     def _rest(self, settled: int) -> Splitter:
         """All text that isn't settled, not split yet."""

@@ -98,6 +98,12 @@ class Reply:
         self._settled = 0
         self._stream = None
 
+    def cut(self) -> int:
+        """End with what is visible, to be finished anew; how many characters nobody sees."""
+        self._settle()
+        self.finished, self._interim, self._stale = False, "", False
+        return self._parts.cut(self._settled, self._last.get(self._settled, ""))
+
     def restart(self) -> None:
         """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
         if self.begun:
@@ -320,9 +326,7 @@ class Reply:
             self._interim = self._parts.open(grows=begins or self._appendable(self._settled))
             self._stale = False
             self._settle()
-        due = self._sealed_part(now)
-        if due is None:
-            due = self._open_part(now)
+        due = self._sealed_part(now) or self._open_part(now)
         self._hidden = due is None
         if due is None:
             self.waiting.clear()  # nothing to see in it

@@ -107,13 +107,13 @@ def answer(
 
 
 def park(conn: Connection, claimed: Turn, outcome: Outcome) -> None:
-    """Put a notice in the place of a committed answer that can't be shown.
+    """Put another outcome in the place of a committed one that won't be shown as it is.
 
-    Nobody has seen the answer, so the model isn't reminded of it either.
+    What nobody has seen of the answer, the model isn't reminded of either.
     """
     if _PARK.count(conn, by(claimed) | columns_of(outcome)) == 0:
         raise lost(conn, claimed)
-    history.forget_answer(conn, claimed.id)
+    history.say_instead(conn, claimed.id, outcome.text)
 
 
 def deliver(conn: Connection, claimed: Turn, seconds: float, uptime: Uptime) -> None:

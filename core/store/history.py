@@ -160,11 +160,13 @@ def append(
         )
 
 
-def forget_answer(conn: Connection, turn_id: int) -> None:
-    """Remove the answer of a turn that is the last of its conversation."""
-    conn.execute(
-        delete(message).where(message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT)
-    )
+def say_instead(conn: Connection, turn_id: int, text: str) -> None:
+    """Another answer of a turn that is the last of its conversation; a blank text removes it."""
+    answer = message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT
+    if text.strip():
+        conn.execute(update(message).where(*answer).values(content=text))
+    else:
+        conn.execute(delete(message).where(*answer))
 
 
 def restart(conn: Connection, thread: ThreadKey) -> bool | None:

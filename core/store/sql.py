@@ -86,7 +86,7 @@ class SqlTurns:
         await self._database.write(claims.answer, turn, outcome, remember, memory, now)
 
     async def park(self, turn: Turn, outcome: Outcome) -> None:
-        """Put a notice in the place of a committed answer that can't be shown; it is forgotten."""
+        """Put another outcome in the place of a committed one that won't be shown as it is."""
         await self._database.write(claims.park, turn, outcome)
 
     async def deliver(self, turn: Turn, seconds: float) -> None:

@@ -14,6 +14,7 @@ class Answer:
         self._usage: Usage | None = None
         self._model = ""
         self._response_id = ""
+        self._stopped = False
         self.chunks = 0
 
     def add(self, chunk: Chunk) -> str:
@@ -29,6 +30,15 @@ class Answer:
         self._model = chunk.model or self._model
         self._response_id = chunk.response_id or self._response_id
         return chunk.text if chunk.index == 0 else ""
+
+    def stop(self, unseen: int) -> None:
+        """A person wants no more of it; the last `unseen` characters nobody saw.
+
+        One that failed, or was filtered, has failed all the same.
+        """
+        text = self.text
+        self._texts[0] = [text[: max(0, len(text) - unseen)].rstrip()]
+        self._stopped = True
 
     @property
     def text(self) -> str:
@@ -70,6 +80,8 @@ class Answer:
         match self._finish.get(0):
             case "content_filter":
                 return Verdict.FILTERED
+            case _ if self._stopped:
+                return Verdict.STOPPED
             case "length":
                 return Verdict.LENGTH if self.text.strip() else Verdict.EMPTY
             case _:

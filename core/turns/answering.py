@@ -13,6 +13,7 @@ from core.errors import (
     LockedOut,
     LostClaim,
     PartGone,
+    Stopped,
     StoreError,
     ThreadseekError,
     Undeliverable,
@@ -21,7 +22,7 @@ from core.errors import (
 from core.lifecycle import State
 from core.placing import Continues
 from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
-from core.turns import metrics, notices
+from core.turns import notices, telling
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Policy, parked
 from core.turns.journal import AGAIN, Journal
@@ -34,6 +35,8 @@ from core.types import Outcome, ThreadKey, Verdict
 log = structlog.get_logger()
 
 _DELETED = "the prompt was deleted"
+_GONE = "our message was deleted"
+_STOPPED = "a person stopped it"
 _ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
 
 
@@ -102,6 +105,7 @@ class Answering:
         self._writing: asyncio.Task[None] | None = None
         self._committing = False
         self._interrupted = False
+        self._unseen: int | None = None  # characters of an answer that a person stopped
         self._amended = False
         self._quiet = False
         self.locked_out = ""
@@ -195,14 +199,15 @@ class Answering:
             if isinstance(self._thread, Concludes):
                 await self._thread.concluded(self._outcome)
         except* PartGone:
+            why = ("gone", _GONE) if self._unseen is None else ("stopped", _STOPPED)
             await self._no_status()
-            await turns.finish(turn, State.CANCELLED, "our message was deleted")
-            self._log_end("turn.cancelled", reason="our message was deleted")
+            await turns.finish(turn, State.CANCELLED, why[1])
+            self._log_end("turn.cancelled", *why)
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
             await self._no_status()
             await turns.finish(turn, State.ABANDONED, reason)
-            self._log_end("turn.abandoned", reason=reason)
+            self._log_end("turn.abandoned", "abandoned", reason)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -218,10 +223,11 @@ class Answering:
                 await self._writer.run()
                 holding.cancel()
             await self._means.turns.finish(self._turn, State.CANCELLED, _DELETED)
-            self._log_end("turn.cancelled", reason=_DELETED)
+            self._log_end("turn.cancelled", "withdrawn", _DELETED)
         except* Undeliverable as group:
-            await self._means.turns.finish(self._turn, State.CANCELLED, str(group.exceptions[0]))
-            self._log_end("turn.cancelled", reason=str(group.exceptions[0]))
+            why = str(group.exceptions[0])
+            await self._means.turns.finish(self._turn, State.CANCELLED, why)
+            self._log_end("turn.cancelled", "withdrawn", why)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -247,7 +253,7 @@ class Answering:
         """
         mistake: Exception | None = None
         try:
-            await self._side_by_side()
+            await self._to_the_end()
         except* ThreadseekError:
             raise
         except* Exception as group:  # noqa: BLE001 - told or raised below
@@ -263,6 +269,15 @@ class Answering:
                 raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
             await self._means.turns.park(turn, parked(turn))
         raise mistake
+
+    async def _to_the_end(self) -> None:
+        """Until all is shown; of an answer that a person stops, what they see of it and the end."""
+        try:
+            await self._side_by_side()
+        except* Stopped:
+            if not self._turn.withdrawn:
+                self._interrupted, self._unseen = False, self._reply.cut()
+                await self._side_by_side()
 
     async def _side_by_side(self) -> None:
         """Reading, writing, the line of status and the lease."""
@@ -286,7 +301,9 @@ class Answering:
 
     async def _ask(self) -> None:
         outcome = self._turn.outcome
-        if outcome is not None:  # committed in an earlier life: only its delivery is outstanding
+        if self._unseen is not None:
+            outcome = await self._so_far(self._unseen)
+        elif outcome is not None:  # committed in an earlier life: only its delivery is outstanding
             outcome = await self._deliverable(outcome)
             frame = Frame(json=self._means.policy.json_object)
             self._reply.add(frame.add(outcome.text) + frame.close())
@@ -325,9 +342,25 @@ class Answering:
             conversation = await self._means.history.load(self._turn.prompt.thread)
             failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
             asked = Asked(failed, (), conversation.memory)
-        self._count(asked.outcome)
+        self._told(asked.outcome)
         await prepared(self._thread)
         await self._commit(asked)
+        return asked.outcome
+
+    async def _so_far(self, unseen: int) -> Outcome:
+        """The outcome of an answer that a person stopped: what they saw of it, also where more was
+        committed already. Raises: Stopped when nothing of it is the model's.
+        """
+        asked = self._asking.stopped(unseen)
+        if asked is None:
+            raise Stopped(_STOPPED)
+        log.info("turn.stopped", turn=self._turn.id)
+        committed = self._committing  # it may have been
+        if not committed:
+            self._told(asked.outcome)
+        await self._commit(asked)
+        if committed:
+            await self._means.turns.park(self._turn, asked.outcome)
         return asked.outcome
 
     async def _commit(self, asked: Asked) -> None:
@@ -352,33 +385,13 @@ class Answering:
                 self._writer.wake()
                 await asyncio.sleep(delay)
 
-    def _count(self, outcome: Outcome) -> None:
-        usage = outcome.usage
-        if usage:
-            metrics.TOKENS.labels("prompt").inc(usage.prompt_tokens)
-            metrics.TOKENS.labels("prompt_cached").inc(usage.cached_tokens)
-            metrics.TOKENS.labels("completion").inc(usage.completion_tokens)
-        log.info(
-            "turn.answered",
-            turn=self._turn.id,
-            verdict=outcome.verdict.value,
-            seconds=round(self._means.now() - self._started, 2),
-            model=outcome.model,
-            finish=outcome.finish_reason,
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            completion_tokens=usage.completion_tokens if usage else None,
-            cached_tokens=usage.cached_tokens if usage else None,
-            response=outcome.response_id,
-            trace=outcome.trace_id,
-        )
+    def _told(self, outcome: Outcome) -> None:
+        telling.answered(self._turn, outcome, self._means.now() - self._started)
 
-    def _log_end(self, event: str, **facts: str) -> None:
+    def _log_end(self, event: str, instead: str = "", reason: str = "") -> None:
+        """instead: of the verdict, for a turn whose outcome is not shown; reason: why."""
         seconds = self._means.now() - self._started
-        metrics.TURN_SECONDS.observe(seconds)
-        figures = self._writer.freshness.figures(
-            whole=self._reply.done and not self._reply.withdrawn
-        )
-        metrics.delivered(self._turn.prompt.platform, figures)
-        metrics.TURNS.labels(self._turn.prompt.platform, self._outcome.verdict.value).inc()
-        say = log.warning if event == "turn.abandoned" else log.info
-        say(event, turn=self._turn.id, seconds=round(seconds, 2), **facts)
+        whole = self._reply.done and not self._reply.withdrawn and self._unseen is None
+        figures = self._writer.freshness.figures(whole=whole)
+        verdict = instead or self._outcome.verdict.value
+        telling.ended(event, self._turn, verdict, seconds, figures, reason)

@@ -42,7 +42,7 @@ from core.types import (
 
 log = structlog.get_logger()
 
-_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
+_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH, Verdict.STOPPED)
 _FORGOTTEN = (
     Failure.MODERATED,
     Failure.REFUSED,
@@ -137,6 +137,7 @@ class Asking:
         self._now = now
         self._chance = chance
         self._reference = f"turn-{turn.id}"
+        self._under_way: tuple[Answer, CompletionError | None, Remembered, Window] | None = None
 
     async def run(self) -> Asked:
         """The outcome; its text has been given to the reply, its notice has not.
@@ -160,7 +161,18 @@ class Asking:
             room = self._policy.room.request
             return await self._said(notices.too_long(window.estimate, room))
         answer, error, attempt = await self._attempts(conversation, entry, window)
-        return self._conclude(answer, error, entry, attempt.window)
+        self._under_way = answer, error, entry, attempt.window
+        return self._conclude(*self._under_way)
+
+    def stopped(self, unseen: int) -> Asked | None:
+        """What is kept of an answer that a person stopped; None while there is none of the model's.
+
+        unseen: so many characters of it came and were not seen.
+        """
+        if self._under_way is None:
+            return None
+        self._under_way[0].stop(unseen)
+        return self._conclude(*self._under_way)
 
     async def _said(self, text: str) -> Asked:
         """An answer of our own: shown, but no part of the conversation with the model."""
@@ -207,6 +219,7 @@ class Asking:
             if number > retrying.MOST_ATTEMPTS:
                 return answer, None, attempt
             answer = Answer()
+            self._under_way = answer, None, entry, attempt.window
             error = await self._attempt(answer, attempt, deadline - self._now())
             if error is None:
                 return answer, None, attempt

@@ -9,7 +9,12 @@ _CALLS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 
 ACCEPTED = Counter("threadseek_prompts_accepted", "Prompts committed.", ["platform"])
-TURNS = Counter("threadseek_turns", "Turns that ended, by verdict.", ["platform", "verdict"])
+TURNS = Counter(
+    "threadseek_turns",
+    "Turns that ended, by verdict; withdrawn, gone or abandoned: who asked, somebody else or the "
+    "platform did not want the answer to be shown.",
+    ["platform", "verdict"],
+)
 PARKED = Counter(
     "threadseek_turns_parked", "Turns given up because work on them broke off.", ["platform"]
 )

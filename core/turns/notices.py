@@ -26,6 +26,7 @@ INTERNAL = "Something went wrong on my side while I was answering this."
 
 _LENGTH = "_The answer reached its length limit. Say “continue” to get the rest._"
 _FILTERED = "_The provider's content filter stopped this answer._"
+_STOPPED = "_The answer was stopped here._"
 _THOUGHT_ONLY = (
     "_The model used all its room for thinking and had none left to answer. "
     "Try a simpler question, or ask for a short answer._"
@@ -125,6 +126,8 @@ def beneath(
             return _LENGTH
         case Verdict.FILTERED:
             return _FILTERED
+        case Verdict.STOPPED:
+            return _STOPPED
         case Verdict.EMPTY:
             return _THOUGHT_ONLY
         case _:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.e2e.conftest import KEY, MANIFEST
@@ -30,6 +31,7 @@ TEXT = (
 SHOWN = TEXT.replace("@channel", "@\u200bchannel")
 PIECES = tuple(TEXT[at : at + 8] for at in range(0, len(TEXT), 8))
 SLOW = Reply(pieces=PIECES, delay=0.04)
+STOPPED = "\n\n_The answer was stopped here._"
 Workspace = Callable[..., object]
 
 
@@ -221,14 +223,27 @@ async def test_a_person_who_stops_a_stream_is_heard(
     tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
 ) -> None:
     api.script("add", Reply(pieces=PIECES * 4, delay=0.05))
-    async with running(tmp_path, settings):
+    async with running(tmp_path, settings) as service:
         channel, root = ask(slack)
         await slack.wait_for(lambda: made(slack)["appendStream"] >= 2, 15)
         (post,) = ours(slack)
         slack.workspace.stop(post.ts)
+        (seen,) = answers(slack, channel, root)
         await until(lambda: api.calls[0].hung_up)
-        (said,) = answers(slack, channel, root)
+        await slack.wait_for(lambda: answers(slack, channel, root)[0].endswith(STOPPED), 15)
+        said = answers(slack, channel, root)[0].removesuffix(STOPPED)
         assert SHOWN.startswith(said)
-        slack.workspace.say("alice", "general", "go on", thread_ts=root)
+        assert said.startswith(seen.rstrip("`\n"))
+        api.script("shorter", Reply(pieces=("short",)))
+        slack.workspace.say("alice", "general", "shorter, please", thread_ts=root)
         await slack.wait_for(lambda: len(answers(slack, channel, root)) == 2, 15)
-    assert answers(slack, channel, root)[0] == said
+        async with aiohttp.request("GET", f"{service.address}metrics") as response:
+            page = await response.text()
+    assert answers(slack, channel, root) == [said + STOPPED, "short"]
+    asked, answer, again = api.calls[-1].body["messages"][-3:]
+    assert (asked["role"], answer["role"], again["role"]) == ("user", "assistant", "user")
+    assert asked["content"].endswith("add")
+    assert said.startswith(answer["content"].rstrip())
+    assert 'threadseek_turns_total{platform="slack",verdict="stopped"} 1.0' in page
+    assert 'verdict="error"' not in page
+    assert "message was deleted" not in service.err

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import DeliveryError, PartGone, RateLimited, StreamOver, TooLarge
+from core.errors import DeliveryError, PartGone, RateLimited, Stopped, StreamOver, TooLarge
 from core.ports import FindsPost, HasNameless, RemovesPart, Streams, Thread
 from core.types import Allowance, Limits, PartId, StreamLimits
 from tests.fakes.clock import now
@@ -205,7 +205,8 @@ class StreamingThread(AbleThread):
     """One that has native streams, too, as strict as Slack: what is sent is put behind what the
     message really says, a stream that isn't open takes nothing, and after `ends` it isn't.
 
-    ends: seconds after its start when the platform ends a stream by itself.
+    ends: seconds after its start when the platform ends a stream by itself. stopped: streams that
+    a person ended.
     """
 
     ends = 300.0
@@ -213,6 +214,7 @@ class StreamingThread(AbleThread):
     def __init__(self, thread_limits: Limits | None = None, **named: Any) -> None:
         super().__init__(thread_limits or streaming(), **named)
         self.open: dict[PartId, float] = {}
+        self.stopped: set[PartId] = set()
 
     async def start(self, text: str, key: str) -> PartId:
         landed: list[PartId] = []
@@ -243,6 +245,8 @@ class StreamingThread(AbleThread):
     def _more(self, part: PartId, shown: str, text: str) -> None:
         if part in self.gone:
             raise PartGone(part)
+        if part in self.stopped:
+            raise Stopped(part)
         if now() - self.open.get(part, -self.ends) >= self.ends:
             self.open.pop(part, None)
             raise StreamOver("message_not_in_streaming_state")

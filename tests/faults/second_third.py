@@ -114,14 +114,24 @@ FAULTS = (
     ),
     Fault(
         18,
-        "Somebody deletes our message while it is written",
-        "A wish to stop: the stream is closed, nothing is posted again.",
+        "Somebody deletes our message while it is written, or stops it by Slack's own button",
+        "A wish to stop: the stream is closed, nothing is posted again. What was stopped stays,"
+        " with a line that says so, and is remembered.",
         (
             Breakage(
                 "core/turns/answering.py",
                 "except* PartGone:",
                 "except* ZeroDivisionError:",
                 ("tests/core/turns/test_engine.py::test_our_message_deleted_is_a_wish_to_stop",),
+            ),
+            Breakage(
+                "core/turns/answering.py",
+                "except* Stopped:",
+                "except* ZeroDivisionError:",
+                (
+                    "tests/core/turns/test_stopped.py::test_what_was_seen_stays_and_is_remembered",
+                    "tests/e2e/test_slack_streams.py::test_a_person_who_stops_a_stream_is_heard",
+                ),
             ),
             Breakage(
                 "adapters/slack/refusals.py",

@@ -28,7 +28,7 @@ from tests.simulation.world import World
 _ASKED_AGAIN_FOR = (
     *("api", "outage of api", "store", "outage of store", "ambiguous", "locked out"),
 )
-_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH)
+_ANSWERS = (Verdict.COMPLETE, Verdict.LENGTH, Verdict.STOPPED)
 
 
 def violations(world: World, sites: Sequence[Site]) -> list[str]:

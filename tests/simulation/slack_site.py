@@ -187,7 +187,6 @@ class SlackSite(Site):
             return _no("message_not_found")
         if part in self.halted:
             self.world.hits["slack: told that a person ended a stream"] += 1
-            self.spare(call, self.limits[call.identity].edit)  # names it
             return _no("stopped_by_user")
         if not self._is_open(part):
             self.world.hits["slack: told that a stream is over"] += 1

@@ -8,7 +8,7 @@ import pytest
 from adapters.slack.calls import Api
 from adapters.slack.ids import Bot, split_part_id
 from adapters.slack.thread import SlackThread
-from core.errors import PartGone, Unreachable
+from core.errors import Stopped, Unreachable
 from core.types import ThreadKey
 from tests.adapters.slack.conftest import Open
 from tests.adapters.slack.payloads import prompt
@@ -59,8 +59,9 @@ async def test_answers_of_one_thread_are_not_taken_for_each_other(
     await opened().edit(sealed, "two.")  # by another process
     stopped = await first.start("three", "1:2")
     slack.workspace.stop(split_part_id(stopped)[1])
-    with pytest.raises(PartGone):
+    with pytest.raises(Stopped):
         await first.append(stopped, "three", "three four")
+    await first.edit(stopped, "three")
     assert await opened(second).nameless("2:0", inf, None) == []
     slack.faults.add(Fault(START, cut="after"))
     with pytest.raises(Unreachable):

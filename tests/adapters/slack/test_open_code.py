@@ -2,9 +2,7 @@
 
 import pytest
 
-from adapters.slack.ids import split_part_id
 from adapters.slack.thread import SlackThread
-from core.errors import PartGone
 from tests.adapters.slack.conftest import Open
 from tests.adapters.slack.test_streams import states
 from tests.emulators.slack import SlackServer
@@ -34,13 +32,3 @@ async def test_a_stream_of_which_slack_tells_nothing_is_ended_all_the_same(
     slack.faults.add(Fault("conversations.replies", retry_after=3))
     await opened().edit(part, "another text")
     assert states(slack, part)[-1] == "another text"
-
-
-async def test_code_that_a_person_stopped_is_closed(
-    slack: SlackServer, thread: SlackThread
-) -> None:
-    part = await thread.start("see:\n\n```py\nx = 1", "1:0")
-    slack.workspace.stop(split_part_id(part)[1])
-    with pytest.raises(PartGone):
-        await thread.append(part, "see:\n\n```py\nx = 1", "see:\n\n```py\nx = 1\ny = 2")
-    assert not slack.record.history(split_part_id(part)[1])[-1].open_fence

@@ -21,6 +21,7 @@ from core.errors import (
     LockedOut,
     PartGone,
     RateLimited,
+    Stopped,
     StreamOver,
     TooLarge,
     Undeliverable,
@@ -300,14 +301,16 @@ async def test_every_failure_of_a_stream_says_what_to_do_about_it(
         assert thread.limits.stream is not None
 
 
-async def test_what_a_person_stopped_stays_and_is_named(
+async def test_what_a_person_stopped_stays_and_is_edited_to_its_end(
     slack: SlackServer, opened: Open, thread: SlackThread
 ) -> None:
     part = await thread.start("one <!here>", "1:0")
     slack.workspace.stop(split_part_id(part)[1])
-    with pytest.raises(PartGone):
+    with pytest.raises(Stopped):
         await thread.append(part, "one <!here>", "one <!here> two")
-    assert states(slack, part)[-1] == "one &lt;!here>".replace("&lt;", "<")
+    assert len(states(slack, part)) == 2, "it starts, and is stopped"
+    await thread.edit(part, "one, no more")
+    assert states(slack, part)[-1] == "one, no more"
     assert await opened().find("1:0") == [part]
     assert not post(slack, part).streaming
 

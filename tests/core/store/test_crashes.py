@@ -82,6 +82,17 @@ async def test_a_notice_takes_the_place_of_an_answer(store: Store) -> None:
     assert (await store.history.load(THREAD)).messages == (*SPOKEN[:1], *SPOKEN)
 
 
+async def test_what_was_seen_of_an_answer_takes_its_place(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    held = await store.claim()
+    await store.say(held)
+    stopped = Outcome(verdict=Verdict.STOPPED, text="as far", notice="Stopped.")
+    await store.turns.park(held, stopped)
+    question, answer = (await store.history.load(THREAD)).messages
+    assert (question, answer.content) == (SPOKEN[0], "as far")
+    assert (await again(store)).outcome == stopped
+
+
 async def test_only_an_answer_that_is_held_is_replaced(store: Store) -> None:
     await store.turns.accept(prompt(1))
     stale = await store.claim()

@@ -1,0 +1,47 @@
+"""What the operator is told of a turn: lines in the log, and what is counted."""
+
+import structlog
+
+from core.delivery.freshness import Figures
+from core.ports import Turn
+from core.turns import metrics
+from core.types import Outcome
+
+log = structlog.get_logger()
+
+
+def answered(turn: Turn, outcome: Outcome, seconds: float) -> None:
+    """There is an outcome. seconds: since the turn was claimed."""
+    usage = outcome.usage
+    if usage:
+        metrics.TOKENS.labels("prompt").inc(usage.prompt_tokens)
+        metrics.TOKENS.labels("prompt_cached").inc(usage.cached_tokens)
+        metrics.TOKENS.labels("completion").inc(usage.completion_tokens)
+    log.info(
+        "turn.answered",
+        turn=turn.id,
+        verdict=outcome.verdict.value,
+        seconds=round(seconds, 2),
+        model=outcome.model,
+        finish=outcome.finish_reason,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        response=outcome.response_id,
+        trace=outcome.trace_id,
+    )
+
+
+def ended(
+    event: str, turn: Turn, verdict: str, seconds: float, figures: Figures, reason: str
+) -> None:
+    """The turn is over. verdict: as `metrics.TURNS` counts it. seconds: since it was claimed.
+
+    reason: why its outcome is not shown; empty when it is.
+    """
+    metrics.TURN_SECONDS.observe(seconds)
+    metrics.delivered(turn.prompt.platform, figures)
+    metrics.TURNS.labels(turn.prompt.platform, verdict).inc()
+    say = log.warning if event == "turn.abandoned" else log.info
+    why = {"reason": reason} if reason else {}
+    say(event, turn=turn.id, seconds=round(seconds, 2), **why)
