@@ -130,6 +130,7 @@ class Verdict(StrEnum):
     TRUNCATED = "truncated"
     EMPTY = "empty"
     STOPPED = "stopped"  # by a person
+    REFUSED = "refused"  # by us: the model wasn't asked
     ERROR = "error"
 
 

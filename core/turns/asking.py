@@ -146,9 +146,9 @@ class Asking:
         """
         prompt = self._turn.prompt
         if prompt.late:
-            return await self._said(notices.LATE)
+            return await self._refused(notices.LATE)
         if self._turn.crowded:
-            return await self._said(notices.CROWDED)
+            return await self._refused(notices.CROWDED)
         if self._turn.crashes >= retrying.MOST_ATTEMPTS:
             return await self._parked()
         if not prompt.text.strip():
@@ -159,7 +159,7 @@ class Asking:
         window = build(self._policy.system_prompt, conversation, entry, self._policy.room)
         if not window.fits:
             room = self._policy.room.request
-            return await self._said(notices.too_long(window.estimate, room))
+            return await self._refused(notices.too_long(window.estimate, room))
         answer, error, attempt = await self._attempts(conversation, entry, window)
         self._under_way = answer, error, entry, attempt.window
         return self._conclude(*self._under_way)
@@ -179,6 +179,11 @@ class Asking:
         conversation = await self._history.load(self._turn.prompt.thread)
         self._show(text)
         return Asked(Outcome(verdict=Verdict.COMPLETE, text=text), (), conversation.memory)
+
+    async def _refused(self, notice: str) -> Asked:
+        """Why there is no answer: shown, and no part of the conversation either."""
+        conversation = await self._history.load(self._turn.prompt.thread)
+        return Asked(Outcome(verdict=Verdict.REFUSED, notice=notice), (), conversation.memory)
 
     async def _parked(self) -> Asked:
         """The notice for a prompt whose handling broke off too often: it isn't tried again.

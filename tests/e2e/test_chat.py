@@ -33,6 +33,17 @@ async def test_a_failure_is_one_clear_sentence_on_standard_error(
     assert "can't be reached: check the network and DEEPSEEK_BASE_URL" in err
 
 
+async def test_a_question_that_is_refused_is_no_answer(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    narrow = {**settings, "CONTEXT_TOKENS": "1000"}
+    code, out, err = await command(tmp_path, narrow, "chat", "word " * 9_000)
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "too long for me" in err
+    assert not api.calls
+
+
 async def test_a_cut_answer_is_printed_and_marked(
     tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
 ) -> None:
