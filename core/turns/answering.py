@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -24,7 +24,7 @@ from core.placing import Continues
 from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import notices, telling
 from core.turns.answer import Frame
-from core.turns.asking import Asked, Asking, Policy, parked
+from core.turns.asking import Asked, Asking, Cap, Policy, parked
 from core.turns.journal import AGAIN, Journal
 from core.turns.preparing import prepared
 from core.turns.restored import answered_before
@@ -42,7 +42,8 @@ _ANSWERED_BEFORE = "it is answered already; this database is older than that ans
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1).
+    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1). cap: of the
+    model, for all turns of this process.
 
     exclusive: no other process can claim a turn that this one holds. began: when this process did,
     seconds since the epoch.
@@ -56,6 +57,7 @@ class Means:
     lease: float
     now: Callable[[], float]
     chance: Callable[[], float]
+    cap: Cap = field(default_factory=Cap)
     exclusive: bool = False
     began: float = float("-inf")
 
@@ -94,6 +96,7 @@ class Answering:
             self._writer,
             self._status,
             policy=means.policy,
+            cap=means.cap,
             turns=means.turns,
             history=means.history,
             completions=means.completions,

@@ -85,6 +85,20 @@ class _Try:
     made: frozenset[Change] = frozenset()
 
 
+@dataclass(slots=True, eq=False)
+class Cap:
+    """The largest `max_tokens` that the model takes, once it has said so; for all its turns."""
+
+    tokens: int | None = None
+
+    def lower(self, tokens: int) -> None:
+        """It said so: each request that asks for more would be refused. The operator is told."""
+        if tokens != self.tokens:
+            self.tokens = tokens
+            fix = f"set DEEPSEEK_MAX_TOKENS to {tokens} at most"
+            log.warning("completion.max_tokens_lowered", tokens=tokens, fix=fix)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How prompts are answered. seconds: of all attempts of a turn and the pauses between them.
@@ -119,6 +133,7 @@ class Asking:
         status: StatusLine,
         *,
         policy: Policy,
+        cap: Cap,
         turns: Turns,
         history: History,
         completions: Completions,
@@ -131,6 +146,7 @@ class Asking:
         self._writer = writer
         self._status = status
         self._policy = policy
+        self._cap = cap
         self._turns = turns
         self._history = history
         self._completions = completions
@@ -216,7 +232,7 @@ class Asking:
     async def _attempts(
         self, conversation: Conversation, entry: Remembered, window: Window
     ) -> tuple[Answer, CompletionError | None, _Try]:
-        attempt = _Try(window, window.messages)
+        attempt = _Try(window, window.messages, self._cap.tokens)
         deadline = self._now() + self._policy.seconds
         answer = Answer()
         while True:
@@ -309,8 +325,10 @@ class Asking:
                 attempt.messages = attempt.window.messages
                 return again if attempt.window.fits else None
             case Change.CAP:
+                if not error.limit:
+                    return None
+                self._cap.lower(error.limit)
                 attempt.max_tokens = error.limit
-                return again if error.limit else None
             case Change.RESHAPE:
                 attempt.messages = flattened(attempt.messages)
         return again

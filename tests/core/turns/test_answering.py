@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import CompletionError, Failure, Undeliverable
 from core.turns import notices
@@ -65,6 +66,24 @@ def test_all_attempts_together_have_the_time_of_one_turn(seconds: float, left: l
         assert [request.seconds for request in bench.api.requests] == pytest.approx(left)
         (shown,) = bench.platform.screen().visible
         assert "stopped sending" in shown
+
+    run(main())
+
+
+def test_the_largest_max_tokens_that_a_model_takes_is_remembered() -> None:
+    async def main() -> None:
+        refused = [CompletionError(Failure.MAX_TOKENS, limit=8_192)]
+        bench = Bench(refused, words("one"), words("two"), [refused[0]], words("three"))
+        with capture_logs() as logs:
+            async with bench.process() as engine:
+                for number in range(3):
+                    await engine.accept(prompt("hi", number))
+                    await asyncio.sleep(10)
+        asked = [request.max_tokens for request in bench.api.requests]
+        assert asked == [None, 8_192, 8_192, 8_192, 8_192]
+        (told,) = [each for each in logs if each["event"] == "completion.max_tokens_lowered"]
+        assert "DEEPSEEK_MAX_TOKENS to 8192" in told["fix"]
+        assert bench.platform.screen().visible == ["one", "two", "three"]
 
     run(main())
 
