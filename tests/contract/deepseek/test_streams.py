@@ -1,5 +1,6 @@
 """Awkward streams over a real socket: every case of the edge matrix, with the outcome we want."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -96,6 +97,19 @@ async def test_the_reason_of_the_end_is_logged() -> None:
         await ask(saying(whole(event("a") + event("", "martian") + DONE)))
     assert [line.get("finish") for line in logs] == ["length", None]
     assert [line.get("code") for line in logs] == [None, "martian"]
+
+
+async def test_the_log_says_how_long_the_first_word_took() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in (CHUNKED, chunked(event("") + event("a")), chunked(END) + b"0\r\n\r\n"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.3)
+
+    with capture_logs() as logs:
+        await ask(slow)
+    (told,) = [line for line in logs if line["event"] == "completion.done"]
+    assert 250 <= told["first_ms"] <= told["ms"] - 250
 
 
 async def test_separators_of_unicode_are_text() -> None:

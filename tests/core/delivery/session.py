@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -66,6 +66,7 @@ class Session:
         budget: Budget | None = None,
         patience: float = 900.0,
         settles_in: float | None = None,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self.thread = thread
         self.journal = Record()
@@ -77,7 +78,7 @@ class Session:
             self.journal,
             now,
             key="turn",
-            random=random.Random(1).random,
+            random=chance or random.Random(1).random,
             patience=patience,
             settles_in=settles_in,
         )

@@ -140,6 +140,17 @@ def test_an_unreachable_platform_is_tried_with_pauses() -> None:
     assert sum(pauses[6:]) > 3 * sum(pauses[:3])
 
 
+def test_the_pauses_are_of_any_length_up_to_one_that_doubles() -> None:
+    async def main(thread: FakeThread, chance: float) -> None:
+        await Session(thread, chance=lambda: chance).stream(["one ", "two"], pause=0.3)
+
+    for chance in (0.0, 0.25, 1.0):
+        thread = FakeThread(latency=lambda: 0.0, faults=(None, *[LOST] * 4))
+        run(main(thread, chance))
+        pauses = [later.at - earlier.at for earlier, later in pairwise(thread.calls[1:6])]
+        assert pauses == pytest.approx([chance * longest for longest in (0.5, 1.0, 2.0, 4.0)])
+
+
 def test_after_a_quarter_of_an_hour_it_is_given_up() -> None:
     thread = FakeThread(faults=(None, *[LOST] * 1000))
 

@@ -9,9 +9,10 @@ from structlog.testing import capture_logs
 
 from core.errors import CompletionError, Failure, Undeliverable
 from core.turns import notices
+from core.turns.tokens import estimate
 from core.types import Chunk, Outcome, PartId, Verdict
 from tests.fakes.clock import now, run
-from tests.fakes.completions import words
+from tests.fakes.completions import Step, words
 from tests.fakes.platform import POLICY, Bench, named, prompt, with_json
 
 LONG = words(*(f"w{number} " for number in range(100)))
@@ -133,6 +134,32 @@ def test_a_refused_prompt_is_forgotten_and_a_failed_one_is_not() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        [CompletionError(Failure.REFUSED)],
+        [CompletionError(Failure.TOO_LONG)],
+        [CompletionError(Failure.TOO_BIG)],
+        [CompletionError(Failure.SHAPE)],
+        words("half an answer", finish="content_filter"),
+    ],
+    ids=["refused", "too long", "too big", "shape", "filtered"],
+)
+def test_what_would_be_refused_again_with_every_later_question_is_forgotten(
+    script: list[Step],
+) -> None:
+    async def main() -> None:
+        twice = [script] * 2 if "SHAPE" in repr(script) else [script]
+        bench = Bench(*twice, words("yes"))
+        async with bench.process() as engine:
+            await engine.accept(prompt("bad"))
+            await asyncio.sleep(10)
+            await engine.accept(prompt("now", 2))
+        assert (await bench.sent())[-1] == [("system", "Be kind."), ("user", "now")]
+
+    run(main())
+
+
 def test_too_long_for_the_model_is_trimmed_once_and_said_once() -> None:
     async def main() -> None:
         too_long = [CompletionError(Failure.TOO_LONG, limit=4_000)]
@@ -148,6 +175,38 @@ def test_too_long_for_the_model_is_trimmed_once_and_said_once() -> None:
         assert told.startswith("short\n\n_")
         assert "beginning" in told
         assert after == "shorter", "the person is told once"
+
+    run(main())
+
+
+def test_the_limit_that_the_api_names_is_what_is_trimmed_to() -> None:
+    async def main() -> None:
+        too_long = [CompletionError(Failure.TOO_LONG, limit=2_000)]
+        bench = Bench(*[words("y" * 200)] * 20, too_long, words("short"))
+        async with bench.process() as engine:
+            for number in range(21):
+                await engine.accept(prompt("x" * 200, number))
+                await asyncio.sleep(10)
+        room = 2_000 - POLICY.room.answer
+        before, after = (
+            sum(estimate(message.content) for message in request.messages)
+            for request in bench.api.requests[-2:]
+        )
+        assert before > room
+        assert after <= room / 2, "half of it, since trimming goes in big steps"
+
+    run(main())
+
+
+def test_the_estimate_is_corrected_by_what_the_api_counted() -> None:
+    async def main() -> None:
+        bench = Bench(words("yes", tokens=5_000))
+        async with bench.process() as engine:
+            await engine.accept(prompt("word " * 1_000))
+        (request,) = bench.api.requests
+        estimated = sum(estimate(message.content) for message in request.messages)
+        memory = (await bench.history.load(prompt("").thread)).memory
+        assert memory.ratio == pytest.approx((1 + 5_000 / estimated) / 2, rel=0.05)
 
     run(main())
 

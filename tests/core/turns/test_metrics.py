@@ -1,8 +1,13 @@
-"""What /metrics says of an answer's delivery."""
+"""What /metrics says of a turn and of its answer's delivery."""
 
+import asyncio
+
+import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from core.errors import RateLimited
+from core.errors import CompletionError, Failure, RateLimited
+from core.types import Chunk, Usage
 from tests.fakes.clock import run
 from tests.fakes.completions import words
 from tests.fakes.platform import Bench, prompt
@@ -39,3 +44,55 @@ def test_an_answer_s_delivery_is_counted_by_platform_and_lane() -> None:
     assert (shown, first, lag, refused) == (1, 1, 1, 1)
     assert calls >= 3
     assert 0.15 < staleness < 3
+
+
+def taken() -> list[float]:
+    """First chunks, their seconds, turns, their seconds, tokens by kind, failed attempts."""
+    kinds = [{"kind": kind} for kind in ("prompt", "prompt_cached", "completion")]
+    names = ("first_chunk_seconds_count", "first_chunk_seconds_sum")
+    whole = ("turn_seconds_count", "turn_seconds_sum")
+    found = [
+        *(REGISTRY.get_sample_value(f"threadseek_{name}") for name in (*names, *whole)),
+        *(REGISTRY.get_sample_value("threadseek_tokens_total", kind) for kind in kinds),
+        REGISTRY.get_sample_value("threadseek_completion_failures_total", {"failure": "server"}),
+    ]
+    return [value or 0.0 for value in found]
+
+
+def active() -> float:
+    return REGISTRY.get_sample_value("threadseek_turns_active") or 0.0
+
+
+def test_what_a_turn_took_is_counted() -> None:
+    usage = Usage(100, 5, 105, cached_tokens=60)
+    script = [2.0, Chunk(text="yes", finish_reason="stop", usage=usage), Chunk(done=True)]
+    idle = active()
+
+    async def main() -> None:
+        bench = Bench([1.0, CompletionError(Failure.SERVER)], script)
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(1)
+            assert active() == idle + 1
+
+    before = taken()
+    run(main())
+    firsts, first, turns, seconds, *rest = [
+        later - earlier for earlier, later in zip(before, taken(), strict=True)
+    ]
+    assert (firsts, turns, rest) == (1, 1, [100, 60, 5, 1])
+    assert first == pytest.approx(2.0), "of the attempt, not of the turn"
+    assert seconds == pytest.approx(3.5 + 0.15), "with the pause before the second attempt"
+    assert active() == idle
+
+
+def test_the_log_names_the_request_that_failed() -> None:
+    async def main() -> None:
+        bench = Bench([CompletionError(Failure.CREDENTIALS, trace_id="t-1")])
+        with capture_logs() as logs:
+            async with bench.process() as engine:
+                await engine.accept(prompt("hi"))
+        (told,) = [each for each in logs if each["event"] == "turn.answered"]
+        assert (told["trace"], told["verdict"]) == ("t-1", "error")
+
+    run(main())
