@@ -74,10 +74,6 @@ class Reply:
         """Note that what was added came now (else: when the next question is asked)."""
         self.waiting.heard(now)
 
-    def coming(self, now: float) -> None:
-        """Text has come that will be added before any is handed out; it came now, not then."""
-        self.waiting.coming(now)
-
     def finish(self, notice: str = "") -> None:
         """The answer is complete; saying so again changes nothing.
 

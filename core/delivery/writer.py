@@ -110,7 +110,7 @@ class Writer:
     def _coming(self) -> None:
         """Text has come that isn't read yet: it counts from now on."""
         now = self._now()
-        self._reply.coming(now)
+        self._reply.waiting.coming(now)
         self.freshness.coming(now)
         if self._idle:
             self._woken.set()

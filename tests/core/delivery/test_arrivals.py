@@ -119,11 +119,11 @@ def test_what_came_while_a_call_was_granted_is_in_it() -> None:
 
 def test_text_that_was_announced_keeps_the_time_it_came() -> None:
     reply = Reply(limits())
-    reply.coming(1.0)
+    reply.waiting.coming(1.0)
     reply.add("a")
     reply.heard(1.01)
     assert reply.wait(1.01) == pytest.approx(QUIET - 0.01)
-    reply.coming(1.03)
+    reply.waiting.coming(1.03)
     reply.add("b")
     reply.add("c")
     reply.heard(1.2)
@@ -136,7 +136,7 @@ def test_text_that_was_announced_keeps_the_time_it_came() -> None:
 
 def test_what_came_and_was_no_text_is_forgotten() -> None:
     reply = Reply(limits())
-    reply.coming(1.0)
+    reply.waiting.coming(1.0)
     assert reply.due(2.0) is None
     reply.add("a")
     reply.heard(3.0)
