@@ -5,7 +5,6 @@ import gc
 import subprocess
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,12 @@ from sqlalchemy import Connection, text
 from core.errors import StoreBusy, StoreError, StoreUnusable
 from core.store import inbox
 from core.store.postgres import PostgresDatabase
-from tests.contract.store.gateway import Gateway, gateway
+from tests.contract.store.gateway import Gateway
 from tests.contract.store.serving import Cluster, connected, until
-from tests.core.store.making import THREAD, Opening, Store, prompt
+from tests.core.store.making import THREAD, Store, prompt
 
 SECRET = "what Ann wrote to nobody else"
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-async def way(cluster: Cluster) -> AsyncGenerator[Gateway, None]:
-    """The way to the server."""
-    async with gateway(cluster.directory) as made:
-        yield made
-
-
-@pytest.fixture
-async def far(way: Gateway, url: str) -> AsyncGenerator[PostgresDatabase, None]:
-    """The test's database, behind the gateway."""
-    name = url.partition("@/")[2].partition("?")[0]
-    there = f"postgresql://postgres@127.0.0.1:{way.port}/{name}"
-    async with PostgresDatabase.open(there) as database:
-        yield database
-        way.mend()
 
 
 async def count_of(url: str) -> int:
@@ -281,41 +263,6 @@ async def test_no_error_carries_what_people_wrote(store: Store) -> None:
         with pytest.raises(StoreUnusable, match="refused a statement") as refusal:
             await store.database.write(fn, SECRET)
         assert SECRET not in "".join(traceback.format_exception(refusal.value))
-
-
-async def test_a_closed_database_is_not_opened_again(opening: Opening) -> None:
-    async with opening() as store:
-        await store.turns.accept(prompt(1))
-    with pytest.raises(StoreError, match="is closed"):
-        await store.turns.accept(prompt(2))
-    with pytest.raises(StoreError, match="is closed"):
-        await store.turns.waiting(THREAD)
-
-
-async def after(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.sleep(seconds)
-    await act()
-
-
-async def test_closing_waits_for_what_runs_and_leaves_no_connection(
-    opening: Opening, url: str
-) -> None:
-    async with connected(url) as other:
-        async with opening() as store:
-            await store.turns.accept(prompt(1))
-            transaction = other.transaction()
-            await transaction.start()
-            await other.execute("SELECT 1 FROM conversation FOR UPDATE")
-            writing = asyncio.ensure_future(store.turns.accept(prompt(2)))
-            await asyncio.wait([writing], timeout=0.1)
-            committing = asyncio.ensure_future(after(0.1, transaction.commit))
-        await committing
-        assert await writing
-        alone = (
-            "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()"
-            " AND backend_type = 'client backend'"
-        )
-        assert await until(lambda: other.fetchval(alone))
 
 
 async def refused_at_start(url: str, kind: type[StoreError], says: str) -> str:
