@@ -177,22 +177,34 @@ async def _serve(loaded: "Loaded") -> int:
     say = _banner(loaded)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    starting = asyncio.current_task()
 
-    def asked_to_stop() -> None:
-        if stop.is_set():  # the second signal means now; what is open goes on after a restart
-            os._exit(130)
+    def stop_now(number: int) -> None:
+        if stop.is_set():
+            if number != signal.SIGHUP:  # the second one means now; what is open goes on later
+                os._exit(130)
+            return
         stop.set()
+        if starting:
+            starting.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop)
+        loop.add_signal_handler(number, stop_now, number)
     # A terminal that closes says so, perhaps twice, unless we were told to outlive it (nohup).
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, stop.set)
-    async with service(loaded, say):
-        say("Ready. Ctrl-C stops.")
-        await stop.wait()
-        with suppress(OSError):  # the terminal may be gone
-            say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
+        loop.add_signal_handler(signal.SIGHUP, stop_now, signal.SIGHUP)
+    try:
+        async with service(loaded, say):
+            starting = None
+            say("Ready. Ctrl-C stops.")
+            await stop.wait()
+            with suppress(OSError):  # the terminal may be gone
+                say("Stopping: running answers get a moment to end. Ctrl-C again stops at once.")
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        with suppress(OSError):
+            say("Stopped before all was ready.")
     return 0
 
 

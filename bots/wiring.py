@@ -160,15 +160,17 @@ def _owner() -> str:
 
 
 @asynccontextmanager
-async def engine_of(core: Core, platforms: dict[str, Threads]) -> AsyncIterator[Engine]:
-    """A running engine; leaving interrupts the turns that run."""
+async def engine_of(
+    core: Core, platforms: dict[str, Threads], grace: float = 0
+) -> AsyncIterator[Engine]:
+    """A running engine; leaving gives the turns that run so many seconds, then interrupts them."""
     engine = Engine(core.means, platforms, owner=_owner(), concurrency=core.concurrency)
     running = asyncio.create_task(engine.run(), name="engine")
     try:
         async with core.database.listening(engine.wake):
             yield engine
     finally:
-        await engine.stop(grace=0)
+        await engine.stop(grace)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -192,7 +194,8 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         platforms: dict[str, Threads] = {}
         if core.database.exclusive:  # else the leases of who died run out by themselves
             await core.turns.take_over(["web", "slack", "discord"])
-        engine = await stack.enter_async_context(engine_of(core, platforms))
+        running = engine_of(core, platforms, settings.shutdown_grace)
+        engine = await stack.enter_async_context(running)
         health.part("engine", engine.problem)
         web = _web(settings, core, engine)
         slack = _slack(settings, core, engine, session)

@@ -10,7 +10,7 @@ Its log is emptied after each deletion (`Batches`), since a checkpoint alone lea
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,7 @@ class Database:
         async with AsyncExitStack() as stack:
             if exclusive:
                 stack.enter_context(sole_use(path))
-            await asyncio.to_thread(migrate_file, path, locked=exclusive)
+            await _whole(asyncio.to_thread(migrate_file, path, locked=exclusive))
             database = cls(path, exclusive=exclusive)
             stack.push_async_callback(database._close)
             # A file that can't be written shall fail the start, not the first event.
@@ -164,6 +164,15 @@ class Database:
         """Let the running transactions end, refuse the next, close the file."""
         for batches in (*self._readers, self._writer):
             await batches.close()
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Wait until it ends, also when cancelled: it can't be stopped, and nobody may be beside it."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(working)
+    finally:
+        await asyncio.wait([working])
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

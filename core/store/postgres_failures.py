@@ -14,6 +14,7 @@ _AWAY = (
     "DATABASE_URL to the server that runs."
 )
 _SLOW = "took too long: it is overloaded or away, or someone holds a lock (pg_stat_activity)."
+_LOCKED = "55P03"
 
 # The beginning of an SQLSTATE -> what to say after "The database <place> ". Longest match wins.
 _UNUSABLE = {
@@ -36,7 +37,7 @@ _BUSY = {
     "25P": "ended a transaction that took too long: it was undone and can be tried again.",
     "53": "has no room for one more connection or its memory is full: raise max_connections, "
     "or run fewer replicas.",
-    "55P03": _SLOW,
+    _LOCKED: _SLOW,
     "57014": _SLOW,
     "40": "undid the transaction for the sake of another, and did so each time it was tried.",
 }
@@ -70,6 +71,11 @@ def away(error: BaseException) -> bool:
     """Whether the server, or the way to it, was not there: what has not begun may begin again."""
     code = sqlstate(error)
     return code.startswith(_TRIED_AGAIN) if code else _lost(error)
+
+
+def locked(error: BaseException) -> bool:
+    """Whether a lock was not to be had within the server's `lock_timeout`."""
+    return sqlstate(error) == _LOCKED
 
 
 def explain(error: BaseException, place: str) -> StoreError:

@@ -4,10 +4,11 @@ import asyncio
 import signal
 from pathlib import Path
 
+from core.store.postgres_migrate import LOCK
 from tests.contract.store.serving import connected
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.seen import answers
-from tests.e2e.service import command, running
+from tests.e2e.service import command, running, start
 from tests.emulators.slack import SlackServer
 
 
@@ -94,3 +95,17 @@ async def test_a_server_that_is_away_is_said_at_the_start(
     assert code == 1
     assert "not to be reached" in err
     assert PASSWORD not in out + err
+
+
+async def test_a_replica_that_waits_for_another_to_migrate_can_be_stopped(
+    tmp_path: Path, shared: dict[str, str]
+) -> None:
+    async with connected(shared["DATABASE_URL"]) as other, other.transaction():
+        await other.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        service = await start(tmp_path, shared)
+        try:
+            assert "another replica" in await service.printed("database.waiting")
+            assert await service.end(within=4) == 0
+            assert "Traceback" not in service.err
+        finally:
+            await service.end(signal.SIGKILL)

@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.seen import answers, calm
-from tests.e2e.service import COMMAND, command, environment, running
+from tests.e2e.service import COMMAND, command, environment, running, start
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.slack import SlackServer
 
@@ -106,3 +108,53 @@ async def test_a_person_is_told_in_plain_words_whatever_the_logs_are(tmp_path: P
     wrong = {"LOG_FORMAT": "json", "DEEPSEEK_N": "none"}
     _, _, err = await command(tmp_path, wrong, "config")
     assert err.startswith("The configuration needs a change:\n  DEEPSEEK_N: ")
+
+
+@asynccontextmanager
+async def silent() -> AsyncGenerator[str, None]:
+    """The address of a server that takes every connection and says nothing on it."""
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in taken:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("platform", ["slack", "discord"])
+async def test_a_platform_that_is_silent_at_the_start_keeps_no_signal_waiting(
+    platform: str, tmp_path: Path, settings: dict[str, str], discord_settings: dict[str, str]
+) -> None:
+    async with silent() as far:
+        variables = {
+            "slack": {**settings, "SLACK_API_URL": f"http://{far}/api/"},
+            "discord": {**discord_settings, "DISCORD_API_URL": f"http://{far}/api/v10"},
+        }[platform]
+        service = await start(tmp_path, variables)
+        try:
+            await service.printed("Playground")
+            await asyncio.sleep(0.5)
+            assert await service.end(within=4) == 0
+            assert "Stopped before all was ready." in service.out
+            assert "Traceback" not in service.err
+        finally:
+            await service.end(signal.SIGKILL)
+
+
+async def test_an_answer_that_began_before_all_was_ready_gets_the_grace_too(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=WORDS, delay=0.05))
+    async with silent() as far:
+        other = {"DISCORD_BOT_TOKEN": "x", "DISCORD_API_URL": f"http://{far}/api/v10"}
+        service = await start(tmp_path, {**settings, **other})
+        try:
+            await service.printed("Slack          connected")
+            where = await asked(slack)
+            assert await service.end() == 0
+            assert "Ready." not in service.out
+        finally:
+            await service.end(signal.SIGKILL)
+    assert whole(slack, where)

@@ -26,6 +26,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from core.errors import StoreBusy, StoreUnusable
 from core.lifecycle import State
 from core.store.database import Database
+from core.store.files import InUse, sole_use
 from core.store.migrate import SCRIPTS, config, migrate, migrate_file, stored_revision
 from core.store.schema import REVISION, filter_on_postgres, metadata, turn
 from tests.core.store.making import SPOKEN, opened
@@ -282,6 +283,23 @@ def test_a_file_in_use_is_not_migrated_but_a_current_one_needs_no_lock(
         with pytest.raises(StoreUnusable, match="in use by process"):
             migrate_file(path, locked=False, patience=0.1)
     assert stored_revision(path) == "0001"
+
+
+async def test_a_start_that_is_stopped_lets_go_of_the_file_when_the_migration_has_ended(
+    path: Path,
+) -> None:
+    make_first(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        starting = asyncio.ensure_future(use(path))
+        await asyncio.wait([starting], timeout=0.5)
+        starting.cancel()
+        await asyncio.wait([starting], timeout=0.5)
+        with pytest.raises(InUse), sole_use(path):
+            pass
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert stored_revision(path) == REVISION
 
 
 def test_a_locked_file_is_busy(path: Path) -> None:

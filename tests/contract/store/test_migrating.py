@@ -12,14 +12,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from structlog.testing import capture_logs
 
 from core.errors import StoreUnusable
 from core.store.migrate import SCRIPTS, config
 from core.store.postgres import PostgresDatabase
-from core.store.postgres_migrate import migrate_server
+from core.store.postgres_migrate import LOCK, migrate_server
 from core.store.schema import REVISION, metadata
 from core.store.server import Server
-from tests.contract.store.serving import Cluster, connected
+from core.store.sql import INGRESS_PATIENCE
+from tests.contract.store.gateway import Gateway
+from tests.contract.store.serving import Cluster, connected, until
 
 _COLUMNS = """
 SELECT table_name || '.' || column_name, data_type, is_nullable, column_default, is_identity,
@@ -182,3 +185,68 @@ async def test_the_database_of_another_program_is_refused_and_left_alone(empty: 
         async with PostgresDatabase.open(empty):
             pass
     assert await shape(empty) == before
+
+
+TAKES_A_TABLE = NEXT.replace('"SELECT pg_sleep(0.1)"', '"ALTER TABLE turn ADD COLUMN colour TEXT"')
+
+
+async def read_again_and_again(url: str, seconds: float) -> None:
+    """Raises: TimeoutError, as soon as one reading of `turn` takes too long for an event."""
+    clock = asyncio.get_running_loop().time
+    async with connected(url) as other:
+        end = clock() + seconds
+        while clock() < end:
+            await other.fetchval("SELECT count(*) FROM turn", timeout=INGRESS_PATIENCE)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_migration_waits_for_who_reads_a_table_and_nobody_waits_for_it(
+    own: str, newer: Path
+) -> None:
+    """A pg_dump has every table until it ends; whoever asks for one behind an ALTER waits too."""
+    (newer / "versions" / "next.py").write_text(TAKES_A_TABLE)
+    engine = engine_of(own)
+    with capture_logs() as logs:
+        async with connected(own) as dump:
+            await dump.execute("SET application_name = 'pg_dump'")
+            transaction = dump.transaction()
+            await transaction.start()
+            await dump.fetchval("SELECT count(*) FROM turn")
+            migrating = asyncio.ensure_future(
+                migrate_server(engine, "here", patience=5, scripts=newer, head="next")
+            )
+            await read_again_and_again(own, 8)
+            assert not migrating.done()
+            assert len(logs) == 1, "it says so once"
+            await transaction.rollback()
+        async with asyncio.timeout(10):
+            await migrating
+    await engine.dispose()
+    waiting, migrated = logs
+    assert (waiting["event"], waiting["log_level"]) == ("database.waiting", "warning")
+    assert waiting["holder"].startswith("pg_dump (process ")
+    assert migrated["event"] == "database.migrated"
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_who_waits_for_another_that_migrates_says_so_and_can_be_stopped(
+    silent: bool, way: Gateway, far_url: str, url: str, newer: Path
+) -> None:
+    engine = engine_of(far_url)
+    async with connected(url) as other, other.transaction():
+        await other.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        with capture_logs() as logs:
+            migrating = asyncio.ensure_future(
+                migrate_server(engine, "here", patience=5, scripts=newer, head="next")
+            )
+            await until(lambda: other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        if silent:
+            way.stall()
+        migrating.cancel()
+        began = asyncio.get_running_loop().time()
+        await asyncio.wait([migrating])
+        assert asyncio.get_running_loop().time() - began < 4
+    assert migrating.cancelled()
+    assert [(line["event"], line["holder"]) for line in logs] == [
+        ("database.waiting", "another replica, which migrates it")
+    ]
