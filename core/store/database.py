@@ -10,8 +10,8 @@ Its log is emptied after each deletion (`Batches`), since a checkpoint alone lea
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, event
 from core.errors import StoreError, StoreUnusable
 from core.store.batches import Batches
 from core.store.clock import Clock, machine_uptime, steady
-from core.store.failures import explained
+from core.store.failures import Damaged, explained
 from core.store.files import database_file, sole_use
 from core.store.migrate import migrate_file
 
@@ -60,6 +60,7 @@ class Database:
         self._readers = [Batches(path, reading, _READER_WAITS) for _ in range(_READERS)]
         self._file = _identity(path)
         self._looked = (float("-inf"), "")
+        self._damaged = ""
 
     @classmethod
     @asynccontextmanager
@@ -91,8 +92,10 @@ class Database:
         """What keeps prompts from being stored now, or soon will; "" for nothing.
 
         Finds out by writing, as the disk's own figures don't say what a quota, a broken disk or
-        one that became read-only refuses.
+        one that became read-only refuses. A damaged page is met by who needs it, and stays.
         """
+        if self._damaged:
+            return self._damaged
         now = asyncio.get_running_loop().time()
         if now >= self._looked[0] + LOOK_AGAIN:
             self._looked = (now, self._looked[1])
@@ -130,7 +133,8 @@ class Database:
         # One after the other on one thread costs least, as long as none of them takes long.
         quick = (reader for reader in self._readers if not reader.takes_long)
         reader = next(quick, self._readers[0])
-        return await reader.run(lambda connection: fn(connection, *args), PATIENCE)
+        with self._damage_kept():
+            return await reader.run(lambda connection: fn(connection, *args), PATIENCE)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
@@ -147,7 +151,17 @@ class Database:
             self._require_file()
             return fn(connection, *args)
 
-        return await self._writer.run(run, patience)
+        with self._damage_kept():
+            return await self._writer.run(run, patience)
+
+    @contextmanager
+    def _damage_kept(self) -> Iterator[None]:
+        """What somebody met in the file is a problem until it is opened again."""
+        try:
+            yield
+        except Damaged as error:
+            self._damaged = str(error)
+            raise
 
     def _require_file(self) -> None:
         """The file still has its name: SQLite would go on writing into one that nobody finds again.

@@ -76,7 +76,8 @@ def explain(error: Exception, path: Path) -> StoreError:
         )
     reason = getattr(error, "orig", None) or error
     sentence = _SENTENCES.get(sqlite_code(error), f"refused a statement, try again, {_ELSEWHERE}")
-    return StoreUnusable(f"The database {path} {sentence} ({reason})")
+    kind = Damaged if sentence is _DAMAGED else StoreUnusable
+    return kind(f"The database {path} {sentence} ({reason})")
 
 
 @contextmanager
@@ -86,3 +87,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise explain(error, path) from error
+
+
+class Damaged(StoreUnusable):
+    """A page of the file is not what SQLite wrote; others may be sound, and seem to work."""

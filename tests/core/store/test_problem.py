@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import StoreUnusable
 from core.store import database
-from tests.core.store.making import THREAD, Store, prompt
+from tests.core.store.making import THREAD, Opening, Store, prompt
 
 SOON = database.LOOK_AGAIN + 0.05
 
@@ -82,3 +82,32 @@ async def test_nothing_is_stored_in_a_file_that_lost_its_name(
     with pytest.raises(StoreUnusable, match=r"was deleted or replaced .* and restart"):
         await store.turns.accept(prompt(2))
     assert "was deleted or replaced" in await store.database.problem()
+
+
+def damage(path: Path, index: str) -> None:
+    """Overwrite the first page of an index with zeros."""
+    with closing(sqlite3.connect(path)) as other:
+        ((size,),) = other.execute("PRAGMA page_size")
+        found = other.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,))
+        ((page,),) = found
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
+
+
+@pytest.mark.parametrize("asked", ["write", "read"])
+async def test_a_damaged_page_is_a_problem_from_when_somebody_met_it(
+    opening: Opening, path: Path, asked: str
+) -> None:
+    async with opening() as store:
+        await store.turns.accept(prompt(1))
+    damage(path, "sqlite_autoindex_turn_1" if asked == "write" else "ix_turn_open_in_order")
+    async with opening() as store:
+        assert await store.database.problem() == "", "which nobody saw yet"
+        with pytest.raises(StoreUnusable, match="is damaged"):
+            if asked == "write":
+                await store.turns.accept(prompt(2))
+            else:
+                await store.turns.waiting(THREAD)
+        await asyncio.sleep(SOON)
+        assert f"{path} is damaged" in await store.database.problem()
