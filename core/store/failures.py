@@ -18,10 +18,13 @@ _NOT_WRITABLE = (
     "can't be opened for writing: give this user write access to the file and its directory, "
     + _ELSEWHERE
 )
-_DAMAGED = (
-    "is damaged or is not an SQLite database: restore a backup (`*.backup` beside it), "
-    + _ELSEWHERE
+RESTORE = (
+    "stop what uses it, remove `{file}-wal` and `{file}-shm`, then copy a backup over it "
+    "(`{file}.*.backup`, or one of yours)"
 )
+"""How a backup is put back: the log that is left would be played into it. file: its name."""
+
+_DAMAGED = f"is damaged or is not an SQLite database: {RESTORE}, {_ELSEWHERE}"
 
 # Primary result code -> what to say after "The database <file> ".
 _SENTENCES = {
@@ -76,8 +79,9 @@ def explain(error: Exception, path: Path) -> StoreError:
         )
     reason = getattr(error, "orig", None) or error
     sentence = _SENTENCES.get(sqlite_code(error), f"refused a statement, try again, {_ELSEWHERE}")
-    kind = Damaged if sentence is _DAMAGED else StoreUnusable
-    return kind(f"The database {path} {sentence} ({reason})")
+    if sentence is _DAMAGED:
+        return Damaged(f"The database {path} {sentence.format(file=path.name)} ({reason})")
+    return StoreUnusable(f"The database {path} {sentence} ({reason})")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sqlalchemy import URL, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from core.errors import StoreUnusable
-from core.store.failures import explained
+from core.store.failures import RESTORE, explained
 from core.store.files import InUse, create_private, database_file, require_place, sole_use
 from core.store.schema import REVISION, metadata
 
@@ -98,17 +98,17 @@ def config(connection: "Connection", scripts: Path = SCRIPTS) -> "Config":
 
 
 def require_known(
-    settings: "Config", place: str, revision: str | None, head: str, *, backups: str = ""
+    settings: "Config", place: str, revision: str | None, head: str, *, restore: str
 ) -> None:
-    """Raises: StoreUnusable, when the scripts don't know what is there. backups: where they are."""
+    """Raises: StoreUnusable, when the scripts don't know what is there. restore: how to do that."""
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
     if revision is not None and revision not in known:
         raise StoreUnusable(
             f"The database {place} has the schema {revision} and this version of Threadseek "
-            f"knows none after {head}: run the newer version that wrote it, restore a backup"
-            f"{backups}, or set DATABASE_URL to another database."
+            f"knows none after {head}: run the newer version that wrote it, {restore}, "
+            "or set DATABASE_URL to another database."
         )
 
 
@@ -159,7 +159,7 @@ def _run(
     from alembic import command
 
     settings = config(connection, scripts)
-    require_known(settings, str(path), revision, head, backups=f" (`{path.name}.*.backup`)")
+    require_known(settings, str(path), revision, head, restore=RESTORE.format(file=path.name))
     backup = _back_up(path, revision) if revision is not None else None
     command.upgrade(settings, head)
     return backup

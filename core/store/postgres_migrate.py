@@ -118,7 +118,7 @@ def _upgrade(connection: Connection, waiting: _Waiting, scripts: Path, head: str
     from alembic import command
 
     settings = config(connection, scripts)
-    require_known(settings, waiting.place, revision, head)
+    require_known(settings, waiting.place, revision, head, restore="restore a backup")
     connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCKED * 1000:.0f}ms'"))
     before = connection.begin_nested()
     try:

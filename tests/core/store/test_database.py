@@ -159,7 +159,7 @@ def test_damage_behind_a_sound_beginning_is_reported(path: Path) -> None:
 
 
 async def refused_as_damaged(path: Path) -> None:
-    with pytest.raises(StoreUnusable, match="damaged or is not an SQLite database: restore"):
+    with pytest.raises(StoreUnusable, match="damaged or is not an SQLite database: stop what"):
         async with opened(path) as store:
             await store.turns.accept(prompt(1))
             await store.turns.announce(await store.claim(), 0)

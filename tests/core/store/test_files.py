@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+import shutil
+import sqlite3
 import stat
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from core.store.database import Database
 from core.store.files import database_file
 from tests.core.store.making import opened, prompt, url_of
 
+ROOT = Path(__file__).parents[3]
 HOLD = """
 import fcntl, os, sys
 lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
@@ -124,3 +129,51 @@ async def test_a_place_where_no_file_can_be(
         async with Database.open(url_of(tmp_path / place), exclusive=exclusive):
             pass
     assert "DATABASE_URL to " in str(refusal.value)
+
+
+def commands(heading: str) -> list[str]:
+    """What docs/reliability.md gives to type under a heading."""
+    section = (ROOT / "docs" / "reliability.md").read_text().partition(f"## {heading}\n")[2]
+    return section.partition("```sh\n")[2].partition("```")[0].splitlines()
+
+
+def type_in(line: str, folder: Path) -> None:
+    done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_a_backup_made_and_put_back_as_the_document_says_holds_what_there_was(
+    tmp_path: Path,
+) -> None:
+    """The process that went on after it was killed: its write-ahead log lies there still."""
+    back_up, *put_back = commands("A backup of the file")
+    place, live = tmp_path / "threadseek.db", tmp_path / "live"
+    live.mkdir()
+    async with opened(live / place.name) as store:
+        await store.turns.accept(prompt(1))
+        await asyncio.to_thread(type_in, back_up, live)
+        for number in range(2, 50):
+            await store.turns.accept(prompt(number, f"thread {number}"))
+        for name in ("threadseek.db", "threadseek.db-wal", "threadseek.copy.db"):
+            shutil.copy(live / name, tmp_path)
+    for line in put_back:
+        await asyncio.to_thread(type_in, line, tmp_path)
+    with closing(sqlite3.connect(place)) as other:
+        assert list(other.execute("PRAGMA integrity_check")) == [("ok",)]
+    async with opened(place) as store:
+        assert not await store.turns.accept(prompt(1))
+        assert await store.turns.accept(prompt(2, "thread 2")), "which is not in the backup"
+
+
+async def test_who_is_told_to_put_a_backup_back_is_told_what_has_to_go_before(
+    tmp_path: Path, path: Path
+) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("no database" * 100)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    for file in (text, path):
+        says = rf"remove `{file.name}-wal` and `{file.name}-shm`, then copy a backup"
+        with pytest.raises(StoreUnusable, match=says):
+            async with opened(file):
+                pass
