@@ -23,6 +23,7 @@ def is_postgres(url: str) -> bool:
 def database_file(url: str) -> Path:
     """The file that a DATABASE_URL names: `sqlite:///relative` or `sqlite:////absolute`.
 
+    One file has one path, whichever symbolic link it is named by: its lock is found by that.
     The message never repeats the URL, which may hold a password. Raises: StoreUnusable.
     """
     try:
@@ -33,7 +34,7 @@ def database_file(url: str) -> Path:
         raise StoreUnusable(f"DATABASE_URL is not of a form that Threadseek knows. {_FORM}")
     if parsed.database in (None, "", ":memory:"):
         raise StoreUnusable(f"Conversations have to outlive the process. {_FORM}")
-    return Path(str(parsed.database)).absolute()
+    return Path(os.path.realpath(str(parsed.database)))
 
 
 def require_place(path: Path) -> None:

@@ -101,6 +101,24 @@ async def test_a_second_database_in_one_process_is_refused(path: Path) -> None:
         assert await store.turns.accept(prompt(1))
 
 
+@pytest.mark.parametrize("made", [True, False])
+async def test_a_symbolic_link_is_the_file_that_it_names(
+    path: Path, tmp_path: Path, made: bool
+) -> None:
+    link = tmp_path / "release" / "store.db"
+    link.parent.mkdir()
+    path = path if made else tmp_path / "new.db"
+    link.symlink_to(f"../{path.name}")
+    async with opened(link) as store:
+        with pytest.raises(StoreUnusable, match=f"{path} is in use by process {os.getpid()}:"):
+            async with opened(path):
+                pass
+        assert await store.turns.accept(prompt(1))
+    assert list(link.parent.iterdir()) == [link]
+    async with opened(path) as store:
+        assert not await store.turns.accept(prompt(1))
+
+
 async def test_the_shared_database_works_beside_the_exclusive_one(path: Path) -> None:
     async with opened(path) as service, Database.open(url_of(path), exclusive=False) as chat:
         beside = type(service.turns)(chat, service.clock)
@@ -117,6 +135,7 @@ async def test_the_shared_database_works_beside_the_exclusive_one(path: Path) ->
         ("missing/t.db", "no directory .*missing: create it"),
         ("file/t.db", "no directory .*file: create it"),
         ("directory", "is a directory"),
+        ("loop", "can't be opened for writing"),
         ("/proc/t.db", "can't be opened for writing: give this user write access"),
     ],
 )
@@ -125,6 +144,7 @@ async def test_a_place_where_no_file_can_be(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(StoreUnusable, match=says) as refusal:
         async with Database.open(url_of(tmp_path / place), exclusive=exclusive):
             pass
