@@ -19,12 +19,12 @@ ENV PATH=/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HTTP_HOST=0.0.0.0 \
-    DATABASE_URL=sqlite:////data/threadseek.db
+    HTTP_HOST=0.0.0.0
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin threadseek \
     && install --directory --owner=threadseek --mode=0700 /data
 COPY --from=build /app /app
 USER 10001
+# Where threadseek.db lies, unless DATABASE_URL or DATABASE_URL_FILE names another place.
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

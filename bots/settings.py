@@ -331,7 +331,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) 
     if problems:
         raise ConfigurationError(sorted(problems))
     shown = {name: origins[name] for name in known}
-    return Loaded(settings, shown, tuple(_slips(values, known)))
+    return Loaded(settings, shown, tuple(_slips(values, origins)))
 
 
 def wants_json(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> bool:
@@ -382,10 +382,14 @@ def _problem(detail: Any) -> str:
     return f"{name}: {message}. ({about})"
 
 
-def _slips(values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+def _slips(values: Mapping[str, str], origins: Mapping[str, str]) -> list[str]:
     names = [name.upper() for name in Settings.model_fields]
     accepted = {*names, *(f"{name}_FILE" for name in FROM_FILE)}
-    warnings = []
+    warnings = [
+        f"{name}_FILE is ignored, because {name} is set: leave one out"
+        for name in sorted(FROM_FILE)
+        if f"{name}_FILE" in values and origins.get(name) != f"{name}_FILE"
+    ]
     for name in values:
         if name in accepted or not name.startswith(_PREFIXES):
             continue

@@ -263,3 +263,18 @@ def test_discords_gateway_is_taken_as_it_stands_and_must_be_a_websocket(query: s
 def test_no_lease_is_longer_than_the_store_takes_for_one() -> None:
     assert loaded(LEASE_SECONDS=f"{LONGEST:g}").settings.lease_seconds == LONGEST
     assert "LEASE_SECONDS" in problems(LEASE_SECONDS=f"{LONGEST + 1:g}")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DEEPSEEK_API_KEY"])
+def test_a_file_that_is_not_read_because_of_the_value_beside_it_is_warned_of(
+    tmp_path: Path, name: str
+) -> None:
+    file, dotenv = tmp_path / "secret", tmp_path / ".env"
+    file.write_text("sqlite:///secret.db")
+    both = load({name: "sqlite:///a.db", f"{name}_FILE": str(file)}, dotenv)
+    assert both.warnings == (f"{name}_FILE is ignored, because {name} is set: leave one out",)
+    assert both.origins == {name: "environment"}
+    assert load({name: "", f"{name}_FILE": str(file)}, dotenv).warnings == ()
+    dotenv.write_text(f"{name}=sqlite:///b.db\n")
+    nearer = load({f"{name}_FILE": str(file)}, dotenv)
+    assert (nearer.warnings, nearer.origins) == ((), {name: f"{name}_FILE"})

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bots import reference
+from bots.settings import load
 from core.lifecycle import MEANING, OPEN, STEPS, State
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,7 @@ def test_compose_alone_is_one_service_one_volume_and_an_optional_env_file() -> N
     plain = [name for name, each in content["services"].items() if "profiles" not in each]
     assert plain == ["threadseek"]
     service = content["services"]["threadseek"]
-    assert service["environment"]["DATABASE_URL"] == "sqlite:////data/threadseek.db"
+    assert "working_dir" not in service, "it is the image's"
     assert service["depends_on"]["postgres"]["required"] is False
     assert service["env_file"] == [{"path": ".env", "required": False}]
     assert service["volumes"] == ["data:/data"]
@@ -94,6 +95,18 @@ def test_compose_alone_is_one_service_one_volume_and_an_optional_env_file() -> N
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["healthcheck"]["test"] == ["CMD", "threadseek", "health"]
+
+
+def test_the_file_lies_in_the_volume_and_a_database_may_be_named_in_a_file(tmp_path: Path) -> None:
+    image = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"^(WORKDIR|VOLUME) /data$", image, re.M) == ["WORKDIR", "VOLUME"]
+    assert "DATABASE_URL=" not in image
+    environment = interpolated()["services"]["threadseek"]["environment"]
+    assert load(environment, tmp_path / ".env").settings.database_url == "sqlite:///threadseek.db"
+    secret = tmp_path / "secret"
+    secret.write_text("postgresql://threadseek:pw@postgres/threadseek")
+    given = load({**environment, "DATABASE_URL_FILE": str(secret)}, tmp_path / ".env")
+    assert given.origins["DATABASE_URL"] == "DATABASE_URL_FILE"
 
 
 def test_the_replicas_of_the_profile_differ_in_nothing_but_name_and_port() -> None:
