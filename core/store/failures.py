@@ -38,6 +38,8 @@ _SENTENCES = {
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
 # What the system says of the files beside it (the lock, a backup) -> the same of the database.
 _CODES = {
     errno.ENOSPC: sqlite3.SQLITE_FULL,
@@ -67,6 +69,7 @@ def busy(path: Path) -> StoreBusy:
 
 def explain(error: Exception, path: Path) -> StoreError:
     """The store's own error for a library's."""
+    error = _of_disk(error) or error
     if is_busy(error):
         return busy(path)
     if isinstance(error, OSError):
@@ -82,6 +85,16 @@ def explain(error: Exception, path: Path) -> StoreError:
     if sentence is _DAMAGED:
         return Damaged(f"The database {path} {sentence.format(file=path.name)} ({reason})")
     return StoreUnusable(f"The database {path} {sentence} ({reason})")
+
+
+def _of_disk(error: BaseException) -> Exception | None:
+    """The disk's error that this one came after, if any: SQLite undid all, and more failed then."""
+    earlier: BaseException | None = error
+    while earlier is not None:
+        if isinstance(earlier, Exception) and sqlite_code(earlier) in _DISK:
+            return earlier
+        earlier = earlier.__context__
+    return None
 
 
 @contextmanager

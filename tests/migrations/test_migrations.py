@@ -29,7 +29,7 @@ from core.store.database import Database
 from core.store.files import InUse, sole_use
 from core.store.migrate import SCRIPTS, config, migrate, migrate_file, stored_revision
 from core.store.schema import REVISION, filter_on_postgres, metadata, turn
-from tests.core.store.making import SPOKEN, opened
+from tests.core.store.making import SPOKEN, no_file_beyond, opened
 
 NEXT = '''"""Something that comes after."""
 
@@ -222,6 +222,20 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, tmp_path: 
     assert stored_revision(path) == "0001", "not even the step before the one that failed"
     assert contents(path) == (1, 1)
     assert definitions(path) == before
+
+
+def test_a_migration_that_the_disk_has_no_room_for_says_that_and_no_later_error(path: Path) -> None:
+    """SQLite undid it all by then, and alembic's tidying up found nothing to remove."""
+    make_first(path)
+    put_conversation(path)
+    put_turn(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE turn SET text = ?", ("x" * 8 * 2**20,))
+    room = no_file_beyond(path.stat().st_size + 2**20)
+    with room, pytest.raises(StoreUnusable, match="the disk fails: check it"):
+        migrate(url_of(path))
+    assert stored_revision(path) == "0001"
+    migrate(url_of(path))
 
 
 def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:

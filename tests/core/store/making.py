@@ -1,6 +1,7 @@
 """What the tests of the store are made of."""
 
 import asyncio
+import resource
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -120,6 +121,17 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncGenerator[Store
         _turns: Turns = store.turns
         _history: History = store.history
         yield store
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Generator[None]:
+    """The system lets no file of this process grow beyond so many bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def settle_many(conn: Connection, count: int) -> None:

@@ -1,31 +1,18 @@
 """What the store says of itself before an event finds out."""
 
 import asyncio
-import resource
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from core.errors import StoreUnusable
 from core.store import database
-from tests.core.store.making import THREAD, Opening, Store, prompt
+from tests.core.store.making import THREAD, Opening, Store, no_file_beyond, prompt
 
 SOON = database.LOOK_AGAIN + 0.05
-
-
-@contextmanager
-def no_room() -> Iterator[None]:
-    """The system lets no file of this process grow, or be written at all."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_sound_database_has_no_problem_and_is_not_changed_by_the_question(
@@ -40,7 +27,7 @@ async def test_a_sound_database_has_no_problem_and_is_not_changed_by_the_questio
 async def test_a_disk_that_takes_nothing_is_noticed_without_an_event_and_heals(
     store: Store,
 ) -> None:
-    with no_room():
+    with no_file_beyond(0):
         assert "can't be read or written, the disk fails" in await store.database.problem()
         with pytest.raises(StoreUnusable):
             await store.turns.accept(prompt(1))
@@ -52,7 +39,7 @@ async def test_a_disk_that_takes_nothing_is_noticed_without_an_event_and_heals(
 
 async def test_it_is_looked_at_once_a_second_however_often_somebody_asks(store: Store) -> None:
     assert await store.database.problem() == ""
-    with no_room():
+    with no_file_beyond(0):
         assert await store.database.problem() == ""
         await asyncio.sleep(SOON)
         assert await store.database.problem() != ""
