@@ -32,6 +32,7 @@ _OPENING = 10.0  # seconds of patience with a server that starts together with u
 _LOOKING = 1.5  # seconds of patience when somebody asks whether it works
 _LOCKING = 3.0  # seconds for the answer whether somebody else has a name
 _COMMITTING = 1.0  # seconds that a commit gets beyond its patience: half done is not known
+_CLOSING = 3.0  # seconds that running transactions get when the process ends
 _PAUSES = (0.01, 1.0)  # seconds between two tries: the first, the longest
 
 _log = structlog.get_logger()
@@ -48,8 +49,8 @@ class PostgresDatabase:
         self.clock: Clock = server_clock
         self.uptime = server_uptime
         self._connections = Connections(server)
-        self._most = connections
         self._unused = asyncio.Semaphore(connections)
+        self._running: set[asyncio.Future[Any]] = set()
         self._notices = Notices(server)
         self._closed = False
 
@@ -166,6 +167,7 @@ class PostgresDatabase:
             self._unused.release()
             raise StoreUnusable(f"The database {self.place} is closed: the process is stopping.")
         running = asyncio.ensure_future(transaction)
+        self._running.add(running)
         running.add_done_callback(self._ended)
         patience = deadline + _COMMITTING - running.get_loop().time()
         await asyncio.wait([running], timeout=patience)  # which leaves it alone, however this ends
@@ -175,6 +177,7 @@ class PostgresDatabase:
 
     def _ended(self, transaction: asyncio.Future[Any]) -> None:
         """Give its connection on. How it failed was told to its caller, if there still is one."""
+        self._running.discard(transaction)
         self._unused.release()
         if not transaction.cancelled():
             transaction.exception()
@@ -205,12 +208,13 @@ class PostgresDatabase:
             pause = min(longest, pause * 2)
 
     async def _close(self) -> None:
-        """Let the running transactions end, refuse the next, close the connections."""
+        """Let the running transactions end soon, refuse the next, close the connections."""
         self._closed = True
-        for _ in range(self._most):
-            await self._unused.acquire()
-        for _ in range(self._most):
-            self._unused.release()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=_CLOSING)
+            for transaction in late:
+                transaction.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._connections.close()
 
 

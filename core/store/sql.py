@@ -22,6 +22,9 @@ SET_BACK_AGAIN = 10.0
 SEAT_PATIENCE = 3.0
 """Seconds to wait for the database about a seat: it is asked again before a lease ends."""
 
+RELEASE_PATIENCE = 3.0
+"""Seconds to give a turn back: whoever does is about to end, and its lease runs out anyway."""
+
 
 class SqlTurns:
     """The durable inbox. clock, uptime: its times; the database's own, if none are given."""
@@ -99,7 +102,7 @@ class SqlTurns:
 
     async def release(self, turn: Turn) -> None:
         """Give the turn back, to be claimed again: claimed -> received; else it stays."""
-        await self._database.write(claims.release, turn)
+        await self._database.write(claims.release, turn, patience=RELEASE_PATIENCE)
 
     async def waiting(self, thread: ThreadKey) -> int:
         """How many turns of this conversation are open, the one being answered included."""

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import Connection, text
 
-from core.errors import StoreError
+from core.errors import StoreBusy, StoreError
 from core.store.postgres import PostgresDatabase
+from core.store.sql import SqlTurns
 from tests.contract.store.gateway import Gateway
 from tests.contract.store.serving import connected, until
 from tests.core.store.making import THREAD, Opening, prompt
@@ -62,3 +63,34 @@ async def test_closing_is_not_kept_by_connections_that_died_without_a_word(
         way.stall()
         began = loop.time()
     assert loop.time() - began < 4
+
+
+async def test_closing_does_not_wait_out_the_patience_of_what_gets_no_answer(
+    way: Gateway, far_url: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with PostgresDatabase.open(far_url) as database:
+        turns = SqlTurns(database)
+        await turns.claim("me", ["slack"], 60)
+        way.stall()
+        claiming = asyncio.ensure_future(turns.claim("me", ["slack"], 60))
+        await asyncio.wait([claiming], timeout=0.1)
+        claiming.cancel()
+        began = loop.time()
+    assert loop.time() - began < 8
+
+
+async def test_a_turn_is_given_back_soon_or_not_at_all(way: Gateway, far_url: str) -> None:
+    """A process that ends has no time: the lease runs out by itself."""
+    loop = asyncio.get_running_loop()
+    async with PostgresDatabase.open(far_url) as database:
+        turns = SqlTurns(database)
+        await turns.accept(prompt(1))
+        turn = await turns.claim("me", ["slack"], 60)
+        assert turn
+        way.cut()
+        began = loop.time()
+        with pytest.raises(StoreBusy):
+            await turns.release(turn)
+        assert loop.time() - began < 5
+        way.mend()
