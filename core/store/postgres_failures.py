@@ -15,6 +15,7 @@ _AWAY = (
 )
 _SLOW = "took too long: it is overloaded or away, or someone holds a lock (pg_stat_activity)."
 _LOCKED = "55P03"
+_READ_ONLY = "25006"
 
 # The beginning of an SQLSTATE -> what to say after "The database <place> ". Longest match wins.
 _UNUSABLE = {
@@ -25,7 +26,7 @@ _UNUSABLE = {
     "3F000": "has no schema to put tables into: create the schema, or repair the search_path.",
     "42501": "does not give this user the rights that are needed: grant CONNECT on the database "
     "and USAGE and CREATE on the schema, or make the user its owner.",
-    "25006": "is read only, a standby perhaps: set DATABASE_URL to the primary server.",
+    _READ_ONLY: "is read only, a standby perhaps: set DATABASE_URL to the primary server.",
     "53100": "can't grow, the server's disk is full: free some space there.",
     "58": "can't be read or written, the server's disk fails: check it.",
     "XX001": "is damaged: restore a backup.",
@@ -81,6 +82,8 @@ def locked(error: BaseException) -> bool:
 def explain(error: BaseException, place: str) -> StoreError:
     """The store's own error for a library's."""
     code = sqlstate(error)
+    if code == "0A000" and "recovery" in _reason(error):  # a standby's word for BEGIN READ WRITE
+        code = _READ_ONLY
     about = f"The database {place}"
     for length in range(5, 1, -1):
         if sentence := _UNUSABLE.get(code[:length]):
