@@ -344,7 +344,7 @@ class Asking:
             "status": error.status,
             "code": error.code,
             "cause": cause,
-            "trace": error.trace_id,
+            "trace": error.trace_id or self._reference,  # what a person is shown
         }
         if again is not None:
             log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
