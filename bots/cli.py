@@ -211,9 +211,9 @@ async def _serve(loaded: "Loaded") -> int:
 def _banner(loaded: "Loaded") -> Callable[[str], None]:
     """Where the first lines go: to a person as they are, to a log collector as events."""
     if loaded.settings.log_format == "json":
-        import structlog
+        from bots import logs
 
-        log = structlog.get_logger()
+        log = logs.lines()
         for warning in loaded.warnings:
             log.warning("service", line=warning)
         return lambda line: log.info("service", line=" ".join(line.split()))

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 # structlog would load rich, 65 modules, to draw tracebacks with; ours are plain lines.
 if "rich" in sys.modules:
@@ -60,6 +61,15 @@ def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
     logging.basicConfig(handlers=[handler], level=number, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def lines() -> Any:
+    """A log for what an operator reads at the start: written whatever the level is."""
+    below = logging.getLogger("threadseek.lines")
+    below.setLevel(logging.INFO)
+    return structlog.wrap_logger(
+        below, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+    )
 
 
 def _redactor(secrets: Iterable[str]) -> Processor:
