@@ -32,6 +32,8 @@ def database_file(url: str) -> Path:
         raise StoreUnusable(f"DATABASE_URL is not a database URL. {_FORM}") from None
     if parsed.drivername != "sqlite" or parsed.host or parsed.query:
         raise StoreUnusable(f"DATABASE_URL is not of a form that Threadseek knows. {_FORM}")
+    if "?" in url:  # what follows it would be lost, and another file opened
+        raise StoreUnusable(f"A file that DATABASE_URL names has no ? in it: rename it. {_FORM}")
     if parsed.database in (None, "", ":memory:"):
         raise StoreUnusable(f"Conversations have to outlive the process. {_FORM}")
     return Path(os.path.realpath(str(parsed.database)))

@@ -43,6 +43,7 @@ def test_relative_and_absolute() -> None:
         ("sqlite+aiosqlite:///t.db", "not of a form"),
         ("sqlite://srv/t.db", "not of a form"),
         ("sqlite:///t.db?mode=ro&key=s3cret", "not of a form"),
+        ("sqlite:///x?s3cret.db", r"has no \? in it"),
         ("s3cret.db", "not a database URL"),
         ("", "not a database URL"),
         ("sqlite://", "outlive the process"),
