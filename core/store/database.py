@@ -128,13 +128,15 @@ class Database:
         """Nobody else tells of work in a file: `wake` is never called."""
         yield
 
-    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+    async def read(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
         # One after the other on one thread costs least, as long as none of them takes long.
         quick = (reader for reader in self._readers if not reader.takes_long)
         reader = next(quick, self._readers[0])
         with self._damage_kept():
-            return await reader.run(lambda connection: fn(connection, *args), PATIENCE)
+            return await reader.run(lambda connection: fn(connection, *args), patience)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE

@@ -27,7 +27,9 @@ class Transactions(Protocol):
     clock: Clock
     uptime: Callable[[], Uptime]
 
-    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+    async def read(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
 
     async def write(

@@ -74,10 +74,12 @@ class PostgresDatabase:
         finally:
             await database._close()
 
-    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+    async def read(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
         """Run a transaction that only reads, on one snapshot. Raises: StoreBusy, StoreUnusable."""
         begin = SINGLE if stands_alone(fn) else READER
-        return await self._turn(fn, args, PATIENCE, begin)
+        return await self._turn(fn, args, patience, begin)
 
     async def write(
         self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE

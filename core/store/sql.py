@@ -14,7 +14,7 @@ from core.store.strangers import strangers
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
 INGRESS_PATIENCE = 1.5
-"""Seconds: half of the time in which Slack wants an event acknowledged."""
+"""Seconds: half of the time in which Slack wants an event acknowledged. A page waits no longer."""
 
 SET_BACK_AGAIN = 10.0
 """Seconds between two looks for leases from before the clock was set back."""
@@ -118,7 +118,7 @@ class SqlTurns:
 
     async def exchanges(self, thread: ThreadKey, limit: int) -> Sequence[Exchange]:
         """What was asked in the conversation and what became of it: the newest turns, in order."""
-        return await self._database.read(exchanges, thread, limit)
+        return await self._database.read(exchanges, thread, limit, patience=INGRESS_PATIENCE)
 
     async def take_over(self, platforms: Sequence[str]) -> int:
         """At the start of a service: free what a process that died held; returns how many.

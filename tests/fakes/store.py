@@ -37,7 +37,9 @@ class InlineDatabase(Database):
         configure(self._engine, "BEGIN IMMEDIATE")
         metadata.create_all(self._engine)
 
-    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+    async def read(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
         """Run it."""
         with self._engine.begin() as connection:
             return fn(connection, *args)

@@ -162,7 +162,9 @@ class LifeDatabase(Database):
         self.vault.found_none(platforms)
         return True
 
-    async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+    async def read(
+        self, fn: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE
+    ) -> T:
         """Run a transaction that reads."""
         await self._world.passes(f"before {fn.__name__}", self._life)
         if self._world.out("store"):

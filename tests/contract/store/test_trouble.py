@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from core.errors import StoreBusy, StoreError, StoreUnusable
 from core.store import inbox
 from core.store.postgres import PostgresDatabase
+from core.store.sql import INGRESS_PATIENCE, SqlTurns
 from tests.contract.store.gateway import Gateway
 from tests.contract.store.serving import Cluster, connected, until
 from tests.core.store.making import THREAD, Store, prompt
@@ -232,6 +233,20 @@ async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_agreed(
     assert loop.time() - began < 1.5
     way.mend()
     assert await far.write(inbox.accept, prompt(3), 0.0)
+
+
+async def test_a_page_that_shows_a_conversation_is_not_kept_waiting(
+    far: PostgresDatabase, way: Gateway
+) -> None:
+    """On a connection that died silently, as on every other."""
+    turns, loop = SqlTurns(far), asyncio.get_running_loop()
+    assert await turns.exchanges(THREAD, 10) == ()
+    way.stall()
+    began = loop.time()
+    with pytest.raises(StoreBusy, match="no answer in time"):
+        await turns.exchanges(THREAD, 10)
+    assert loop.time() - began < INGRESS_PATIENCE + 2
+    way.mend()
 
 
 async def test_whoever_asks_whether_it_works_is_told_soon(
