@@ -26,7 +26,6 @@ from core.turns import notices, telling
 from core.turns.answer import Frame
 from core.turns.asking import Asked, Asking, Cap, Policy, parked
 from core.turns.journal import AGAIN, Journal
-from core.turns.preparing import prepared
 from core.turns.restored import answered_before
 from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
@@ -346,7 +345,6 @@ class Answering:
             failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
             asked = Asked(failed, (), conversation.memory)
         self._told(asked.outcome)
-        await prepared(self._thread)
         await self._commit(asked)
         return asked.outcome
 

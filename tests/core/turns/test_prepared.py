@@ -38,7 +38,7 @@ REFUSALS = [None, RateLimited(4.0), Unreachable("503")]
 
 
 def bench_on(screen: Screen) -> Bench:
-    bench = Bench(words("Old."), words("New."))
+    bench = Bench(words(*["old "] * 100), words("New."))  # ten seconds
     bench.platform.screens[ASKED.thread] = screen
     return bench
 
