@@ -240,7 +240,7 @@ FAULTS = (
                 "INGRESS_PATIENCE = 1.5",
                 "INGRESS_PATIENCE = 30.0",
                 (
-                    "tests/core/store/test_database.py::"
+                    "tests/contract/store/test_patience.py::"
                     "test_the_door_waits_no_longer_than_a_platform_does",
                 ),
             ),

@@ -24,7 +24,7 @@ from tests.core.store import (
 
 _ABOUT_THE_FILE = {
     "test_work_is_found_by_index_among_ten_thousand_settled_turns",
-    "test_the_recent_ones_are_found_by_index_among_a_hundred_thousand",
+    "test_the_recent_ones_are_found_by_index_among_ten_thousand",
     "test_a_window_is_one_clustered_range",
     "test_the_file_holds_a_deleted_text_no_more",
     "test_what_was_edited_away_is_in_no_file",

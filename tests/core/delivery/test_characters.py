@@ -1,7 +1,5 @@
 """What people see as one character stays in one part, in every script."""
 
-import time
-
 import pytest
 
 from core.delivery.characters import between, tears
@@ -46,13 +44,3 @@ def test_parts_begin_and_end_with_whole_ones(sign: str) -> None:
         parts = [part.source.strip("x") for part in splitter.sealed]
         assert len(parts) > 1
         assert all(part == sign * (len(part) // len(sign)) for part in parts)
-
-
-@pytest.mark.parametrize("sign", ["\U0001f1e9", "\u0301", "\u094d"])
-def test_a_row_without_an_end_costs_no_more_than_another(sign: str) -> None:
-    began = time.process_time()
-    splitter = Splitter(11_500, len)
-    splitter.feed(sign * 100_000)
-    splitter.finish()
-    assert sum(len(part.source) for part in splitter.sealed) == 100_000
-    assert time.process_time() - began < 2.0

@@ -1,7 +1,6 @@
 """Parts are bounded, keep their fences, give back the text and don't depend on its arrival."""
 
 import re
-import time
 from itertools import pairwise
 
 import pytest
@@ -224,31 +223,6 @@ def test_characters_stay_whole() -> None:
     assert all(part.text.startswith("e") for part in accents)
 
 
-def seconds_to_split(text: str) -> float:
-    began = time.process_time()
-    parts = split(text, 11_500)
-    assert "".join(part.source for part in parts) == text
-    return time.process_time() - began
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * 100_000,
-        "```py\n" + "value = 1\n" * 10_000 + "```\n",
-        "| a | b |\n|---|---|\n" + "| some | words |\n" * 6_000,
-    ],
-    ids=["line", "code", "table"],
-)
-def test_a_hundred_kilobytes_are_split_at_once(text: str) -> None:
-    assert seconds_to_split(text) < 2.0
-
-
-@pytest.mark.parametrize("unit", ["```\n", "[a](https://b.example) ", "\n", "`", "> ```\n", "<"])
-def test_odd_texts_take_linear_time(unit: str) -> None:
-    assert seconds_to_split(unit * (25_000 // len(unit))) < 1.5
-
-
 def test_closing_keeps_what_is_closed() -> None:
     assert completed("```\nx\n```") == "```\nx\n```"
     assert completed("plain") == "plain"
@@ -299,15 +273,6 @@ def test_a_part_rather_ends_outside_of_emphasis_code_and_links() -> None:
     for inside in ("**one two. three**", "`one two. three`", "[one two. three](https://a.example)"):
         text = "word " * 18 + inside + " and the rest of it, which is long enough"
         assert split(text, 100)[0].source == "word " * 18
-
-
-@pytest.mark.parametrize("unit", ["x", "**bold** and ", "*a ", "a_ _b", "`a b` ", "*a _b ~~c "])
-def test_one_line_of_a_hundred_kilobytes_takes_linear_time(unit: str) -> None:
-    quarter, whole = (
-        min(seconds_to_split(unit * (size // len(unit))) for _ in range(2))
-        for size in (25_000, 100_000)
-    )
-    assert whole < 8 * quarter, "four times the text, in about four times the time"
 
 
 def test_what_a_stream_shows_waits_for_the_marks_before_it() -> None:

@@ -1,7 +1,5 @@
 """What leaves for a platform pings nobody, hides no address and leaves code alone."""
 
-import time
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -132,16 +130,3 @@ def test_code_is_told_apart() -> None:
 def test_clean_keeps_every_script() -> None:
     text = "مرحبا 🧑‍🚀 日本\u200b\u202e\n\t"
     assert clean(text) == text
-
-
-@pytest.mark.parametrize(
-    "unit",
-    ["[", "[a](", "`", "``a`", "<", "<https:", "!", "](", "\\[", "- ", "> ```\n", "@", "a\n", " "],
-)  # fmt: skip
-def test_a_hundred_kilobytes_take_linear_time(unit: str) -> None:
-    text = unit * (100_000 // len(unit))
-    began = time.process_time()
-    sent = sanitise(text)
-    undecided(text)
-    assert sent
-    assert time.process_time() - began < 1.0

@@ -4,8 +4,6 @@ import asyncio
 import sqlite3
 import threading
 import traceback
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,14 +14,6 @@ from core.store import inbox
 from tests.core.store.making import THREAD, Store, opened, prompt
 
 SECRET = "what Ann wrote to nobody else"
-
-
-@contextmanager
-def locked(path: Path) -> Generator[sqlite3.Connection]:
-    """The file held by another program."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        yield other
 
 
 def pragma(conn: Connection, name: str) -> object:
@@ -67,41 +57,6 @@ async def test_a_cancelled_caller_leaves_a_whole_transaction(store: Store, path:
     other.close()
     assert await second
     assert await store.turns.waiting(THREAD) == 2
-
-
-async def test_reads_go_on_and_writes_wait_while_another_program_holds_the_lock(
-    store: Store, path: Path
-) -> None:
-    loop = asyncio.get_running_loop()
-    with locked(path) as other:
-        began = loop.time()
-        with pytest.raises(StoreBusy, match=r"stayed locked .* try again"):
-            await store.database.write(inbox.accept, prompt(1), 0.0, patience=0.2)
-        assert 0.2 <= loop.time() - began < 1.4
-        assert await store.turns.waiting(THREAD) == 0
-        patient = asyncio.ensure_future(store.turns.accept(prompt(1)))
-        await asyncio.wait([patient], timeout=0.05)
-        assert not patient.done()
-        other.execute("ROLLBACK")
-        assert await patient
-
-
-async def test_the_door_waits_no_longer_than_a_platform_does(store: Store, path: Path) -> None:
-    with locked(path), pytest.raises(StoreBusy):
-        async with asyncio.timeout(2.9):  # Slack waits 3 seconds for an acknowledgement
-            await store.turns.accept(prompt(1))
-
-
-async def test_patience_counts_the_wait_behind_our_own_writers(store: Store, path: Path) -> None:
-    with locked(path):
-        first = asyncio.ensure_future(
-            store.database.write(inbox.accept, prompt(1), 0.0, patience=0.5)
-        )
-        with pytest.raises(StoreBusy):
-            await store.database.write(inbox.accept, prompt(2), 0.0, patience=0.1)
-        assert not first.done()
-        with pytest.raises(StoreBusy):
-            await first
 
 
 async def test_a_full_disk_loses_nothing_and_heals(store: Store) -> None:
