@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,59 @@ VIOLATIONS = {
     "a pure module knows the loop": ("core/turns/window.py", "import asyncio"),
     "a pure module of an adapter does I/O": ("adapters/slack/events.py", "import aiohttp"),
     "a pure module knows its platform's SDK": ("adapters/discord/events.py", "import discord"),
+    "a pure module knows a clock by another": (
+        "core/turns/window.py",
+        "import core.turns.engine",
+    ),
+    "a pure module knows a socket by another": (
+        "core/deepseek/wire.py",
+        "import core.deepseek.client",
+    ),
+    "a pure module knows the loop by another": (
+        "core/delivery/reply.py",
+        "import core.delivery.writer",
+    ),
+    "a pure module of an adapter knows its calls": (
+        "adapters/slack/events.py",
+        "import adapters.slack.calls",
+    ),
+    "a pure module of an adapter knows the loop": ("adapters/discord/posts.py", "import asyncio"),
     "a new package of core without a place": ("core/extra/__init__.py", ""),
     "a new adapter without a place": ("adapters/teams/__init__.py", ""),
 }
+
+IMPURE = {
+    "core.deepseek": {"client", "gate", "gathering"},
+    "core.delivery": {"clearing", "failing", "finding", "lanes", "writer"},
+    "core.turns": {
+        *("answering", "asking", "engine", "journal", "metrics", "patience", "preparing"),
+        *("queueing", "restored", "status", "telling"),
+    },
+    "adapters.slack": {
+        *("app", "budgets", "calls", "earlier", "hints", "http_events", "missed", "quiet"),
+        *("socket_mode", "thread"),
+    },
+    "adapters.discord": {
+        *("answering", "app", "calls", "connection", "earlier", "gateway", "holding", "hook"),
+        *("incoming", "intake", "lost", "missed", "opening", "quiet", "reading", "session"),
+        *("shards", "starts", "thread", "typist", "waiting"),
+    },
+}
+"""Modules that may touch clock, loop, socket or database, or call what does."""
+
+
+def undecided(root: Path) -> set[str]:
+    """Modules that are neither said to be pure nor in `IMPURE`, or that are gone."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (pure,) = (c["source_modules"] for c in settings["contracts"] if "pure" in c["name"])
+    decided = {*pure, *(f"{place}.{name}" for place in IMPURE for name in IMPURE[place])}
+    found = {
+        f"{place}.{path.stem}"
+        for place in ("core", *IMPURE)
+        for path in (root / place.replace(".", "/")).glob("*.py")
+        if path.stem != "__init__"
+    }
+    return found ^ decided
 
 
 def contracts(root: Path) -> subprocess.CompletedProcess[str]:
@@ -67,3 +118,13 @@ def test_a_violation_is_caught(copy: Path, name: str) -> None:
         else:
             path.write_text(before)
     assert result.returncode == 1, result.stdout
+
+
+def test_each_module_is_said_to_be_pure_or_not_to_be(copy: Path) -> None:
+    assert undecided(copy) == set(), "put it into pyproject.toml, or into IMPURE"
+    planted = copy / "core/delivery/fresh_new.py"
+    planted.write_text('"""Planted."""\n\nimport time\n')
+    try:
+        assert undecided(copy) == {"core.delivery.fresh_new"}
+    finally:
+        planted.unlink()
