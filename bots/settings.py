@@ -6,7 +6,6 @@ problems are reported at once, each line beginning with the variable and ending 
 """
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -27,13 +26,13 @@ from pydantic import (
     ValidationError,
 )
 
+from bots import extra_body
 from core.errors import ConfigurationError
 
 SYSTEM_PROMPT = (
     "You are a helpful assistant in a team's chat. Answer in the language of the question, "
     "to the point, in Markdown."
 )
-_RESERVED = {"messages", "stream"}
 _PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_")
 _VERSION = re.compile(r"/v\d+\Z")
 _SLACK_KINDS = {
@@ -121,37 +120,10 @@ def _header_safe(value: SecretStr) -> SecretStr:
     return value
 
 
-def _object(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError('must be a JSON object such as {"top_p": 0.9}') from None
-
-
-def _not_reserved(value: dict[str, Any]) -> dict[str, Any]:
-    if taken := _RESERVED & value.keys():
-        raise ValueError(f"{', '.join(sorted(taken))} can't be set here")
-    return value
-
-
-def _sendable(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError(
-            "leave out \\ud800 to \\udfff: by itself each is half a character"
-        ) from None
-    except ValueError:
-        raise ValueError("leave out a number that can't be sent: NaN, or one too large") from None
-    return value
-
-
 def _format_name(value: object) -> object:
     if isinstance(value, str) and value.startswith("{"):
-        parsed = _object(value)
-        return parsed.get("type") if isinstance(parsed, dict) else value
+        form = extra_body.parsed(value)
+        return form.get("type") if isinstance(form, dict) else value
     return value
 
 
@@ -210,12 +182,13 @@ class Settings(BaseModel):
     ] = Field(None, description="`text` or `json_object`. Unset: not sent.")
     deepseek_extra_body: Annotated[
         dict[str, Any],
-        BeforeValidator(_object),
-        AfterValidator(_not_reserved),
-        AfterValidator(_sendable),
+        BeforeValidator(extra_body.parsed),
+        AfterValidator(extra_body.unreserved),
+        AfterValidator(extra_body.sendable),
     ] = Field(
         default_factory=dict,
-        description='More request fields as a JSON object, such as `{"top_p": 0.9}`.',
+        description='More request fields as a JSON object, such as `{"top_p": 0.9}`; none that has '
+        "a variable of its own.",
     )
     deepseek_stream: bool = Field(
         True, description="`false` asks for whole answers, for gateways that can't stream."

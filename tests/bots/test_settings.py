@@ -153,7 +153,7 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
     [
         ("DEEPSEEK_BASE_URL", "https://api.deepseek.com/chat/completions", "leave out"),
         ("DEEPSEEK_API_KEY", "sk-1\nsk-2", "line break"),
-        ("DEEPSEEK_EXTRA_BODY", '{"stream": false}', "can't be set here"),
+        ("DEEPSEEK_EXTRA_BODY", '{"messages": []}', "can't be set here"),
         ("DEEPSEEK_EXTRA_BODY", "{broken", "JSON object"),
         ("DEEPSEEK_EXTRA_BODY", '{"top_p": NaN}', "a number that can't be sent"),
         ("DEEPSEEK_EXTRA_BODY", '{"a": [{"b": -1e999}]}', "a number that can't be sent"),
@@ -172,6 +172,31 @@ def test_bad_values_say_what_to_do(name: str, value: str, hint: str) -> None:
     found = problems(**{name: value})
     assert hint in found[name]
     assert "u:p" not in found[name], "a password is never repeated"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", "10000"),
+        ("model", '"another"'),
+        ("n", "null"),
+        ("response_format", '{"type": "json_object"}'),
+        ("response_format", '{"type": "text"}'),
+        ("response_format", "null"),
+        ("stream", "false"),
+        ("temperature", "5"),
+    ],
+)
+def test_a_field_with_a_variable_of_its_own_is_set_there_only(field: str, value: str) -> None:
+    found = problems(DEEPSEEK_EXTRA_BODY=f'{{"{field}": {value}, "top_p": 1}}')
+    hint = f"leave out {field} and use its own variable: DEEPSEEK_{field.upper()}. "
+    assert hint in found["DEEPSEEK_EXTRA_BODY"]
+
+
+def test_a_format_that_the_variable_does_not_take_is_set_beside_it() -> None:
+    given = '{"response_format": {"type": "json_schema", "json_schema": {}}}'
+    form = loaded(DEEPSEEK_EXTRA_BODY=given).settings.deepseek_extra_body["response_format"]
+    assert form["type"] == "json_schema"
 
 
 def test_the_environment_wins_over_the_file_and_empty_counts_as_unset(tmp_path: Path) -> None:
