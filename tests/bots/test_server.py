@@ -1,10 +1,11 @@
 """The server that listens, or says what to change."""
 
+import asyncio
 import socket
 
 import pytest
 
-from bots.server import Health, serve
+from bots.server import Health, fetch_health, serve
 from core.errors import ConfigurationError
 
 
@@ -41,3 +42,39 @@ async def test_a_port_that_is_taken_is_not_blamed_on_the_host() -> None:
         problem = await refused("127.0.0.1", port)
     assert problem.startswith(f"HTTP_PORT: 127.0.0.1:{port} can't be used")
     assert "HTTP_HOST" not in problem
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
+ALL_6 = pytest.param("::", marks=needs_ipv6)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", ALL_6])
+async def test_health_asks_this_machine_wherever_the_service_listens(host: str) -> None:
+    async with serve(host, 0, [], Health()) as port:
+        assert await fetch_health(host, port, within=10.0)
+    assert not await fetch_health(host, port, within=10.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("0.0.0.0", "127.0.0.1"), pytest.param("::", "::1", marks=needs_ipv6)]
+)
+async def test_an_address_that_means_all_is_not_asked_by_that_name(host: str, here: str) -> None:
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, here, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await fetch_health(host, port, within=10.0)
+    assert f"Host: {here}\r\n" in asked[0]

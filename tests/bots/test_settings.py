@@ -166,6 +166,11 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
         ("DEEPSEEK_IDLE_TIMEOUT", "0", "greater than 0"),
         ("SHUTDOWN_GRACE", "inf", "finite"),
         ("CONTEXT_TOKENS", "10", "greater than or equal to 1000"),
+        ("DEEPSEEK_MAX_TOKENS", "0", "greater than or equal to 1"),
+        ("DEEPSEEK_N", "129", "less than or equal to 128"),
+        ("DEEPSEEK_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("DISCORD_SHARDS", "0", "greater than or equal to 1"),
+        ("DISCORD_SHARDS", "10001", "less than or equal to 10000"),
     ],
 )
 def test_bad_values_say_what_to_do(name: str, value: str, hint: str) -> None:
@@ -197,6 +202,20 @@ def test_a_format_that_the_variable_does_not_take_is_set_beside_it() -> None:
     given = '{"response_format": {"type": "json_schema", "json_schema": {}}}'
     form = loaded(DEEPSEEK_EXTRA_BODY=given).settings.deepseek_extra_body["response_format"]
     assert form["type"] == "json_schema"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("DEEPSEEK_MAX_TOKENS", (1,)),
+        ("DEEPSEEK_N", (1, 128)),
+        ("DEEPSEEK_CONCURRENCY", (1,)),
+        ("DISCORD_SHARDS", (1, 10_000)),
+    ],
+)
+def test_the_smallest_and_the_largest_number_are_taken(name: str, values: tuple[int, ...]) -> None:
+    for value in values:
+        assert getattr(load({name: str(value)}, NOWHERE).settings, name.lower()) == value
 
 
 def test_the_environment_wins_over_the_file_and_empty_counts_as_unset(tmp_path: Path) -> None:

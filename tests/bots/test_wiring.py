@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -13,10 +14,12 @@ from bots import connecting, wiring
 from bots.server import Health
 from bots.settings import load
 from bots.wiring import core_of, engine_of
+from core.deepseek.options import Options
 from core.errors import ConfigurationError, RateLimited
 from core.ports import Threads
 from core.store.database import Database
 from core.store.sql import SqlTurns
+from core.types import ThreadKey
 from tests.fakes.platform import FakePlatform, prompt
 
 
@@ -26,6 +29,68 @@ async def test_there_are_places_for_all_that_ask_the_api_and_more(tmp_path: Path
         settings = load({**variables, **asked}, Path("none")).settings
         async with core_of(settings) as core, engine_of(core, {}) as engine:
             assert engine._slots._value == places
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "value"),
+    [
+        ("DEEPSEEK_API_KEY", "sk-2", "sk-2"),
+        ("DEEPSEEK_TEMPERATURE", "1.5", 1.5),
+        ("DEEPSEEK_MAX_TOKENS", "77", 77),
+        ("DEEPSEEK_N", "3", 3),
+        ("DEEPSEEK_RESPONSE_FORMAT", "text", "text"),
+        ("DEEPSEEK_EXTRA_BODY", '{"top_p": 0.5}', {"top_p": 0.5}),
+        ("DEEPSEEK_STREAM", "false", False),
+        ("DEEPSEEK_CONCURRENCY", "7", 7),
+        ("DEEPSEEK_CONNECT_TIMEOUT", "1.25", 1.25),
+        ("DEEPSEEK_IDLE_TIMEOUT", "2.25", 2.25),
+        ("DEEPSEEK_FIRST_TOKEN_TIMEOUT", "3.25", 3.25),
+        ("DEEPSEEK_PROGRESS_TIMEOUT", "4.25", 4.25),
+        ("DEEPSEEK_TURN_TIMEOUT", "5.25", 5.25),
+    ],
+)
+def test_each_variable_of_the_model_reaches_the_client(
+    variable: str, given: str, value: object
+) -> None:
+    def options(environ: dict[str, str]) -> Options:
+        settings = load(environ, Path("none")).settings
+        return wiring._client_options(settings, "https://api.example", "a-model")
+
+    field = variable.removeprefix("DEEPSEEK_").lower()
+    before, after = options({}), options({variable: given})
+    assert getattr(before, field) != value == getattr(after, field)
+    assert replace(after, **{field: getattr(before, field)}) == before, "and no other field"
+
+
+async def test_the_shards_that_were_asked_for_are_discords(tmp_path: Path) -> None:
+    variables = {"DISCORD_BOT_TOKEN": "a.b.c", "DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}
+    for asked, count in (({}, 0), ({"DISCORD_SHARDS": "3"}, 3)):
+        settings = load({**variables, **asked}, Path("none")).settings
+        async with (
+            core_of(settings) as core,
+            engine_of(core, {}) as engine,
+            aiohttp.ClientSession() as session,
+        ):
+            platform = await wiring._discord(settings, core, engine, session)
+            assert platform is not None
+            assert platform._count == count
+
+
+async def test_what_a_dead_process_held_of_any_platform_is_free_at_the_start(
+    tmp_path: Path,
+) -> None:
+    file, names = tmp_path / "a.db", ("web", "slack", "discord")
+    loaded = load({"DATABASE_URL": f"sqlite:///{file}", "HTTP_PORT": "0"}, Path("none"))
+    async with Database.open(loaded.settings.database_url) as database:
+        turns = SqlTurns(database)
+        for name in names:
+            asked = prompt("hi", thread=name)
+            await turns.accept(replace(asked, platform=name, thread=ThreadKey(f"{name}:a")))
+            assert await turns.claim("dead", [name], 500.0)
+    async with wiring.service(loaded, lambda _line: None):
+        with closing(sqlite3.connect(file)) as look:
+            held = look.execute("SELECT platform FROM conversation WHERE owner = 'dead'").fetchall()
+    assert held == []
 
 
 async def test_a_row_that_can_not_be_read_turns_readiness_red(tmp_path: Path) -> None:
