@@ -51,7 +51,7 @@ faults: .venv/.dev ## take each right behaviour out once and see its tests fail 
 torture-postgres: .venv/.dev ## the same with two replicas and a real PostgreSQL (KILLS=100 SEED=1)
 	$(BIN)/python -m tests.torture.kills $(or $(KILLS),100) $(or $(SEED),1) --postgres
 
-bench: .venv/.bench ## measure everything against its bars, in ten minutes (ARGS="--json", "store")
+bench: .venv/.bench ## measure everything against its bars, in some ten minutes (ARGS="--json", "store")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: .venv/.bench ## less of each, in two minutes
