@@ -51,7 +51,7 @@ IMPURE = {
     "core.deepseek": {"client", "gate", "gathering"},
     "core.delivery": {"clearing", "failing", "finding", "lanes", "writer"},
     "core.turns": {
-        *("answering", "asking", "engine", "journal", "metrics", "patience", "preparing"),
+        *("answering", "asking", "engine", "journal", "metrics", "patience"),
         *("queueing", "restored", "status", "telling"),
     },
     "adapters.slack": {
