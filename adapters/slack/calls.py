@@ -75,7 +75,8 @@ class Api:
 
     url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
     with it any more, but for the question whether it is taken again. off: methods that this
-    workspace does not have, for the life of the process. now: seconds, monotonic.
+    workspace does not have, for the life of the process. now: seconds, monotonic. reading: who may
+    read a thread; reads_from: until then (the loop's time) Slack refuses that.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Api:
         self.off: set[Method] = set()
         self._now = now
         self._no_streams: dict[str, float] = {}  # until when, by channel; "" is everywhere
+        self.reading = asyncio.Lock()
+        self.reads_from = float("-inf")
 
     async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
         """The answer's body. token: in the place of the bot's.

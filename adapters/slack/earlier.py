@@ -4,9 +4,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from adapters.slack import calls
 from adapters.slack.calls import Api
 from adapters.slack.ids import Address, is_ts
+from adapters.slack.reading import PATIENCE, patiently
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -24,14 +24,16 @@ LOOKS = 30
 year to less than a second."""
 
 
-async def replies(api: Api, at: Address, **bounds: Any) -> AsyncIterator[Message]:
+async def replies(
+    api: Api, at: Address, patience: float = PATIENCE, **bounds: Any
+) -> AsyncIterator[Message]:
     """The thread's messages between `oldest` and `latest`, oldest first, from `PAGES` pages.
 
-    Raises: DeliveryError.
+    patience: seconds that each page waits for rate limits. Raises: DeliveryError.
     """
     cursor = ""
     for _ in range(PAGES):
-        messages, cursor = await _page(api, at, cursor, bounds)
+        messages, cursor = await _page(api, at, cursor, bounds, patience)
         for message in messages:
             yield message
         if not cursor:
@@ -76,12 +78,12 @@ async def _newest(
 
 
 async def _page(
-    api: Api, at: Address, cursor: str, bounds: Mapping[str, Any]
+    api: Api, at: Address, cursor: str, bounds: Mapping[str, Any], patience: float = 0.0
 ) -> tuple[Sequence[Message], str]:
     """One page, and where the next one begins; "" where there is none."""
     more = {"cursor": cursor} if cursor else {}
-    page = await api.call(
-        calls.REPLIES, channel=at.channel, ts=at.thread_ts, limit=PAGE, **bounds, **more
+    page = await patiently(
+        api, patience, channel=at.channel, ts=at.thread_ts, limit=PAGE, **bounds, **more
     )
     listed = [
         m for m in page.get("messages") or () if isinstance(m, Mapping) and is_ts(m.get("ts"))

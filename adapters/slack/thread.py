@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -42,6 +42,8 @@ EARLIER = 200
 
 WAITS = "I'll get to this after the {} before it."
 
+Ours: TypeAlias = tuple[PartId, Mapping[str, Any]]
+
 EVENT_TYPE = "threadseek"
 """Name of the metadata on our messages. Every member can read metadata, so it holds only a UUID."""
 
@@ -67,6 +69,7 @@ class SlackThread:
         self._names: dict[PartId, str] = {}  # of the messages whose key is known
         self._sent: dict[PartId, str] = {}  # what a stream says, where that is known
         self._open: set[PartId] = set()  # streams that this handle started and nobody ended
+        self._read: tuple[str, Sequence[Ours]] | None = None  # the key and what `find` read for it
 
     @property
     def limits(self) -> Limits:
@@ -87,6 +90,7 @@ class SlackThread:
 
     async def post(self, text: str, key: str) -> PartId:
         """Post into the thread. Links are not unfurled: fetching them could carry words out."""
+        self._read = None
         identity = post_id(self._identity, key)
         answer = await self._api.call(
             calls.POST,
@@ -175,7 +179,7 @@ class SlackThread:
         ts = split_part_id(part)[1]
         try:
             async for message in earlier.replies(
-                self._api, self._at, oldest=ts, latest=ts, inclusive=True
+                self._api, self._at, patience=0, oldest=ts, latest=ts, inclusive=True
             ):
                 if message["ts"] == ts:
                     return str(message.get("text") or "")
@@ -200,6 +204,7 @@ class SlackThread:
         if not self._may_stream():
             raise StreamOver("there are no streams here")
         sent = streams.beginning(text)
+        self._read = None
         try:
             answer = await self._api.call(
                 calls.START,
@@ -311,32 +316,38 @@ class SlackThread:
         """The messages posted with this key, by their metadata."""
         name = post_id(self._identity, key)
         found = []
-        async for part, message in self._ours():
+        read = await self._ours()
+        self._read = key, read
+        for part, message in read:
             if part not in (known or ()) and _posted_as(message) in (name, self._of_answer):
                 self._names[part] = name
                 found.append(part)
         return found
 
     async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
-        """The streams in the thread, younger than the question, that nobody named."""
+        """The streams in the thread, younger than the question, that nobody named: in what `find`
+        has just read for this key, else in what is there now."""
         if not self._may_have_streamed:
             return ()
         found = []
         oldest = sequence(split_part_id(after)[1] if after else self._at.ts)
-        async for part, message in self._ours():
+        read, self._read = self._read, None
+        for part, message in read[1] if read and read[0] == key else await self._ours():
             younger = sequence(str(message["ts"])) > oldest
             if younger and _posted_as(message) is None and not message.get("subtype"):
                 self._names.setdefault(part, post_id(self._identity, key))
                 found.append(part)
         return found
 
-    async def _ours(self) -> AsyncIterator[tuple[PartId, Mapping[str, Any]]]:
+    async def _ours(self) -> Sequence[Ours]:
         """Our messages in the thread since the question."""
-        async for message in earlier.replies(
-            self._api, self._at, oldest=self._at.ts, include_all_metadata=True
-        ):
-            if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot:
-                yield part_id(self._at.channel, str(message["ts"])), message
+        return [
+            (part_id(self._at.channel, str(message["ts"])), message)
+            async for message in earlier.replies(
+                self._api, self._at, oldest=self._at.ts, include_all_metadata=True
+            )
+            if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
+        ]
 
 
 @asynccontextmanager

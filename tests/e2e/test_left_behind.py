@@ -16,6 +16,8 @@ from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault as DiscordFault
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
+from tests.emulators.slack_limits import Budget
+from tests.emulators.slack_record import Call
 from tests.emulators.slack_workspace import BOT_USER
 
 WORDS = [f"word{number}" for number in range(240)]
@@ -163,3 +165,34 @@ async def test_edits_of_a_commands_answer_are_refused(
 def refused(discord: DiscordServer) -> int:
     """How many calls were refused as too early."""
     return sum(call.status == 429 for call in discord.record.calls)
+
+
+async def test_slack_is_well_again_and_all_who_asked_are_answered_soon(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    """Each looks for a post that may have landed, and there are few reads for so many."""
+    asked = 8
+    limits = slack.limits
+    assert limits is not None
+    limits.budgets["conversations.replies"] = Budget(50, 1)
+    for method in ("chat.startStream", "chat.postMessage"):
+        slack.faults.add(Fault(method, status=502, times=999))
+    channel = slack.workspace.channel("general").id
+    async with running(tmp_path, settings):
+        roots = [
+            slack.workspace.say("alice", "general", f"{slack.mention} {n}") for n in range(asked)
+        ]
+        await slack.wait_for(lambda: len(writing(slack)) >= asked, 20)
+        slack.faults.clear()
+        since = time.monotonic()
+        await until(lambda: all(said(slack, channel, root) for root in roots), 40)
+    assert time.monotonic() - since < asked * 1.2 + 10, "a read takes 1.2 seconds"
+    reads = slack.record.called_with("conversations.replies")
+    assert sum(call.status == 429 for call in reads) <= 2 * asked
+    assert all(len(said(slack, channel, root)) == 1 for root in roots)
+
+
+def writing(slack: SlackServer) -> list[Call]:
+    """The calls that make a message."""
+    methods = ("chat.startStream", "chat.postMessage")
+    return [call for method in methods for call in slack.record.called_with(method)]

@@ -110,3 +110,20 @@ async def test_the_message_that_the_thread_hangs_on_is_no_stream(
     asked = slack.workspace.say("alice", direct, "hello", thread_ts=root)
     assert slack.workspace.posts[root].user == BOT_USER
     assert await opened(asked, direct).nameless("2:0", inf, None) == []
+
+
+async def test_no_stream_is_missed_by_a_reading_from_before_it(
+    slack: SlackServer, thread: SlackThread
+) -> None:
+    """One reading serves both looks, until there is a call behind it that may land."""
+    assert await thread.find("1:0") == []
+    assert list(await thread.nameless("1:0", inf, None)) == []
+    assert len(slack.record.called_with("conversations.replies")) == 1
+    assert await thread.find("1:0") == []
+    slack.faults.add(Fault(START, cut="after"))
+    with pytest.raises(Unreachable):
+        await thread.start("one", "1:0")
+    (found,) = await thread.nameless("1:0", inf, None)
+    assert post(slack, found).raw == "one"
+    assert list(await thread.nameless("1:0", inf, None)) == [found], "it is read anew each time"
+    assert len(slack.record.called_with("conversations.replies")) == 4
