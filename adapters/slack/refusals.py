@@ -75,9 +75,10 @@ ENDED = frozenset(
 )
 """Refusals that every method would give that writes into the same thread."""
 
-ITS_STREAM = frozenset(
-    {"message_not_in_streaming_state", "message_not_owned_by_app", "invalid_chunks"}
-)
+OVER = "message_not_in_streaming_state"
+"""What a stream's calls say of one that has ended."""
+
+ITS_STREAM = frozenset({OVER, "message_not_owned_by_app", "invalid_chunks"})
 """Refusals by which a stream's calls say something of this one stream alone."""
 
 CONFLICT = "streaming_state_conflict"

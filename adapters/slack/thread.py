@@ -24,6 +24,7 @@ from adapters.slack.refusals import (
     CONFLICT,
     ENDED,
     ITS_STREAM,
+    OVER,
     Garbled,
     NotServed,
     Refused,
@@ -115,17 +116,15 @@ class SlackThread:
 
     async def edit(self, part: PartId, text: str) -> None:
         """Replace the text of a message of ours. A stream, a dead process's too, is ended first."""
-        try:
-            await self._update(part, render(text))
-        except Untouchable:
-            if part in self._open:
-                await self._end_stream(part)
-            raise
-        except Refused as refused:
-            if refused.code != CONFLICT:
-                raise
-            kept = await self._end_stream(part)
-            await self._update_ended(part, render(text), kept)
+        if part not in self._open:
+            try:
+                await self._update(part, render(text))
+                return
+            except Refused as refused:
+                if refused.code != CONFLICT:
+                    raise
+        kept = await self._end_stream(part)
+        await self._update_ended(part, render(text), kept)
 
     async def _update(self, part: PartId, rendered: str) -> None:
         channel, ts = split_part_id(part)
@@ -238,7 +237,7 @@ class SlackThread:
         whole = growing(text)
         if new := streams.addition(shown, text, whole):
             self._sent.pop(part, None)
-            async with _streaming():
+            async with self._streaming(part):
                 await self._api.call(calls.APPEND, channel=channel, ts=ts, **new)
             self._sent[part] = whole
 
@@ -246,11 +245,26 @@ class SlackThread:
         """Send the rest and end the stream, which names the message."""
         channel, ts = split_part_id(part)
         new = streams.addition(shown, text, render(text))
-        async with _streaming():
+        async with self._streaming(part):
             await self._api.call(
                 calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **new
             )
         self._open.discard(part)
+
+    @asynccontextmanager
+    async def _streaming(self, part: PartId) -> AsyncIterator[None]:
+        """A call on an open stream: what Slack may say of its state, as the port says it."""
+        try:
+            yield
+        except Stopped:
+            self._open.discard(part)
+            raise
+        except Refused as refused:
+            if refused.code in ENDED:
+                raise
+            if refused.code == OVER:
+                self._open.discard(part)
+            raise StreamOver(str(refused)) from refused
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
@@ -348,17 +362,6 @@ class SlackThread:
             )
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
         ]
-
-
-@asynccontextmanager
-async def _streaming() -> AsyncIterator[None]:
-    """A call on an open stream: what Slack may say of its state, as the port says it."""
-    try:
-        yield
-    except Refused as refused:
-        if refused.code in ENDED:
-            raise
-        raise StreamOver(str(refused)) from refused
 
 
 def _metadata(name: str) -> dict[str, Any]:

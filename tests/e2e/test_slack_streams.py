@@ -133,6 +133,26 @@ async def test_a_stream_that_slack_ends_early_goes_on_by_edits(
     calm(slack)
 
 
+async def test_an_address_ends_the_stream_and_nothing_is_refused(
+    tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
+) -> None:
+    text = TEXT + " See https://example.org/a."
+    pieces = (*PIECES, " See ", "https://example.org/a.", *(f" And {n}." for n in range(60)))
+    api.script("add", *[Reply(pieces=pieces, delay=0.04)] * 6)
+    async with running(tmp_path, settings):
+        asked = [ask(slack, f"add {number}") for number in range(6)]
+        for channel, root in asked:
+            await slack.wait_for(
+                lambda: "And 59." in "".join(answers(slack, channel, root)),  # noqa: B023
+                30,
+            )
+    assert len(ours(slack)) == 6
+    assert made(slack)["startStream"] >= 2
+    assert all(text in "".join(answers(slack, *where)).replace("@\u200b", "@") for where in asked)
+    assert not [call for call in slack.record.calls if call.status == 429 or call.error]
+    calm(slack)
+
+
 @pytest.mark.parametrize("code", ["unknown_method", "feature_not_enabled"])
 async def test_a_workspace_without_streams(
     tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str], code: str

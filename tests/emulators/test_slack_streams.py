@@ -107,6 +107,16 @@ async def test_an_open_stream_is_not_edited_until_slack_seals_it() -> None:
         assert slack.record.history(message["ts"])[-1].text == "repaired"
 
 
+async def test_an_edit_that_is_refused_for_an_open_stream_counts() -> None:
+    """Slack doesn't say so; whoever counts on the opposite would be refused."""
+    async with workspace(limits=Limits("fixed"), unlimited=False) as (slack, client):
+        message = await started(slack, client)
+        update = client.chat_update
+        for _ in range(50):
+            assert await error(update(**message, markdown_text="x")) == "streaming_state_conflict"
+        assert await error(update(**message, markdown_text="x")) == "ratelimited"
+
+
 async def test_an_open_stream_can_be_deleted() -> None:
     async with workspace() as (slack, client):
         message = await started(slack, client)

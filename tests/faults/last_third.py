@@ -243,11 +243,10 @@ FAULTS = (
             ),
             Breakage(
                 "adapters/slack/thread.py",
-                "            if refused.code != CONFLICT:\n"
-                "                raise\n"
-                "            kept = await self._end_stream(part)\n"
-                "            await self._update_ended(part, render(text), kept)\n",
-                "            raise\n",
+                "                if refused.code != CONFLICT:\n"
+                "                    raise\n"
+                "        kept = await self._end_stream(part)\n",
+                "                raise\n        kept = await self._end_stream(part)\n",
                 (
                     "tests/adapters/slack/test_streams.py::"
                     "test_an_edit_ends_a_stream_that_a_dead_process_left_open",

@@ -116,7 +116,7 @@ async def test_a_text_that_changes_its_look_is_not_appended(
             await call(part, "one two", "one three")
     assert calls(slack) == ["startStream"]
     await thread.edit(part, "one three")
-    assert calls(slack) == ["startStream", "update", "stopStream", "update"]
+    assert calls(slack) == ["startStream", "stopStream", "update"]
     assert states(slack, part) == ["one two", "one two", "one three"]
 
 
@@ -330,8 +330,23 @@ async def test_a_stream_that_slack_sealed_is_edited(
         await thread.edit(part, "one two")
         assert calls(slack)[-1] == "update"
         assert calls(slack).count("update") == 1
+        assert calls(slack).count("stopStream") == 1, "it isn't ended once more"
         assert slack.record.visible("general", ts) == ["one two"]
         assert await thread.find("1:0") == [part]
+
+
+async def test_an_edit_of_a_stream_spends_one_edit(
+    slack: SlackServer, thread: SlackThread, root: str
+) -> None:
+    """An address ends every stream, and what Slack refuses counts: there are 50 edits a minute."""
+    part = await thread.start("one", "1:0")
+    text = "one, see https://example.org"
+    with pytest.raises(StreamOver):
+        await thread.append(part, "one", text)
+    for shown in (text, f"{text} two"):
+        await thread.edit(part, shown)
+    assert calls(slack) == ["startStream", "stopStream", "update", "update"]
+    assert slack.record.visible("general", root) == [f"{text} two"]
 
 
 async def test_an_edit_ends_a_stream_that_a_dead_process_left_open(

@@ -71,7 +71,7 @@ async def test_a_stream_whose_message_cant_be_touched_is_ended(
         slack.faults.add(Fault("chat.update", error="edit_window_closed"))
         with pytest.raises(Untouchable, match="administrator"):
             await thread.edit(part, "another text")
-    assert calls(slack) == ["startStream", "appendStream", "update", "stopStream", "update"]
+    assert calls(slack) == ["startStream", "appendStream", "stopStream", "update", "update"]
     assert not post(slack, part).streaming
     assert slack.record.visible("general", root) == ["see:\n\n```py\nx = 1\n```"]
 
