@@ -1,12 +1,14 @@
 """What stands in a thread. Slack gives it oldest first, in pages
 (docs.slack.dev/reference/methods/conversations.replies); what matters most is the newest."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from adapters.slack.calls import Api
 from adapters.slack.ids import Address, is_ts
 from adapters.slack.reading import PATIENCE, patiently
+from core.errors import Unreachable
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -18,6 +20,10 @@ PAGES = 25
 
 FORWARD = 10
 """Pages from the beginning of a thread that are read at most: 2,000 messages."""
+
+WITHIN = 30.0
+"""Seconds in which all is read that was said before a prompt, rate limits included: its answer
+waits for that."""
 
 LOOKS = 30
 """Further pages at most, each of which halves the time in which the newest page may begin: from a
@@ -46,18 +52,29 @@ async def before(api: Api, at: Address) -> Sequence[Message]:
     Of a thread that is longer than `FORWARD` pages: its first message and the newest ones, a full
     page at most and at least half of one. Raises: DeliveryError.
     """
+    until = asyncio.get_running_loop().time() + WITHIN
+    try:
+        async with asyncio.timeout_at(until):
+            return await _before(api, at, until)
+    except TimeoutError as error:
+        raise Unreachable("Slack didn't say in time what was said before") from error
+
+
+async def _before(api: Api, at: Address, until: float) -> Sequence[Message]:
+    """`before`, by then (the loop's time)."""
     said: list[Message] = []
     cursor = ""
     for _ in range(FORWARD):
-        messages, cursor = await _page(api, at, cursor, {"latest": at.ts})
+        messages, cursor = await _page(api, at, cursor, {"latest": at.ts}, _left(until))
         said += messages
         if not cursor:
             return said
-    return await _newest(api, at, since=said[-1] if said else {"ts": at.thread_ts}, page=messages)
+    since = said[-1] if said else {"ts": at.thread_ts}
+    return await _newest(api, at, since, messages, until)
 
 
 async def _newest(
-    api: Api, at: Address, since: Message, page: Sequence[Message]
+    api: Api, at: Address, since: Message, page: Sequence[Message], until: float
 ) -> Sequence[Message]:
     """The last page, should one have begun where it is to end. since: more than a page is behind
     it. page: a full one, whatever Slack takes for that.
@@ -67,7 +84,7 @@ async def _newest(
     for _ in range(LOOKS):
         middle = (early + late) / 2
         bounds = {"oldest": f"{middle:.6f}", "latest": at.ts}
-        messages, cursor = await _page(api, at, "", bounds)
+        messages, cursor = await _page(api, at, "", bounds, _left(until))
         if cursor:
             early = middle
             continue
@@ -77,10 +94,14 @@ async def _newest(
     return newest
 
 
+def _left(until: float) -> float:
+    return until - asyncio.get_running_loop().time()
+
+
 async def _page(
-    api: Api, at: Address, cursor: str, bounds: Mapping[str, Any], patience: float = 0.0
+    api: Api, at: Address, cursor: str, bounds: Mapping[str, Any], patience: float
 ) -> tuple[Sequence[Message], str]:
-    """One page, and where the next one begins; "" where there is none."""
+    """One page, and where the next one begins; "" where there is none. patience: in seconds."""
     more = {"cursor": cursor} if cursor else {}
     page = await patiently(
         api, patience, channel=at.channel, ts=at.thread_ts, limit=PAGE, **bounds, **more

@@ -344,12 +344,12 @@ async def test_reading_may_be_refused(slack: SlackServer, session: aiohttp.Clien
     asked = slack.workspace.say("alice", "general", slack.mention, thread_ts=root)
     api = Api(slack.app.bot_token, slack.api_url, session)
     thread = SlackThread(api, Bot(BOT_USER, BOT, TEAM), prompt(slack, asked))
-    slack.faults.add(Fault("conversations.replies", retry_after=60))
-    with pytest.raises(RateLimited):
-        await thread.earlier()
     slack.faults.add(Fault("conversations.replies", error="missing_scope"))
     with pytest.raises(Undeliverable, match="manifest"):
         await thread.find("1:0")
+    slack.faults.add(Fault("conversations.replies", retry_after=60))
+    with pytest.raises(RateLimited):
+        await thread.earlier()
 
 
 async def test_the_platform_opens_threads_without_a_call(

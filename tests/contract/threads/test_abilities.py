@@ -53,7 +53,10 @@ async def test_what_is_read_is_the_conversations_own(stage: Stage) -> None:
 
 
 @on(Trait.READS)
-async def test_reading_may_fail_as_the_port_says(stage: Stage) -> None:
+async def test_reading_may_fail_as_the_port_says(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.slack.earlier.WITHIN", 0.5)  # less than a rate limit lasts
     first = await stage.ask()
     await stage.open(first).post("one", "1:0")
     thread = stage.open(await stage.say(first, "alice", "go on"))
