@@ -211,7 +211,7 @@ class SlackPlatform:
         elif isinstance(outcome, Edited):
             known = await self._edits.amend(outcome.identity, outcome.text)
             if outcome.asked and not known:
-                await self._backlog.take(outcome.asked)
+                await self._backlog.become(outcome.asked)
         elif isinstance(outcome, Deleted):
             await self._edits.withdraw(outcome.identity)
         elif isinstance(outcome, Opened):

@@ -7,7 +7,6 @@ refused an event and no later delivery of it was taken, and when Slack says that
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
@@ -17,6 +16,7 @@ import structlog
 
 from adapters.slack import calls
 from adapters.slack.calls import Api
+from adapters.slack.early import Early
 from adapters.slack.events import read
 from adapters.slack.ids import Address, Bot, is_ts, sequence, thread_key
 from core.errors import DeliveryError, LockedOut, RateLimited, StoreError, Unreachable
@@ -136,7 +136,7 @@ class Backlog:
         self._refused: dict[str, float] = {}  # identity -> when it was asked
         self._lost = float("inf")  # since when events did not reach us
         self._offset = time.time() - time.monotonic()
-        self._early: deque[Prompt] | None = None  # follow-ups to what is being read right now
+        self._early = Early()
         self._up = asyncio.Event()
         self._up.set()
         self._wake = asyncio.Event()
@@ -179,6 +179,27 @@ class Backlog:
 
     async def take(self, prompt: Prompt) -> bool:
         """Accept a live prompt. Raises: what accepting raises; it is looked for later then."""
+        new = await self._offered(prompt)
+        if new:
+            await self._follow(prompt)
+        elif prompt.follow_up:
+            self._early.keep(prompt, time.monotonic())
+            # Its question may have been stored while the store said no.
+            await self._follow_ups(prompt.thread)
+        return new
+
+    async def become(self, prompt: Prompt) -> bool:
+        """`take`, of a message that an edit made a question: what was said behind it until now was
+        for other people.
+        """
+        new = await self._offered(prompt)
+        if new:
+            self._early.pop(prompt.thread, prompt.sequence, time.monotonic())
+            self._ours([prompt])
+        return new
+
+    async def _offered(self, prompt: Prompt) -> bool:
+        """Have a live prompt accepted. Raises: what accepting raises."""
         try:
             new = await self._accept(prompt)
         except Exception:
@@ -187,11 +208,24 @@ class Backlog:
             self._wake.set()
             raise
         self._refused.pop(prompt.identity, None)
-        if new:
-            self._ours([prompt])
-        elif prompt.follow_up and self._early is not None:
-            self._early.append(prompt)
         return new
+
+    async def _follow(self, prompt: Prompt) -> None:
+        """A prompt is stored; so may be what overtook it."""
+        self._ours([prompt])
+        await self._follow_ups(prompt.thread)
+
+    async def _follow_ups(self, thread: ThreadKey) -> None:
+        """Offer once more what came before the thread was known to be ours."""
+        if (since := self._first.get(thread)) is None:
+            return
+        for early in self._early.pop(thread, since, time.monotonic()):
+            try:
+                new = await self._offered(early)
+            except Exception as error:  # noqa: BLE001 - it is read back then
+                log.error("slack.not_accepted", error=type(error).__name__)
+            else:
+                log.info("slack.prompt", identity=early.identity, new=new)
 
     def _ours(self, seen: Iterable[Recent | Prompt]) -> None:
         """Keep from when on these threads are known to be ours."""
@@ -248,7 +282,6 @@ class Backlog:
 
         Raises: LockedOut when no place can be.
         """
-        self._early = deque(maxlen=REMEMBERED)
         try:
             async for prompt in prompts:
                 await self._commit(prompt)
@@ -256,12 +289,6 @@ class Backlog:
             raise
         except DeliveryError as error:
             log.info("slack.place_not_read", channel=place.channel, reason=str(error))
-        finally:
-            early, self._early = self._early, None
-        # They came live after the reading and before the question above them was stored.
-        for prompt in early:
-            if prompt.sequence > self._first.get(prompt.thread, prompt.sequence):
-                await self._commit(prompt)
 
     async def _channel(self, place: Place, bot: Bot, found: Found) -> AsyncIterator[Prompt]:
         """The questions at the root of a channel, the newest page first, each oldest first."""
@@ -354,7 +381,7 @@ class Backlog:
                 return
             else:
                 if new:
-                    self._ours([prompt])
+                    await self._follow(prompt)
                     log.info("slack.prompt", identity=prompt.identity, new=new, late=late)
                 return
 

@@ -23,7 +23,8 @@ Open = Callable[..., SlackThread]
 
 
 class Inbox:
-    """Accepts prompts as the store does: once by identity, follow-ups only in a known thread.
+    """Accepts prompts as the store does: once by identity, follow-ups only behind another prompt of
+    their thread.
 
     fail: errors to raise before the next ones are taken. gate: waited for before each.
     changes: identities and new texts, None for deleted messages.
@@ -46,8 +47,9 @@ class Inbox:
         if self.fail:
             raise self.fail.pop(0)
         known = {taken.identity for taken in self.taken}
-        threads = {taken.thread for taken in self.taken}
-        if prompt.identity in known or (prompt.follow_up and prompt.thread not in threads):
+        above = (t for t in self.taken if t.thread == prompt.thread)
+        follows = any(taken.sequence < prompt.sequence for taken in above)
+        if prompt.identity in known or (prompt.follow_up and not follows):
             return False
         self.taken.append(prompt)
         return True
