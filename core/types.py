@@ -42,7 +42,7 @@ class Prompt:
     asked_at: seconds since the epoch, by the platform's clock.
     address: what the adapter needs to answer here, opaque to everyone else. Stored.
     files: names of attachments, which the model does not see.
-    follow_up: not addressed to the bot by name; counts only in a conversation it already has.
+    follow_up: not addressed to the bot by name; counts only behind a prompt of its conversation.
     late: found too long after it was asked, by reading the platform's history back: gets one
         line instead of an answer.
     """

@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Integer,
     Select,
     Table,
     bindparam,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
-from core.ports import Posted, Recent, Turn
+from core.ports import Posted, Turn
 from core.store import leases
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
@@ -48,6 +47,17 @@ _BROKEN_OFF = (turn.c.state == State.CLAIMED, turn.c.state == State.ANSWERED)
 _LOCK = Statement(
     select(conversation.c.id)
     .where(conversation.c.thread == bindparam("thread"))
+    .with_for_update(key_share=True)
+)
+# The same, where something was asked before: what was said earlier was not for us.
+_FOLLOWED = Statement(
+    select(conversation.c.id)
+    .where(
+        conversation.c.thread == bindparam("thread"),
+        select(turn.c.id)
+        .where(turn.c.conversation_id == conversation.c.id, turn.c.sequence < bindparam("sequence"))
+        .exists(),
+    )
     .with_for_update(key_share=True)
 )
 _KNOWN = Statement(select(turn.c.id).where(turn.c.identity == bindparam("identity")))
@@ -92,14 +102,15 @@ _AHEAD = Statement(
 
 
 def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
-    """Store the prompt; False when its identity is known or it follows up on no conversation.
+    """Store the prompt; False when its identity is known or it follows up on nothing.
 
     Beyond `MOST_OPEN` open turns it is stored as crowded, in a conversation of its own: so it
     waits for none of them, and nothing waits for it.
     """
-    if not _locked(conn, prompt.thread):
-        if prompt.follow_up:
+    if prompt.follow_up:
+        if not _followed(conn, prompt):
             return False
+    elif not _locked(conn, prompt.thread):
         _make(conn, prompt.platform, prompt.thread, now)
         _locked(conn, prompt.thread)
     if _store_turn(conn, prompt, prompt.thread, now, crowded=False):
@@ -114,6 +125,12 @@ def accept(conn: Connection, prompt: Prompt, now: Now) -> bool:
 def _locked(conn: Connection, thread: ThreadKey) -> bool:
     """Whether there is the conversation; nobody else accepts into it until this is committed."""
     return _LOCK.first(conn, {"thread": thread}) is not None
+
+
+def _followed(conn: Connection, prompt: Prompt) -> bool:
+    """`_locked`, where a turn of the conversation comes before the prompt."""
+    values = {"thread": prompt.thread, "sequence": prompt.sequence}
+    return _FOLLOWED.first(conn, values) is not None
 
 
 def _make(conn: Connection, platform: str, thread: ThreadKey, now: Now) -> None:
@@ -306,68 +323,7 @@ def open_turns(thread: ThreadKey | BindParameter[ThreadKey]) -> Select[int]:
     )
 
 
-@one_statement
-def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
-    """The conversations of a platform with a turn received at `since` or later, newest first."""
-    return tuple(
-        Recent(ThreadKey(row.thread), row.address, row.sequence, row.first)
-        for row in _RECENT.rows(conn, {"on": platform, "since": since, "limit": limit})
-    )
-
-
-def recent_turns(
-    platform: str | BindParameter[str],
-    since: float | BindParameter[float],
-    limit: int | BindParameter[int],
-) -> Select[str, str, str, str]:
-    """Thread, address and sequence of the newest turn of each, and the sequence of its first; one
-    read of two indexes.
-
-    The conversations are found by the age of their turns; the newest turn, which may be older
-    than `since`, by the order within each.
-    """
-    # Materialized: else SQLite walks every turn in the order of the conversations to group them.
-    found = (
-        select(turn.c.conversation_id, turn.c.received_at)
-        .where(turn.c.received_at >= since)
-        .cte("found")
-        .prefix_with("MATERIALIZED")
-    )
-    lately = (
-        select(found.c.conversation_id, func.max(found.c.received_at).label("at"))
-        .group_by(found.c.conversation_id)
-        .subquery("lately")
-    )
-    other = turn.alias("other")
-    newest = (
-        select(other.c.id)
-        .where(other.c.conversation_id == conversation.c.id)
-        .order_by(other.c.sequence.desc(), other.c.id.desc())
-        .limit(1)
-        .correlate(conversation)
-        .scalar_subquery()
-    )
-    first = (
-        select(func.min(other.c.sequence))
-        .where(other.c.conversation_id == conversation.c.id)
-        .correlate(conversation)
-        .scalar_subquery()
-    )
-    return (
-        select(conversation.c.thread, turn.c.address, turn.c.sequence, first.label("first"))
-        .select_from(lately)
-        .join(conversation, conversation.c.id == lately.c.conversation_id)
-        .join(turn, turn.c.id == newest)
-        .where(conversation.c.platform == platform, turn.c.crowded.is_(False))
-        .order_by(lately.c.at.desc(), conversation.c.id.desc())
-        .limit(limit)
-    )
-
-
 _WAITING = Statement(open_turns(bindparam("thread")))
-_RECENT = Statement(
-    recent_turns(bindparam("on"), bindparam("since"), bindparam("limit", type_=Integer()))
-)
 
 
 @cache

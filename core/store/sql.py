@@ -10,6 +10,7 @@ from core.store import claims, edits, history, inbox, leases, seats
 from core.store.clock import Clock, Uptime
 from core.store.exchanges import exchanges
 from core.store.opening import Transactions
+from core.store.recent import recent as recent_of
 from core.store.strangers import strangers
 from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
@@ -114,7 +115,7 @@ class SqlTurns:
 
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
         """The conversations with a turn received since then, newest first, `limit` at most."""
-        return await self._database.read(inbox.recent, platform, since, limit)
+        return await self._database.read(recent_of, platform, since, limit)
 
     async def exchanges(self, thread: ThreadKey, limit: int) -> Sequence[Exchange]:
         """What was asked in the conversation and what became of it: the newest turns, in order."""

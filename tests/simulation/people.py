@@ -96,7 +96,7 @@ class People:
         async def event(process: Process) -> None:
             known = await process.amend(identity, text)
             if names and not known:
-                await self._accept(process, replace(saying.prompt, text=text))
+                await self._accept(process, replace(saying.prompt, text=text), edited=True)
             self._heard(identity, text)
 
         return event
@@ -160,17 +160,35 @@ class People:
             except Dead:
                 return
 
-    async def _accept(self, process: Process, prompt: Prompt) -> None:
-        """Take a prompt in; a follow-up whose question is being read back waits for that."""
+    async def _accept(self, process: Process, prompt: Prompt, *, edited: bool = False) -> None:
+        """Take a prompt in; a follow-up that overtakes its question waits for that. edited: it was
+        none before, and what was said below it was not for us.
+        """
         await process.accept(prompt)
-        if prompt.follow_up and prompt.identity not in self._world.stored:
+        if prompt.identity in self._world.stored:
+            self.acknowledge(prompt)
+            if edited:
+                process.early = [early for early in process.early if not _below(early, prompt)]
+            await self._again(process)
+            return
+        if prompt.follow_up:
             self._world.hits["overtook its question"] += 1
-            if process.reading:
-                process.early.append(prompt)
-            if self._world.regime.replicas > 1 or gone(prompt, self._spoken):
+            process.early.append(prompt)
+            if self._world.regime.replicas > 1 or self._follows_nothing(prompt):
                 self._world.unasked.add(prompt.identity)
+            await self._again(process)
             return
         self.acknowledge(prompt)
+
+    async def _again(self, process: Process) -> None:
+        """Offer once more what came before the question above it was stored."""
+        stored = [one.prompt for one in self._spoken if one.prompt.identity in self._world.stored]
+        for early in [one for one in process.early if any(_below(one, two) for two in stored)]:
+            if early in process.early:  # nobody else has offered it meanwhile
+                process.early.remove(early)
+                self._world.hits["offered again"] += 1
+                await process.accept_patiently(early)
+                self._followed(early)
 
     def acknowledge(self, prompt: Prompt) -> None:
         """I6: the platform hears that a prompt is safe; so it must be."""
@@ -213,7 +231,6 @@ class People:
             except StoreError:
                 await asyncio.sleep(1.0)
         since = max((asked_at(site, known.address) for known in recent), default=0.0) - MARGIN
-        process.early.clear()
         process.reading = True
         page = list(self._spoken)
         await asyncio.sleep(world.rng.choice(_PAGE_TAKES))
@@ -226,18 +243,21 @@ class People:
                 world.hits["read back"] += 1
                 await process.accept_patiently(replace(prompt, text=saying.text, late=late))
                 self._followed(prompt)
-        while process.early:  # they came live before the question above them was stored
-            world.hits["offered again"] += 1
-            early = process.early.pop(0)
-            await process.accept_patiently(early)
-            self._followed(early)
+                await self._again(process)
         process.reading = False
 
     def _followed(self, prompt: Prompt) -> None:
-        """What was read back is stored, but for what follows up a question that is deleted."""
+        """What was read back is stored, but for what follows up on nothing."""
         stored = prompt.identity in self._world.stored
-        if prompt.follow_up and not stored and gone(prompt, self._spoken):
+        if prompt.follow_up and not stored and self._follows_nothing(prompt):
             self._world.unasked.add(prompt.identity)
+
+    def _follows_nothing(self, prompt: Prompt) -> bool:
+        """`gone`, or what it follows up was one too many, which is in no conversation."""
+        cases = self._world.books.cases
+        above = (one.prompt for one in self._spoken if _below(prompt, one.prompt))
+        crowded = any(one.identity in cases and cases[one.identity].crowded for one in above)
+        return crowded or gone(prompt, self._spoken)
 
     async def archive(self) -> None:
         """A Discord-like thread falls asleep now and then."""
@@ -249,6 +269,11 @@ class People:
                 thread = f"sim:discord:{self._world.rng.randint(1, 2)}"
                 process.sites["discord"].archived.add(thread)
                 self._world.hits["archived"] += 1
+
+
+def _below(prompt: Prompt, other: Prompt) -> bool:
+    """Whether it comes after the other in one thread."""
+    return prompt.thread == other.thread and prompt.sequence > other.sequence
 
 
 def gone(prompt: Prompt, spoken: Iterable[Saying]) -> bool:

@@ -17,7 +17,7 @@ from tests.simulation.schedule import play
 from tests.simulation.weather import CALM, Weather
 from tests.simulation.world import POINTS
 
-_SIZE = 150
+_SIZE = 250
 
 
 def test_people_and_platforms_do_all_that_is_checked() -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Executable, event
 from core.lifecycle import State
 from core.store import claims, history, inbox, leases
 from core.store.clock import Uptime
+from core.store.recent import recent
 from core.types import Memory, PartId
 from tests.core.store.making import COMPLETE, HERE, SPOKEN, THREAD, Store, prompt, traced
 
@@ -28,7 +29,7 @@ def life(conn: Connection, number: int) -> None:
     claims.finish(conn, claimed, State.SETTLED, "", 100.0)
     assert len(history.load(conn, THREAD).messages) == 2 * number
     assert inbox.waiting(conn, THREAD) == 0
-    assert inbox.recent(conn, "slack", 0.0, 10)
+    assert recent(conn, "slack", 0.0, 10)
 
 
 async def test_a_turn_needs_only_what_was_compiled_before(store: Store) -> None:

@@ -76,6 +76,17 @@ async def test_a_follow_up_needs_a_conversation(store: Store) -> None:
     assert await store.turns.waiting(THREAD) == 2
 
 
+async def test_what_was_said_before_the_first_question_follows_up_on_nothing(
+    store: Store,
+) -> None:
+    assert await store.turns.accept(prompt(5))
+    assert not await store.turns.accept(prompt(4, follow_up=True))
+    assert await store.turns.accept(prompt(6, follow_up=True))
+    assert await store.turns.accept(prompt(3)), "a question that came late"
+    assert await store.turns.accept(prompt(4, follow_up=True)), "and what follows up on that"
+    assert await store.turns.waiting(THREAD) == 4
+
+
 async def test_the_platform_orders_a_conversation(store: Store) -> None:
     for number in (3, 1, 2):
         await store.turns.accept(prompt(number))

@@ -2,7 +2,7 @@
 
 from core.lifecycle import State
 from core.ports import Recent
-from core.store import inbox
+from core.store.recent import recent_turns
 from core.types import ThreadKey
 from tests.core.store.making import Store, plan_of, prompt, settle_many
 
@@ -60,7 +60,7 @@ async def test_a_turn_counts_whatever_became_of_it(store: Store) -> None:
 
 async def test_the_recent_ones_are_found_by_index_among_ten_thousand(store: Store) -> None:
     await store.database.write(settle_many, 10_000)
-    plan = await store.database.read(plan_of, inbox.recent_turns("slack", 9_950.0, 10))
+    plan = await store.database.read(plan_of, recent_turns("slack", 9_950.0, 10))
     assert "SEARCH turn USING COVERING INDEX ix_turn_by_age (received_at>?)" in plan
     assert any("other USING COVERING INDEX ix_turn_in_order (conversation_id=?)" in s for s in plan)
     scans = [step for step in plan if step.startswith("SCAN")]

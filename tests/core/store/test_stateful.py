@@ -93,7 +93,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(thread=st.sampled_from(THREADS), number=st.integers(0, 5), follow_up=st.booleans())
     def accept(self, thread: str, number: int, follow_up: bool) -> None:
         talk = self.talks[thread]
-        new = number not in talk.turns and (bool(talk.turns) or not follow_up)
+        follows = any(earlier < number for earlier in talk.turns)
+        new = number not in talk.turns and (follows or not follow_up)
         asked = prompt(number, thread, follow_up=follow_up)
         assert self.run(inbox.accept, asked, self.now) is new
         if new:
