@@ -27,7 +27,7 @@ def posts(team: str, channel: str) -> Allowance:
         f"slack:{team}:{calls.POST.name}", 30 - HELD_UP * 4.5, 4.5, shared=True, guessed=True
     )
     name = f"slack:{team}:{channel}:{calls.POST.name}"
-    return Allowance(name, 3, 1.0, shared=True, within=everywhere)
+    return Allowance(name, 3 - HELD_UP, 1.0, shared=True, within=everywhere)
 
 
 def edits(team: str) -> Allowance:
