@@ -56,7 +56,7 @@ IMPURE = {
     },
     "adapters.slack": {
         *("app", "budgets", "calls", "earlier", "hints", "http_events", "missed", "quiet"),
-        *("socket_mode", "thread"),
+        *("reading", "socket_mode", "thread"),
     },
     "adapters.discord": {
         *("answering", "app", "calls", "connection", "earlier", "gateway", "holding", "hook"),
