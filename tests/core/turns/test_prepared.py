@@ -127,3 +127,17 @@ def test_who_goes_on_is_told_what_is_there() -> None:
         assert screen.told == [[], list(screen.states)]
 
     run(scenario())
+
+
+def test_a_complete_answer_that_waits_for_its_place_is_never_asked_for_again() -> None:
+    async def scenario() -> None:
+        screen = Opening(5.0, None)
+        bench = Bench(words("Whole."))
+        bench.platform.screens[ASKED.thread] = screen
+        await bench.killed_after(2.0, ASKED)
+        async with bench.process():
+            pass
+        assert screen.visible == ["Whole."]
+        assert len(bench.api.requests) == 1
+
+    run(scenario())
