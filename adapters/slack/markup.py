@@ -16,11 +16,11 @@ NOTHING = "…"
 _TOKEN = re.compile(
     r"<(?=!(?:channel|here|everyone|group|subteam|date)"  # groups of people, dates
     r"|[@#][A-Z0-9]"  # a user, a channel
-    r"|(?:[a-z][a-z0-9+.-]{0,30}://|mailto:|tel:))",  # a link, maybe with another label
+    r"|(?:[^\W\d_][\w+.-]{0,30}://|mailto:|tel:))",  # a link, maybe with another label
     re.IGNORECASE,
 )
 _TOKEN_BEGUN = re.compile(
-    r"<(?:!(?:[a-z]{0,9})|[@#]|[a-z][a-z0-9+.-]{0,30}(?::/?)?)?\Z",
+    r"<(?:!(?:[a-z]{0,9})|[@#]|[^\W\d_][\w+.-]{0,30}(?::/?)?)?\Z",
     re.IGNORECASE,
 )
 _LONGEST_BEGUN = 40

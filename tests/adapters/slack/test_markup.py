@@ -54,6 +54,10 @@ def test_everything_else_is_as_the_model_wrote_it(markdown: str) -> None:
     assert render(markdown) == markdown
 
 
+def test_a_scheme_that_is_none_makes_no_token_either() -> None:
+    assert render("<é<https://evil.example|bank>") == "&lt;éhttps://evil.example|bank"
+
+
 @pytest.mark.parametrize(
     "markdown",
     [
