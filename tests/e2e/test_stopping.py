@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,18 @@ def whole(slack: SlackServer, where: tuple[str, str]) -> bool:
     return [said.rstrip() for said in answers(slack, *where)] == ["".join(WORDS).rstrip()]
 
 
+@contextmanager
+def inheriting(closing: signal.Handlers) -> Iterator[None]:
+    """What processes started here do when their terminal closes, unless they decide for themselves:
+    they inherit it, and these tests may run under `nohup` themselves.
+    """
+    before = signal.signal(signal.SIGHUP, closing)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_closed_terminal_lets_an_answer_finish_within_the_grace(
     times: int, tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
@@ -38,15 +50,16 @@ async def test_a_closed_terminal_lets_an_answer_finish_within_the_grace(
     """Where the last lines can't be written any more. The shell may send a signal of its own."""
     api.script(None, Reply(pieces=WORDS, delay=0.05))
     ours, theirs = os.openpty()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "run",
-        cwd=tmp_path,
-        env=environment({"HTTP_PORT": "0", **settings}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    with inheriting(signal.SIG_DFL):
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            "run",
+            cwd=tmp_path,
+            env=environment({"HTTP_PORT": "0", **settings}),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=asyncio.subprocess.PIPE,
+        )
     try:
         os.close(theirs)
         screen = b""
@@ -71,16 +84,13 @@ async def test_a_closed_terminal_lets_an_answer_finish_within_the_grace(
 
 async def test_what_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> None:
     """As `nohup` tells it: the signal is ignored from the beginning."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with inheriting(signal.SIG_IGN):
         async with running(tmp_path, {}) as service:
             service.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0.5)
             assert service.process.returncode is None
             assert "Stopping" not in service.out
             assert await service.end() == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

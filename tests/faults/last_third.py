@@ -230,10 +230,14 @@ FAULTS = (
         (
             Breakage(
                 "adapters/slack/thread.py",
-                "        yield\n"
-                "    except Refused as refused:\n"
-                "        if refused.code in ENDED:\n",
-                "        yield\n    except Refused as refused:\n        if refused.code:\n",
+                "        except Refused as refused:\n"
+                "            if refused.code in ENDED:\n"
+                "                raise\n"
+                "            if refused.code == OVER:\n",
+                "        except Refused as refused:\n"
+                "            if refused.code:\n"
+                "                raise\n"
+                "            if refused.code == OVER:\n",
                 (
                     "tests/adapters/slack/test_streams.py::"
                     "test_a_stream_that_slack_sealed_is_edited",
