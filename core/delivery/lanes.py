@@ -71,6 +71,7 @@ class Lanes:
         self._now = now
         self._stream: StreamLimits | None = None  # while a message is one
         self._edits = self.early = False
+        self._ends = False  # the call that ends the stream was granted to an edit
         self._granted: tuple[Allowance, float] | None = None  # for a call that was not made yet
         self._refused_until = float("-inf")
 
@@ -85,6 +86,8 @@ class Lanes:
             if interim and self._only_posts() and self._leaves(wanted, LONG):
                 return 0.0
             self._join_edits()
+        if (wait := await self._end_first(wanted)) > 0:
+            return wait
         wait = await self._take(self.allowance(wanted), wanted.kind)
         if self._left_behind(wanted, wait):
             return 0.0
@@ -92,6 +95,16 @@ class Lanes:
             self._reply.hold_stop(self._now() + wait)
             return 0.0
         return self._append_late(wanted, wait) if wanted.how is How.APPEND else wait
+
+    async def _end_first(self, wanted: Delivery) -> float:
+        """What an edit of a message that is a stream needs besides: the call that ends it. Which of
+        the two failed isn't known, so the next try asks for both again.
+        """
+        if wanted.how is not How.EDIT or self._stream is None or self._ends:
+            return 0.0
+        wait = await self._take(self._stream.stop, Kind.FINAL)
+        self._ends = wait == 0
+        return wait
 
     def _append_late(self, wanted: Delivery, wait: float) -> float:
         """What a stream does that can't be appended to for so long; seconds, as `ask`."""
@@ -152,7 +165,7 @@ class Lanes:
 
     def used(self) -> None:
         """The granted call is made."""
-        self._granted = None
+        self._granted, self._ends = None, False
 
     def allowance(self, delivery: Delivery) -> Allowance:
         """What the call is counted under."""
@@ -266,4 +279,4 @@ class Lanes:
         if self._stream:
             self._budget.leave(self._stream.append, final=False)
             self._budget.leave(self._stream.stop)
-            self._stream = None
+            self._stream, self._ends = None, False

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.delivery.sharing import OwnBudget
 from core.errors import RateLimited, StreamOver, TooLarge, Unreachable
 from core.ports import Posted
-from core.types import Allowance, Kind, Limits, PartId
+from core.types import NOTHING, Allowance, Kind, Limits, PartId, Unseen
 from tests.core.delivery.markdown import documents
 from tests.core.delivery.session import Session, words
 from tests.fakes.clock import now, run
@@ -139,6 +139,35 @@ def test_what_is_edited_after_a_broken_stream_leaves_no_code_open(fault: Fault) 
     edited = [call.text for call in thread.calls if call.name == "edit"]
     assert len(edited) > 3
     assert all(text.endswith("\n```") for text in edited)
+
+
+class Asked(OwnBudget):
+    """A budget that remembers what it granted."""
+
+    def __init__(self) -> None:
+        super().__init__(now)
+        self.granted: list[Allowance] = []
+
+    async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
+        wait = await super().take(allowance, kind, unseen)
+        if wait == 0:
+            self.granted.append(allowance)
+        return wait
+
+
+def test_an_edit_of_a_stream_is_counted_as_its_end_too_each_time_it_is_tried() -> None:
+    thread = StreamingThread(faults=(None, None, LOST, LOST, LOST))
+    budget = Asked()
+
+    async def main() -> None:
+        await Session(thread, budget=budget).stream(words(30), pause=0.1)
+
+    run(main())
+    assert names(thread)[:6] == ["start", "append", "append", "edit", "edit", "edit"]
+    stream, edit = thread.limits.stream, thread.limits.edit
+    assert stream
+    ends = [each for each in budget.granted if each in (stream.stop, edit)]
+    assert ends[:7] == [stream.stop, edit] * 3 + [edit]
 
 
 def test_where_no_stream_is_to_be_had_the_message_is_posted() -> None:
