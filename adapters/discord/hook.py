@@ -16,7 +16,7 @@ HAND_OVER = 60.0
 """Seconds before the end of an interaction's token at which the bot's own token takes over."""
 
 _BARRED = frozenset({refusals.NO_ACCESS, refusals.NO_PERMISSION, refusals.LOCKED})
-_DEAD = frozenset({refusals.TOKEN_DEAD, refusals.UNKNOWN_WEBHOOK, refusals.UNKNOWN_INTERACTION})
+DEAD = frozenset({refusals.TOKEN_DEAD, refusals.UNKNOWN_WEBHOOK, refusals.UNKNOWN_INTERACTION})
 
 
 class Hook:
@@ -58,7 +58,7 @@ class Hook:
 
     def hands_over(self, refused: Refused) -> bool:
         """Whether the bot's own token may go on where it was refused so: it is dead."""
-        if not self._at.member or refused.code not in _DEAD:
+        if not self._at.member or refused.code not in DEAD:
             return False
         self._works = False
         return True

@@ -10,7 +10,7 @@ import structlog
 from adapters.discord import calls, forms, limits, refusals
 from adapters.discord.calls import Api, Route
 from adapters.discord.earlier import said_before
-from adapters.discord.hook import Hook
+from adapters.discord.hook import DEAD, Hook
 from adapters.discord.ids import Address, Bot, guild_of, nonce, split_part_id
 from adapters.discord.lost import KNOWN_FOR, SLACK, Behind, behind
 from adapters.discord.markup import measure
@@ -147,8 +147,8 @@ class DiscordThread:
             return
         part, text = self._last
         by_hook = self._hook.used and self._hook.reaches(*split_part_id(part))
-        if not by_hook and isinstance(error, Refused) and error.code in _OUT:
-            return  # the bot's own token would be refused again
+        if isinstance(error, Refused) and error.code in (DEAD if by_hook else _OUT):
+            return  # it would be refused again
         for wait in PAUSES:
             try:
                 await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))

@@ -159,3 +159,17 @@ async def test_a_refusal_for_good_is_followed_by_no_call_that_would_be_refused_t
         await mentioned.post("two", "k:1")
     assert len(discord.record.calls) == before + 1
     assert asked.text() == "one"
+
+
+async def test_who_is_nowhere_but_in_an_interaction_says_nothing_more_by_its_dead_token(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked, prompt = await given.ask(outside(discord))
+    handle = given.thread(prompt)
+    await handle.post("one", "k:0")
+    discord.faults.add(Fault(FOLLOW_UP, code=50027))
+    before = len(discord.record.calls)
+    with pytest.raises(Undeliverable, match="50027"):
+        await handle.post("two", "k:1")
+    assert [call.route for call in discord.record.calls[before:]] == [FOLLOW_UP]
+    assert asked.text() == "one"
