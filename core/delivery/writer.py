@@ -170,10 +170,13 @@ class Writer:
         self._resumes = False
         while not self._reply.finished:
             await self._sleep(None)
-        if not self._reply.placed:  # other limits than in the process before: there is more to post
+        reply = self._reply
+        # Other limits than in the process before: there is more to post. Or it may have split the
+        # text elsewhere, having left a message behind: then what it sent last says something else.
+        if not reply.placed or len(reply.texts) > 1 or reply.leftover:
             self._doubt, self._kept = self._now(), None
-        self._reply.whole = self._reply.placed and not self._reply.withdrawn
-        return self._reply.whole
+        reply.whole = reply.placed and not reply.withdrawn
+        return reply.whole
 
     async def _keep(self, left: float) -> bool:
         """Store when the doubt ends; False: that is done, and nothing has changed since."""

@@ -227,6 +227,27 @@ def test_who_goes_on_and_has_more_to_post_waits_from_the_beginning() -> None:
     assert [sum(text.count(letter) for text in thread.visible) for letter in "xy"] == [500, 900]
 
 
+@pytest.mark.parametrize("more", ["", "z" * 800], ids=["one message more", "as many messages"])
+def test_where_the_former_process_may_have_split_the_text_elsewhere_its_last_call_is_waited_for(
+    more: str,
+) -> None:
+    """It left a message behind, which it makes sure of once more, and that lands late."""
+    thread = AbleThread()
+    text = ["x" * 300, "y" * 400 + "\n\n" + more]
+
+    async def main() -> None:
+        lands(thread, "m0", text[0])
+        lands(thread, "m1", text[1])
+        asyncio.get_running_loop().call_later(4.0, lands, thread, "m0", text[0])
+        parts = (Posted(0, PartId("m0")), Posted(1, PartId("m1")))
+        session = Session(thread, parts, settles_in=2.0)
+        await session.stream(text)
+        assert [round(wait) for wait in session.journal.waits] == [SETTLING]
+
+    run(main())
+    assert "".join("".join(thread.visible).split()) == "".join("".join(text).split())
+
+
 def test_withdrawn_while_the_wait_goes_on_it_goes_at_once() -> None:
     thread = AbleThread()
 
