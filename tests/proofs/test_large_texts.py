@@ -7,19 +7,9 @@ import time
 
 import pytest
 
-from core.delivery.markup import Part, Splitter
+from core.delivery.markup import Splitter
 from core.delivery.sanitise import sanitise, undecided
-
-
-def measure(text: str) -> int:
-    return len(sanitise(text).encode("utf-16-le")) // 2
-
-
-def split(text: str, size: int) -> list[Part]:
-    splitter = Splitter(size, measure)
-    splitter.feed(text)
-    splitter.finish()
-    return splitter.sealed
+from tests.core.delivery.markdown import split
 
 
 def seconds_to_split(text: str) -> float:

@@ -2,6 +2,9 @@
 
 from hypothesis import strategies as st
 
+from core.delivery.markup import Part, Splitter
+from core.delivery.sanitise import sanitise
+
 PIECES = (
     *"abc \n\n[]()<>`!@|~\\.:*_-#",
     "word ", "A sentence. ", "\n\n", "one line\n", "# Heading\n\n", "- item\n", "1. item\n",
@@ -14,3 +17,16 @@ PIECES = (
 )  # fmt: skip
 
 documents = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
+
+def measure(text: str) -> int:
+    """UTF-16 units of the sanitised text, as Discord counts."""
+    return len(sanitise(text).encode("utf-16-le")) // 2
+
+
+def split(text: str, size: int) -> list[Part]:
+    """All parts of a text that is complete."""
+    splitter = Splitter(size, measure)
+    splitter.feed(text)
+    splitter.finish()
+    return splitter.sealed

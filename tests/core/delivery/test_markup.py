@@ -9,18 +9,7 @@ from hypothesis import strategies as st
 
 from core.delivery.markup import Part, Splitter, closed, completed
 from core.delivery.sanitise import blocks, sanitise
-from tests.core.delivery.markdown import documents
-
-
-def measure(text: str) -> int:
-    return len(sanitise(text).encode("utf-16-le")) // 2
-
-
-def split(text: str, size: int) -> list[Part]:
-    splitter = Splitter(size, measure)
-    splitter.feed(text)
-    splitter.finish()
-    return splitter.sealed
+from tests.core.delivery.markdown import documents, measure, split
 
 
 def fence_is_open(text: str) -> bool:
