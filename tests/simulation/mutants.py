@@ -366,7 +366,6 @@ MUTANTS = (
     Protocol("no fence", turns=HasNoFence),
     Protocol("lease not renewed", turns=RenewsNoLease),
     Protocol("no settle", engine=SettlesNothing),
-    Protocol("the wait not handed on", turns=WaitsForNothing),
     Protocol("no read-back", reads_back=False),
     Protocol("no intent", turns=DoesNotAnnounce),
     Protocol("forgets posts", turns=ForgetsWhatItPosted),
@@ -382,6 +381,7 @@ MUTANTS = (
     Protocol("a deleted answer posted again", wraps=InsistsOnItsMessage),
     Protocol("no allowance kept", engine=IgnoresTheBudget),
 )
+LINGERING_MUTANTS = (Protocol("the wait not handed on", turns=WaitsForNothing),)
 
 
 def _typed(wrapped: _Wrapped) -> tuple[Thread, FindsPost, RemovesPart]:

@@ -3,23 +3,23 @@
 import pytest
 
 from tests.simulation.adapter_mutants import ADAPTER_MUTANTS
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import LINGERING_MUTANTS, MUTANTS
 from tests.simulation.mutants_people import PEOPLES_MUTANTS
 from tests.simulation.mutants_streams import LOST_STREAM_MUTANTS, STREAM_MUTANTS
 from tests.simulation.process import Protocol
 from tests.simulation.report import quietly
 from tests.simulation.schedule import play
-from tests.simulation.weather import LOSING, STORM, STREAMING, Weather
+from tests.simulation.weather import LINGERING, LOSING, STORM, STREAMING, Weather
 
-WITHIN = 400
-"""Schedules in which a breakage has to be noticed. The rarest, a wait that is not handed on, shows
-in one of 300."""
+WITHIN = 200
+"""Schedules in which a breakage has to be noticed."""
 
 
 BROKEN = (
     *((broken, STORM) for broken in (*MUTANTS, *PEOPLES_MUTANTS, *ADAPTER_MUTANTS)),
     *((broken, STREAMING) for broken in STREAM_MUTANTS),
     *((broken, LOSING) for broken in LOST_STREAM_MUTANTS),
+    *((broken, LINGERING) for broken in LINGERING_MUTANTS),
 )
 
 
@@ -34,7 +34,9 @@ def test_a_broken_protocol_is_noticed(broken: Protocol, weather: Weather) -> Non
     pytest.fail(f"{broken.name} survives {WITHIN} schedules: the simulation has a hole")
 
 
-@pytest.mark.parametrize("weather", [STORM, STREAMING, LOSING], ids=["edits", "streams", "lost"])
+@pytest.mark.parametrize(
+    "weather", [STORM, STREAMING, LOSING, LINGERING], ids=["edits", "streams", "lost", "late"]
+)
 def test_the_storm_itself_is_survived(weather: Weather) -> None:
     quietly()
     for seed in range(40):

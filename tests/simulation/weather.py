@@ -54,6 +54,8 @@ STREAMING = replace(STORM, crashes=3, streamless=0.05, sealed=0.3, lost_after=0.
 """For those that are broken where streams are; a crash hides much, since its text is edited."""
 LOSING = replace(STREAMING, crashes=6, lost_before=0.3)
 """And where streams get lost."""
+LINGERING = replace(STORM, crash=0.0, asleep=1.0, lost_before=0.3, late=1.0)
+"""And where calls of a dead process land: it dies between calls, and all of them do."""
 
 
 @dataclass(frozen=True, slots=True)
