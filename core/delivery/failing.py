@@ -9,13 +9,13 @@ from core.errors import StreamOver, ThreadseekError, TooLarge, Undeliverable, Un
 log = structlog.get_logger()
 
 
-def failed(reply: Reply, delivery: Delivery, error: ThreadseekError, now: float) -> None:
+def failed(reply: Reply, delivery: Delivery, error: ThreadseekError) -> None:
     """Go on without the call; raises what isn't to be helped by another one."""
     if isinstance(error, Untouchable):
         reply.stays(delivery)
         log.warning("delivery.message_stays", part=delivery.index, reason=str(error))
         return
-    reply.failed(delivery, now)
+    reply.failed(delivery)
     if isinstance(error, StreamOver):
         log.info("delivery.stream_over", part=delivery.index, reason=str(error))
     elif isinstance(error, TooLarge):

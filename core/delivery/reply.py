@@ -166,16 +166,16 @@ class Reply:
         """The call came too early: the message says what it said before. Newer text may be due."""
         self._flying = None
 
-    def failed(self, delivery: Delivery, now: float) -> None:
+    def failed(self, delivery: Delivery) -> None:
         """The call failed; what the message shows is unknown now. Newer text may be due."""
         self._flying = None
         self._shown.pop(delivery.index, None)
         if delivery.how in STREAMED:
             self.go_plain()
 
-    def cut_off(self, delivery: Delivery, now: float) -> None:
+    def cut_off(self, delivery: Delivery) -> None:
         """The call got no answer: it may have landed, or may yet."""
-        self.failed(delivery, now)
+        self.failed(delivery)
         if delivery.part is None:
             index, text = delivery.index, delivery.text
             sure = index not in self.inherited and self._last.get(index, text) == text

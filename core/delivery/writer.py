@@ -252,7 +252,7 @@ class Writer:
             self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
         except ThreadseekError as error:
-            failed(self._reply, delivery, error, self._now())
+            failed(self._reply, delivery, error)
         else:
             self._reply.delivered(delivery, part, self._now())
             self.freshness.shown(delivery, self._now())
@@ -272,7 +272,7 @@ class Writer:
 
     def _cut_off(self, delivery: Delivery) -> None:
         """A call ended without an answer: it may have landed, or may yet."""
-        self._reply.cut_off(delivery, self._now())
+        self._reply.cut_off(delivery)
         self._doubt = self._now()
         if delivery.part is None:
             self._lost_at = self._doubt

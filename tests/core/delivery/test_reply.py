@@ -212,7 +212,7 @@ def test_a_failed_edit_is_sent_again() -> None:
     reply.heard(1.0)
     edit = reply.due(3.0)
     assert edit is not None
-    reply.failed(edit, 3.1)
+    reply.failed(edit)
     assert reply.due(3.5) is None
     assert show(reply, 4.0).text == "one two"
 
