@@ -1,13 +1,15 @@
 """A question edited or deleted while the place of its answer is still being made."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
 from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
+from core.turns.engine import Engine
 from core.types import PartId
 from tests.core.turns.test_edits import ASKED, ME, _history, _states
 from tests.fakes.clock import now, run
@@ -43,14 +45,21 @@ def bench_on(screen: Screen) -> Bench:
     return bench
 
 
+@asynccontextmanager
+async def waiting(bench: Bench) -> AsyncGenerator[Engine, None]:
+    """A process whose answer has waited for its place for a while."""
+    async with bench.process() as engine:
+        await engine.accept(ASKED)
+        await asyncio.sleep(2.0)
+        yield engine
+
+
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
 def test_edited_meanwhile_the_new_text_is_answered(refusal: DeliveryError | None) -> None:
     async def scenario() -> None:
         screen = Opening(5.0, refusal)
         bench = bench_on(screen)
-        async with bench.process() as engine:
-            await engine.accept(ASKED)
-            await asyncio.sleep(2.0)
+        async with waiting(bench) as engine:
             assert len(bench.api.requests) == 1
             assert await engine.amend(ME, "what is she?")
         assert screen.visible == ["New."]
@@ -66,9 +75,7 @@ def test_deleted_meanwhile_nothing_is_ever_shown(refusal: DeliveryError | None) 
     async def scenario() -> None:
         screen = Opening(5.0, refusal)
         bench = bench_on(screen)
-        async with bench.process() as engine:
-            await engine.accept(ASKED)
-            await asyncio.sleep(2.0)
+        async with waiting(bench) as engine:
             await engine.withdraw(ME)
         assert not screen.states
         assert await bench.database.read(_states) == [(MARK, State.CANCELLED)]
