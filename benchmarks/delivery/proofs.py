@@ -187,6 +187,7 @@ def _print_discord() -> None:
     cell, seeds = Cell(Place.COMMANDS, "steady", 1, Terms(Shape.FIXED)), range(SEEDS[1])
     for tokens in (ONE_MESSAGE, answers(cell, 0)[0].size):
         print(f"{cell}, {tokens} tokens: {beginning(cell, seeds, tokens):.3f} s")
+    print(f"  did all of it stand in the channel: {gathered(cell, seeds):.3f} s")
     for count in (1, 10):
         cell = Cell(Place.COMMANDS, "long", count, Terms(Shape.FIXED, stingy=True))
         usual = result(cell)
