@@ -1,15 +1,16 @@
 """The logger given to Bolt and the SDK: errors only, without secrets, texts or tracebacks.
 
 At debug level both write whole requests and events. Their errors may hold the address of the
-socket, which lets its reader in (slack_sdk 3.47 socket_mode/aiohttp), and the texts of a chained
-error. What matters is told by our own events.
+socket, which lets its reader in (slack_sdk 3.47 socket_mode/aiohttp), a proxy's with its password
+(aiohttp 3.14 ClientHttpProxyError), and the texts of a chained error. What matters is told by our
+own events.
 """
 
 import logging
 import re
 
 # Shorter than any token is what our advice says of one: "(xapp-...)".
-_SECRET = re.compile(r"\bwss?://\S+|\b(?:xox[a-z]|xapp|xoxe)[-.]\S{8,}")
+_SECRET = re.compile(r"\b(?:ws|http)s?://\S+|\b(?:xox[a-z]|xapp|xoxe)[-.]\S{8,}")
 _LONGEST = 300
 
 
