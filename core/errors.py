@@ -6,6 +6,7 @@ ThreadseekError
 │   ├── RateLimited      wait `retry_after` seconds
 │   │   └── Held         the same, by what the platform said before: the call wasn't made
 │   ├── Unreachable      the call may or may not have landed; it may be tried again
+│   │   └── Barred       a proxy on the way refuses our user or password
 │   ├── PartGone         the message was deleted by somebody
 │   │   └── Stopped      it stays, and a person wants no more in it
 │   ├── Untouchable      the message stays as it is; others can be posted
@@ -120,6 +121,10 @@ class Held(RateLimited):
 
 class Unreachable(DeliveryError):
     """No answer, or a server error: the call may have landed. Trying again may help."""
+
+
+class Barred(Unreachable):
+    """A proxy on the way wants another user or password; it may lock them if they go on coming."""
 
 
 class PartGone(DeliveryError):

@@ -18,8 +18,9 @@ from core.deepseek.gate import Gate
 from core.deepseek.gathering import Gatherer, Gathering
 from core.deepseek.options import Options
 from core.deepseek.reading import Reading
-from core.errors import Clock, CompletionError, Failure
+from core.errors import Barred, Clock, CompletionError, Failure
 from core.ports import Completions
+from core.proxies import DIRECT, Proxies
 from core.types import Chunk, CompletionRequest
 
 __all__ = ["DeepSeek", "Options"]
@@ -57,9 +58,10 @@ class DeepSeek(Completions):
     a cause, since they hold the request's headers.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, proxies: Proxies = DIRECT) -> None:
         self._options = options
         self._url = options.base_url.rstrip("/") + "/chat/completions"
+        self._proxies, self._proxy = proxies, proxies.of(self._url)
         self._gate = Gate(options.concurrency)
         self._gatherer = Gatherer(min(options.idle_timeout, options.progress_timeout) / 2)
         self._drains: set[asyncio.Task[None]] = set()
@@ -152,13 +154,13 @@ class DeepSeek(Completions):
                     headers=self._headers(),
                     timeout=attempt.timeout(),
                     allow_redirects=False,
+                    proxy=self._proxy,
                 )
                 if response.status == 200:
                     return response
                 failure = await self._refused(response)
-        except aiohttp.ConnectionTimeoutError:
-            limit = self._options.connect_timeout
-            failure = CompletionError(Failure.TRANSPORT, f"No connection within {limit:g} s.")
+        except aiohttp.ConnectionTimeoutError as error:
+            failure = self._transport(error)
         except TimeoutError:
             failure = attempt.stalled()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
@@ -194,7 +196,15 @@ class DeepSeek(Completions):
         return headers
 
     def _transport(self, error: Exception) -> CompletionError:
-        told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
+        trouble = self._proxies.trouble(self._url, error)
+        if isinstance(trouble, Barred):
+            return decipher(407, {}, b"")
+        if trouble:
+            told = str(trouble)
+        elif isinstance(error, aiohttp.ConnectionTimeoutError):
+            told = f"No connection within {self._options.connect_timeout:g} s."
+        else:
+            told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
         return CompletionError(Failure.TRANSPORT, told[:300])
 
     def _let_go(self, response: aiohttp.ClientResponse, complete: bool) -> None:

@@ -66,6 +66,7 @@ _STATUSES: dict[int, Failure] = {
     403: Failure.CREDENTIALS,
     404: Failure.CONFIGURATION,
     405: Failure.CONFIGURATION,
+    407: Failure.CREDENTIALS,
     408: Failure.SERVER,
     409: Failure.SERVER,
     413: Failure.TOO_BIG,
@@ -81,6 +82,7 @@ _LIMITS = {
 _KEYS = re.compile(r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|\*{2,}[\w-]+", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _REFUSED_KEY = "The API did not accept the key, or the key may not do this. Check DEEPSEEK_API_KEY."
+_BARRED = "A proxy on the way did not accept our user and password. Check HTTPS_PROXY."
 _REDIRECTED = "The API's address redirects, which is not followed. Check DEEPSEEK_BASE_URL."
 
 
@@ -101,7 +103,7 @@ def decipher(
     failure = _failure(status, code, message)
     told = redact(message, secret)
     if failure is Failure.CREDENTIALS:  # DeepSeek's own text holds the key's last characters
-        told = _REFUSED_KEY
+        told = _BARRED if status == 407 else _REFUSED_KEY
     elif 300 <= status < 400:
         told = _REDIRECTED
     return CompletionError(

@@ -61,7 +61,7 @@ _SENTENCES: dict[Failure, str] = {
 }
 
 _FIXES: dict[Failure, str] = {
-    Failure.TRANSPORT: "check the network and DEEPSEEK_BASE_URL",
+    Failure.TRANSPORT: "check the network and DEEPSEEK_BASE_URL, and HTTPS_PROXY if it is set",
     Failure.STALLED: "if it goes on, ask the provider",
     Failure.BUSY: "lower DEEPSEEK_CONCURRENCY or ask the provider for a higher limit",
     Failure.MAX_TOKENS: "lower DEEPSEEK_MAX_TOKENS",
@@ -71,6 +71,7 @@ _FIXES: dict[Failure, str] = {
     Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",
     Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
 }
+_BARRED = "write the proxy's user and password into HTTPS_PROXY"
 _MORE_TIME = "if it goes on, raise {} or ask the provider"
 _LESS_TEXT = "if answers may be that long, raise {}; if not, set DEEPSEEK_MAX_TOKENS"
 
@@ -80,7 +81,7 @@ def fix(error: CompletionError) -> str:
     if error.clock is not None:
         template = _LESS_TEXT if error.clock is Clock.TURN else _MORE_TIME
         return template.format(error.clock)
-    return _FIXES.get(error.failure, "")
+    return _BARRED if error.status == 407 else _FIXES.get(error.failure, "")
 
 
 def too_long(tokens: int, room: int) -> str:
