@@ -26,6 +26,7 @@ from adapters.slack.socket_mode import PING, Socket
 from adapters.slack.thread import SlackThread
 from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
 from core.ports import Edits
+from core.proxies import DIRECT, Proxies
 from core.types import Prompt
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class SlackPlatform:
     recent: the conversations with a turn since then (epoch seconds), newest first, for reading back
     what was missed; raises StoreError. settle: seconds, see `missed`.
     session: shared by all calls; stays the caller's to close. ping: seconds, see `socket_mode`.
+    proxies: for the calls and the socket.
 
     Raises: ConfigurationError when a token is missing or of the wrong kind.
     """
@@ -71,12 +73,14 @@ class SlackPlatform:
         ping: float = PING,
         recent: Known = nothing_known,
         settle: float = SETTLE,
+        proxies: Proxies = DIRECT,
     ) -> None:
         _check_kinds(bot_token, app_token, signing_secret)
         self._edits = edits
         self._app_token = app_token
         self._ping = ping
-        self._api = Api(bot_token, api_url, session)
+        self._proxies = proxies
+        self._api = Api(bot_token, api_url, session, proxies=proxies)
         self._backlog = Backlog(self._api, accept, recent, settle)
         client = AsyncWebClient(  # without a token, so that Bolt asks us and not Slack who we are
             base_url=api_url, session=session, logger=quiet_logger(), retry_handlers=[]
@@ -105,7 +109,12 @@ class SlackPlatform:
             # Events may come as soon as the socket is open.
             self._bot = bot
             socket = Socket(
-                self._bolt, self._app_token, self._address, self._backlog.linked, self._ping
+                self._bolt,
+                self._app_token,
+                self._address,
+                self._backlog.linked,
+                self._proxies,
+                self._ping,
             )
             await socket.open(url)
             self._socket = socket

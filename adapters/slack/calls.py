@@ -19,6 +19,7 @@ import structlog
 
 from adapters.slack.refusals import NEVER, TokenRefused, refusal
 from core.errors import Unreachable
+from core.proxies import DIRECT, Proxies
 
 log = structlog.get_logger()
 
@@ -73,10 +74,11 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 class Api:
     """Calls with the bot token over one shared session, without any retry.
 
-    url: of the Web API. timeout: seconds for one call. refused: the bot token is; no call is made
-    with it any more, but for the question whether it is taken again. off: methods that this
-    workspace does not have, for the life of the process. now: seconds, monotonic. reading: who may
-    read a thread; reads_from: until then (the loop's time) Slack refuses that.
+    url: of the Web API, reached through one of the proxies if they say so. timeout: seconds for one
+    call. refused: the bot token is; no call is made with it any more, but for the question whether
+    it is taken again. off: methods that this workspace does not have, for the life of the process.
+    now: seconds, monotonic. reading: who may read a thread; reads_from: until then (the loop's
+    time) Slack refuses that.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class Api:
         session: aiohttp.ClientSession,
         timeout: float = TIMEOUT,
         now: Callable[[], float] = time.monotonic,
+        proxies: Proxies = DIRECT,
     ) -> None:
         self._url = url.rstrip("/") + "/"
+        self._proxies, self._proxy = proxies, proxies.of(url)
         self._session = session
         self._timeout = timeout
         self._headers = _headers(token)
@@ -144,16 +148,17 @@ class Api:
                     self._url + method.name,
                     headers=headers,
                     allow_redirects=False,
+                    proxy=self._proxy,
                     **given,
                 ) as response,
             ):
                 return response.status, response.headers, _parsed(await response.read())
-        except TimeoutError as error:
-            raise Unreachable(f"Slack didn't answer {method.name} in time") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
+            told = f"Slack can't be reached for {method.name} ({type(error).__name__})"
+            if isinstance(error, TimeoutError):
+                told = f"Slack didn't answer {method.name} in time"
             # The error itself may hold the request, and with it the token.
-            kind = type(error).__name__
-            raise Unreachable(f"Slack can't be reached for {method.name} ({kind})") from None
+            raise self._proxies.trouble(self._url, error) or Unreachable(told) from None
 
 
 def _headers(token: str) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from core.errors import RateLimited, Unreachable
+from core.proxies import Proxies
 
 log = structlog.get_logger()
 
@@ -37,26 +38,38 @@ Linked = Callable[[bool], None]
 
 
 class _Client(SocketModeClient):
-    """The SDK's client, with three gaps closed (slack_sdk 3.47 socket_mode).
+    """The SDK's client, with four gaps closed (slack_sdk 3.47 socket_mode).
 
     It holds on to the task of every frame; else one could be collected before it ends, and none
     could be awaited at the end. It asks for addresses and dials them within limits of time; else
-    both could hang for five minutes, about as long as Slack keeps an event.
+    both could hang for five minutes, about as long as Slack keeps an event. And each address is
+    dialled through the proxy that it should be; else all are through the first that the environment
+    names.
     """
 
-    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float) -> None:
+    def __init__(
+        self, app: AsyncApp, app_token: str, ask: Ask, ping: float, proxies: Proxies
+    ) -> None:
         super().__init__(app_token, app.logger, app.client, ping_interval=ping)
         self._ask = ask
+        self._proxies = proxies
         self.running: set[asyncio.Task[None]] = set()
 
     async def issue_new_wss_url(self) -> str:
         """A new address; it is not asked for again before Slack says that it may be."""
         while True:
             try:
-                return await self._ask()
+                url = await self._ask()
             except RateLimited as limited:
                 log.warning("slack.socket_waits", seconds=limited.retry_after)
                 await asyncio.sleep(limited.retry_after)
+            else:
+                self.dial(url)
+                return url
+
+    def dial(self, url: str) -> None:
+        """The next connection is opened to this address."""
+        self.wss_uri, self.proxy = url, self._proxies.of(url)
 
     async def limit_dialling(self) -> None:
         """Dial with a limit of time; it doesn't touch a connection that is open."""
@@ -84,10 +97,12 @@ class _Handler(AsyncSocketModeHandler):
 
     client: _Client
 
-    def __init__(self, app: AsyncApp, app_token: str, ask: Ask, ping: float) -> None:
+    def __init__(
+        self, app: AsyncApp, app_token: str, ask: Ask, ping: float, proxies: Proxies
+    ) -> None:
         self.app = app
         self.app_token = app_token
-        self.client = _Client(app, app_token, ask, ping)
+        self.client = _Client(app, app_token, ask, ping, proxies)
         self.working: set[asyncio.Task[Any]] = set()
         self.client.socket_mode_request_listeners.append(self.handle)  # type: ignore[arg-type]
 
@@ -107,9 +122,16 @@ class Socket:
     """
 
     def __init__(
-        self, app: AsyncApp, app_token: str, ask: Ask, linked: Linked, ping: float = PING
+        self,
+        app: AsyncApp,
+        app_token: str,
+        ask: Ask,
+        linked: Linked,
+        proxies: Proxies,
+        ping: float = PING,
     ) -> None:
-        self._handler = _Handler(app, app_token, ask, ping)
+        self._handler = _Handler(app, app_token, ask, ping, proxies)
+        self._proxies = proxies
         self._linked = linked
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
@@ -118,9 +140,9 @@ class Socket:
     async def open(self, url: str) -> None:
         """Connect to the first address. Raises: Unreachable."""
         client = self._handler.client
-        client.wss_uri = url
         self._watch = asyncio.create_task(self._keep())
         try:
+            client.dial(url)
             await client.limit_dialling()
             async with asyncio.timeout(CONNECT * self._ping):
                 await self._handler.connect_async()  # type: ignore[no-untyped-call]
@@ -129,7 +151,8 @@ class Socket:
             await self.close()
             if not isinstance(error, TimeoutError):
                 raise
-            raise Unreachable("Slack's socket can't be opened; is wss:// let through?") from error
+            why = self._proxies.trouble(url, error) or "is wss:// let through?"
+            raise Unreachable(f"Slack's socket can't be opened; {why}") from error
 
     async def close(self) -> None:
         """Take no more, finish and acknowledge what is in work, disconnect. No task is left."""
