@@ -26,6 +26,7 @@ from adapters.discord.thread import DiscordThread
 from core.budget import Budget
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
 from core.ports import Edits
+from core.proxies import DIRECT, Proxies
 from core.seats import Seat, Seats
 from core.types import Prompt
 
@@ -46,7 +47,8 @@ class DiscordPlatform:
     people edit and delete. seats: shares the shards out among the processes. session: shared by
     all calls; stays the caller's to close. api_url: with its version, as `/api/v10`. shards: how
     many there are, 0 for as many as Discord advises. lease: seconds that a shard is held unrenewed.
-    budget: shared with other processes of the bot; None without any.
+    budget: shared with other processes of the bot; None without any. proxies: for
+    calls and gateway.
     """
 
     name = PLATFORM
@@ -64,13 +66,14 @@ class DiscordPlatform:
         shards: int = 0,
         lease: float = LEASE,
         budget: Budget | None = None,
+        proxies: Proxies = DIRECT,
     ) -> None:
         quiet()
         # discord.py reads its addresses from here (2.7.1 http.py Route); one bot a process.
         discord.http.Route.BASE = api_url
-        self._account = Account(bot_token, gateway_url)
+        self._account = Account(bot_token, gateway_url, proxies=proxies)
         self._intake, self._edits, self._seats = intake, edits, seats
-        self._api = Api(bot_token, api_url, session, budget=budget)
+        self._api = Api(bot_token, api_url, session, budget=budget, proxies=proxies)
         self._posts = Posts()
         self._count, self._lease = shards, lease
         self._ends: Ends | None = None
@@ -208,6 +211,8 @@ class DiscordPlatform:
         if isinstance(error, Closed):
             problem = _WRONG_TOKEN if error.code == WRONG_TOKEN else f"DISCORD_BOT_TOKEN: {error}"
             raise ConfigurationError([problem]) from error
+        if isinstance(error, Unreachable):
+            raise error
         raise Unreachable(f"Discord's gateway can't be reached ({type(error).__name__})") from error
 
     async def _register(self) -> None:

@@ -21,6 +21,7 @@ from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
 from core.budget import Budget
 from core.errors import DeliveryError, Held, RateLimited, Unreachable
+from core.proxies import DIRECT, Proxies
 from core.types import Kind, Left
 
 TIMEOUT = 10.0
@@ -90,7 +91,8 @@ class Api:
     """Calls over one shared session, without any retry and without waiting for a rate limit.
 
     budget: shared with other processes of the bot; None when there are none.
-    url: the API's address with its version, without a slash at the end. refused: the bot token is,
+    url: the API's address with its version, without a slash at the end, reached through one of the
+    proxies if they say so. refused: the bot token is,
     and no call is made with it. no_reactions: servers in which we may put none; hides_nonces:
     reading our posts doesn't tell theirs; both kept for the life of the process. reacting: by
     channel, who may react; reading: who may read its history.
@@ -103,7 +105,9 @@ class Api:
         session: aiohttp.ClientSession,
         timeout: float = TIMEOUT,
         budget: Budget | None = None,
+        proxies: Proxies = DIRECT,
     ) -> None:
+        self._proxies, self._proxy = proxies, proxies.of(url)
         self._headers = {"User-Agent": AGENT, "Authorization": f"Bot {token}"}
         self._url = url
         self._session = session
@@ -197,15 +201,16 @@ class Api:
                     params=query,
                     data=None if body is None else _json(body),
                     allow_redirects=False,
+                    proxy=self._proxy,
                 ) as response,
             ):
                 return response.status, response.headers, _parsed(await response.read())
-        except TimeoutError as error:
-            raise Unreachable(f"Discord didn't answer {route.name} in time") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
+            told = f"Discord can't be reached for {route.name} ({type(error).__name__})"
+            if isinstance(error, TimeoutError):
+                told = f"Discord didn't answer {route.name} in time"
             # The error's text may hold the address, and with it the token of an interaction.
-            kind = type(error).__name__
-            raise Unreachable(f"Discord can't be reached for {route.name} ({kind})") from None
+            raise self._proxies.trouble(self._url, error) or Unreachable(told) from None
 
 
 async def _leave(budget: Budget) -> None:

@@ -126,6 +126,7 @@ class Connection:
             before=session.client,
             shard=(seat.number, seat.size),
             start=lambda: self._ends.starts.turn(seat.number),
+            proxies=account.proxies,
         )
         try:
             async with asyncio.timeout(CONNECTING):
@@ -135,6 +136,8 @@ class Connection:
             raise Closed(WRONG_TOKEN) from error
         except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
             await client.close()
+            if told := account.proxies.trouble(discord.http.Route.BASE, error):
+                raise told from None
             raise Unreachable(f"Discord can't be reached ({type(error).__name__})") from error
         session.client = client
         return client

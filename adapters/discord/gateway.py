@@ -13,10 +13,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+
+from core.errors import Unreachable
+from core.proxies import DIRECT, Proxies
 
 log = structlog.get_logger()
 
@@ -128,7 +132,8 @@ class Gateway(discord.Client):
 
     on_event: called with the name and the data of every event, before it is parsed. before: the
     connection that this one replaces. shard: number and count. start: see `Start`. silence: see
-    SILENCE. up: the socket is open and the session valid.
+    SILENCE. proxies: for the login and each address of the gateway. up: the socket is open and the
+    session valid.
     """
 
     def __init__(
@@ -141,11 +146,13 @@ class Gateway(discord.Client):
         shard: tuple[int, int] = (0, 1),
         start: Start = alone,
         silence: float = SILENCE,
+        proxies: Proxies = DIRECT,
     ) -> None:
         self._on_event = on_event
         self._start = start
         self._begin: Begun = _freely
         self._address = yarl.URL(address)
+        self._proxies = proxies
         super().__init__(
             intents=intents(content=content),
             shard_id=shard[0],
@@ -156,6 +163,7 @@ class Gateway(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
             heartbeat_timeout=silence,
+            proxy=proxies.of(discord.http.Route.BASE),
         )
         self.content = content
         self.up = False
@@ -205,7 +213,7 @@ class Gateway(discord.Client):
             except Exception as error:
                 if not self._begun or isinstance(error, Closed):
                     raise
-                cause = type(error).__name__
+                cause = str(error) if isinstance(error, Unreachable) else type(error).__name__
             finally:
                 self.up = False
             failures = 0 if self.loop.time() - started > STEADY else failures + 1
@@ -234,10 +242,16 @@ class Gateway(discord.Client):
 
     async def _opened(self, gateway: yarl.URL, **known: Any) -> _Socket:
         """A socket that has said hello, and we what we want. known: the session to resume."""
+        self.http.proxy = self._proxies.of(str(gateway))  # from here on it only opens sockets
         opening = _Socket.from_client(
             self, initial=not known, gateway=gateway, shard_id=self.shard_id, **known
         )
-        return await asyncio.wait_for(opening, OPENING)
+        try:
+            return await asyncio.wait_for(opening, OPENING)
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
+            if told := self._proxies.trouble(str(gateway), error):
+                raise told from None
+            raise
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Note when a new session is asked for; discord.py's own would wait here."""

@@ -11,6 +11,7 @@ from adapters.discord.gateway import Closed, Gateway
 from adapters.discord.ids import Bot, guild_of, is_snowflake
 from adapters.discord.missed import Place, places_of
 from core.errors import Unreachable
+from core.proxies import DIRECT, Proxies
 from core.seats import Seat
 from core.types import ThreadKey
 
@@ -28,6 +29,7 @@ class Account:
     content: bool = True
     known: Bot | None = None
     refused: Closed | None = None
+    proxies: Proxies = DIRECT
 
     @property
     def bot(self) -> Bot:

@@ -172,7 +172,9 @@ class Shards:
                     if not self.patient:
                         self._fail(error)
                         return
-                    log.warning("discord.not_connected", reason=type(error).__name__)
+                    told = isinstance(error, DeliveryError)
+                    reason = str(error) if told else type(error).__name__
+                    log.warning("discord.not_connected", reason=reason)
                     await asyncio.sleep(pause)
                 else:
                     return
