@@ -109,7 +109,7 @@ def health() -> None:
 
 def _settings(*, quiet: bool = False) -> "Loaded":
     """Configuration and logging. quiet: a person's terminal, so logs come only when asked for."""
-    from bots import logs
+    from bots import logs, proxy
     from bots.settings import SECRETS, load, wants_json
 
     try:
@@ -122,6 +122,8 @@ def _settings(*, quiet: bool = False) -> "Loaded":
     settings = loaded.settings
     values = [getattr(settings, name.lower()) for name in SECRETS]
     secrets = [value.get_secret_value() for value in values if value]
+    for given in (settings.https_proxy, settings.http_proxy):
+        secrets += proxy.passwords(given) if given else []
     silent = quiet and "LOG_LEVEL" not in loaded.origins
     logs.configure("critical" if silent else settings.log_level, settings.log_format, secrets)
     return loaded

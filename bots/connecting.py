@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from bots.server import Health
-from core.errors import ConfigurationError, DeliveryError, RateLimited
+from core.errors import Barred, ConfigurationError, DeliveryError, RateLimited
 from core.ports import Threads
 from core.turns.engine import Engine
 
@@ -56,7 +56,7 @@ async def connected(
         while True:
             try:
                 who = await platform.connect()
-            except ConfigurationError as refused:
+            except (ConfigurationError, Barred) as refused:
                 state["problem"] = f"off: {refused}"
                 say(state["problem"])
                 log.error(f"{platform.name}.off", fix=str(refused))

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from bots import proxy
 from bots.settings import FROM_FILE, SECRETS, Loaded, Settings
 from core.lifecycle import MEANING, OPEN, STEPS, State
 from core.store.files import is_postgres
@@ -84,6 +86,8 @@ def in_force(loaded: Loaded) -> str:
 
 def _shown(name: str, value: object) -> str:
     """A value without what is secret in it."""
+    if name in proxy.NAMES and isinstance(value, SecretStr):
+        return proxy.shown(value)
     if name in SECRETS:
         return "********"
     if name == "DATABASE_URL" and is_postgres(str(value)):

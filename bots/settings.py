@@ -26,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
-from bots import extra_body
+from bots import extra_body, proxy
 from core.errors import ConfigurationError
 
 SYSTEM_PROMPT = (
@@ -151,6 +151,7 @@ def _database(value: str) -> str:
 Secret = Annotated[SecretStr, AfterValidator(_header_safe)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Web = Annotated[str, _address("https", "http")]
+Proxy = Annotated[SecretStr, AfterValidator(proxy.checked)]
 
 
 class Settings(BaseModel):
@@ -252,6 +253,18 @@ class Settings(BaseModel):
         "events listen. Beyond this machine the playground asks for a key.",
     )
     http_port: int = Field(8080, ge=0, le=65_535, description="0 takes a free port.")
+    https_proxy: Proxy | None = Field(
+        None,
+        description="Proxy for all outgoing `https://` and `wss://`, such as "
+        "`http://user:password@host:3128`; never for this machine. `https_proxy` is read too, and "
+        "so are the next two in small letters.",
+    )
+    http_proxy: Proxy | None = Field(None, description="The same for `http://` and `ws://`.")
+    no_proxy: str | None = Field(
+        None,
+        description="What is reached without a proxy, separated by commas: `*`, names (with all "
+        "below them, perhaps with a port), addresses, networks such as `10.0.0.0/8`.",
+    )
     lease_seconds: float = Field(
         60,
         ge=5,
@@ -325,6 +338,9 @@ def _gather(
         from_file = {}
     for origin, source in ((str(dotenv), from_file), ("environment", environ)):
         given = {name: value.strip() for name, value in source.items() if value and value.strip()}
+        for name in proxy.NAMES:
+            if name.lower() in given:
+                given.setdefault(name, given[name.lower()])
         for name in FROM_FILE:
             path = given.get(f"{name}_FILE")
             if path and name not in given and (secret := _secret(name, Path(path), problems)):

@@ -27,6 +27,7 @@ from core.budget import Budget
 from core.deepseek.client import DeepSeek, Options
 from core.delivery.sharing import OwnBudget
 from core.ports import Completions, Recent, Threads
+from core.proxies import Proxies
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns
@@ -88,7 +89,7 @@ async def core_of(settings: Settings, *, terminal: bool = False) -> AsyncGenerat
             source = (
                 f"the built-in offline server at {base_url} (set DEEPSEEK_API_KEY for DeepSeek)"
             )
-        client = DeepSeek(_client_options(settings, base_url, model))
+        client = DeepSeek(_client_options(settings, base_url, model), _proxies(settings))
         completions = await stack.enter_async_context(client)
         turns = SqlTurns(database)
         now = asyncio.get_running_loop().time
@@ -120,6 +121,15 @@ def _client_options(settings: Settings, base_url: str, model: str) -> Options:
         progress_timeout=settings.deepseek_progress_timeout,
         turn_timeout=settings.deepseek_turn_timeout,
         concurrency=settings.deepseek_concurrency,
+    )
+
+
+def _proxies(settings: Settings) -> Proxies:
+    https, http = settings.https_proxy, settings.http_proxy
+    return Proxies(
+        https=https.get_secret_value() if https else "",
+        http=http.get_secret_value() if http else "",
+        spared=settings.no_proxy or "",
     )
 
 
@@ -260,6 +270,7 @@ def _slack(
         edits=engine,
         recent=lambda since: core.turns.recent("slack", since, _CONVERSATIONS),
         session=session,
+        proxies=_proxies(settings),
     )
 
 
@@ -307,6 +318,7 @@ async def _discord(
         edits=engine,
         seats=seats,
         session=session,
+        proxies=_proxies(settings),
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
         shards=settings.discord_shards or 0,
