@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from adapters.discord.refusals import ARCHIVED, Refused
-from core.errors import Undeliverable
+from core.errors import RateLimited, Undeliverable, Unreachable
 from tests.simulation.logs import SECRET
 from tests.simulation.loop import now
 from tests.simulation.sites import Call, Said, Site
@@ -38,7 +38,7 @@ class Named(Protocol):
 class Line:
     """An adapter's `Api` for one live handle; knows which prompt it serves.
 
-    told: a text was refused for good. further: requests since then.
+    told: a text was refused for good. further: requests since then, but those that may be made again.
     """
 
     def __init__(self, api: Any, site: Site, life: Life, identity: str) -> None:
@@ -54,11 +54,14 @@ class Line:
 
     async def call(self, what: Named, *args: Any, **named: Any) -> Any:
         """Make the call. Raises: Dead, and what the adapter's does."""
-        decided = now()
+        decided, further = now(), self.further
         await self._site.world.passes(f"before {what.name}", self._life)
         _ASKED.set((self, what.name, decided))
         try:
             return await self._api.call(what, *args, **named)
+        except (RateLimited, Unreachable):
+            self.further = further
+            raise
         except Undeliverable as error:
             sent = Call(self._life, self.identity, what.name, "", "", {}, 0.0, 0.0)
             asleep = isinstance(error, Refused) and error.code == ARCHIVED  # it is opened again
