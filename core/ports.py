@@ -87,7 +87,8 @@ class Streams(Protocol):
 
     `Thread.limits.stream` says whether streams are to be had now. Texts are whole texts of the
     part, each one the one before and more, an open code fence not closed. `Thread.edit` works on a
-    message whose stream is open, too: it stops the stream first, and before it raises Untouchable.
+    message whose stream is open, too: it stops the stream first, and before it raises Untouchable;
+    it raises Stopped when it finds that a person did.
     """
 
     async def start(self, text: str, key: str) -> PartId:

@@ -1,7 +1,7 @@
 """One Slack thread, for one answer."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import structlog
@@ -70,6 +70,7 @@ class SlackThread:
         self._names: dict[PartId, str] = {}  # of the messages whose key is known
         self._sent: dict[PartId, str] = {}  # what a stream says, where that is known
         self._open: set[PartId] = set()  # streams that this handle started and nobody ended
+        self._stopped: set[PartId] = set()  # those of which Slack said that a person ended them
         self._read: tuple[str, Sequence[Ours]] | None = None  # the key and what `find` read for it
 
     @property
@@ -154,6 +155,7 @@ class SlackThread:
         """End a stream as it stands; returns why Slack will not, empty when it may have.
 
         One that can't be ended, Slack ends after five minutes; no other begins where that is so.
+        Raises: Stopped, once, when a person has ended it: nothing was changed.
         """
         channel, ts = split_part_id(part)
         closing = streams.ending(self._sent.get(part) or await self._said(part))
@@ -162,7 +164,9 @@ class SlackThread:
                 calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **closing
             )
         except Stopped:
-            pass  # by a person, just now
+            if part not in self._stopped:
+                self._heard_stop(part)
+                raise
         except Refused as refused:
             if refused.code in ENDED:
                 raise
@@ -257,7 +261,7 @@ class SlackThread:
         try:
             yield
         except Stopped:
-            self._open.discard(part)
+            self._heard_stop(part)
             raise
         except Refused as refused:
             if refused.code in ENDED:
@@ -265,6 +269,10 @@ class SlackThread:
             if refused.code == OVER:
                 self._open.discard(part)
             raise StreamOver(str(refused)) from refused
+
+    def _heard_stop(self, part: PartId) -> None:
+        self._open.discard(part)
+        self._stopped.add(part)
 
     async def remove(self, part: PartId) -> None:
         """Delete a message of ours; what can't be deleted stays."""
@@ -283,7 +291,8 @@ class SlackThread:
         except Refused as refused:
             if refused.code != CONFLICT:
                 raise
-            await self._end_stream(part)
+            with suppress(Stopped):
+                await self._end_stream(part)
             await self._api.call(calls.DELETE, channel=channel, ts=ts)
 
     async def status(self, text: str) -> None:

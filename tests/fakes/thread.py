@@ -239,13 +239,15 @@ class StreamingThread(AbleThread):
         await self._call("stop", part, part, text, land)
 
     async def edit(self, part: PartId, text: str) -> None:
-        self.open.pop(part, None)
+        if self.open.pop(part, None) is not None and part in self.stopped:
+            raise Stopped(part)
         await super().edit(part, text)
 
     def _more(self, part: PartId, shown: str, text: str) -> None:
         if part in self.gone:
             raise PartGone(part)
         if part in self.stopped:
+            self.open.pop(part, None)
             raise Stopped(part)
         if now() - self.open.get(part, -self.ends) >= self.ends:
             self.open.pop(part, None)

@@ -6,9 +6,16 @@ import aiohttp
 import pytest
 
 from adapters.slack.calls import PAUSE, Api
-from adapters.slack.ids import Address, Bot
+from adapters.slack.ids import Address, Bot, split_part_id
 from adapters.slack.thread import SlackThread
-from core.errors import DeliveryError, RateLimited, StreamOver, Unreachable, Untouchable
+from core.errors import (
+    DeliveryError,
+    RateLimited,
+    Stopped,
+    StreamOver,
+    Unreachable,
+    Untouchable,
+)
 from tests.adapters.slack.conftest import Open
 from tests.adapters.slack.payloads import prompt
 from tests.adapters.slack.test_streams import START, STOP, calls, post, states
@@ -29,6 +36,39 @@ async def test_a_stream_that_cant_be_ended_is_tried_again(
         await thread.edit(part, "one two")
     await thread.edit(part, "one two")
     assert states(slack, part)[-1] == "one two"
+
+
+async def test_a_stop_by_a_person_is_heard_where_an_edit_ends_the_stream(
+    slack: SlackServer, thread: SlackThread
+) -> None:
+    part = await thread.start("one", "1:0")
+    slack.workspace.stop(split_part_id(part)[1])
+    with pytest.raises(Stopped):
+        await thread.edit(part, "another text")
+    assert states(slack, part)[-1] == "one"
+    slack.faults.add(Fault("chat.update", error="streaming_state_conflict"))  # it may lag behind
+    await thread.edit(part, "one, no more")
+    assert states(slack, part)[-1] == "one, no more"
+    assert calls(slack) == ["startStream", "stopStream", "update", "stopStream", "update"]
+
+
+@pytest.mark.parametrize("method", ["update", "delete"])
+async def test_a_stop_by_a_person_of_what_a_dead_process_left_open(
+    slack: SlackServer, opened: Open, thread: SlackThread, method: str
+) -> None:
+    """It comes just before the stream is ended: whoever deletes the message has no use for it."""
+    part = await opened().start("one", "1:0")
+    slack.workspace.stop(split_part_id(part)[1])
+    slack.faults.add(Fault(f"chat.{method}", error="streaming_state_conflict"))
+    if method == "delete":
+        await thread.remove(part)
+        assert slack.workspace.posts.get(split_part_id(part)[1]) is None
+        return
+    with pytest.raises(Stopped):
+        await thread.edit(part, "one two")
+    assert states(slack, part)[-1] == "one"
+    await thread.edit(part, "one, no more")
+    assert states(slack, part)[-1] == "one, no more"
 
 
 @pytest.mark.parametrize("code", ["user_not_found", "team_not_found", "a_code_of_tomorrow"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import pytest
 from prometheus_client import REGISTRY
 
-from core.errors import CompletionError, Failure, PartGone, Untouchable
+from core.errors import CompletionError, Failure, PartGone, StreamOver, Untouchable
 from core.turns.asking import Policy
 from core.types import Outcome, PartId, ThreadKey, Verdict
 from tests.fakes.clock import now, run
@@ -102,6 +102,47 @@ def test_stopped_before_its_end_was_shown_and_after_it_was_stored(whole: bool) -
         assert entries[:-1] == ([("user", "hi"), ("assistant", seen)] if whole else [])
 
     counted(main, "stopped" if whole else "truncated")
+
+
+def test_stopped_before_an_edit_that_ends_the_stream() -> None:
+    """An address ends each stream."""
+
+    async def main() -> None:
+        bench, screen = streamed(LONG, words("yes"))
+        plain, seen = screen.append, []
+
+        async def append(part: PartId, shown: str, text: str) -> None:
+            if len(shown) < 100:
+                await plain(part, shown, text)
+                return
+            seen.append(screen.press_stop())
+            raise StreamOver("the text is not for a stream")
+
+        screen.append = append  # type: ignore[method-assign]
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5)
+            assert screen.visible == [seen[0] + NOTICE]
+            await engine.accept(prompt("go on", 2))
+        assert (await bench.sent())[1][2] == ("assistant", seen[0])
+
+    counted(main, "stopped")
+
+
+def test_stopped_just_before_another_process_ends_the_stream() -> None:
+    """Nobody knows what they saw of it: what had come by then is shown, and remembered."""
+
+    async def main() -> None:
+        bench, screen = streamed(LONG, words("another ", "answer"), words("yes"))
+        await bench.killed_after(4.0, prompt("hi"))
+        screen.press_stop()
+        async with bench.process() as engine:
+            await asyncio.sleep(5)
+            assert screen.visible == ["another answer" + NOTICE]
+            await engine.accept(prompt("go on", 2))
+        assert (await bench.sent())[2][2] == ("assistant", "another answer")
+
+    counted(main, "stopped")
 
 
 def test_the_second_message_of_an_answer_is_stopped() -> None:
