@@ -13,6 +13,7 @@ from core.types import (
     Chunk,
     CompletionRequest,
     Conversation,
+    Kept,
     Left,
     Limits,
     Memory,
@@ -330,8 +331,12 @@ class Turns(Protocol):
         Said again of a delivered turn, the seconds begin anew.
         """
 
-    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
-        """Step to settled, abandoned or cancelled, and free the conversation."""
+    async def finish(
+        self, turn: Turn, state: State, reason: str = "", kept: Kept | None = None
+    ) -> None:
+        """Step to settled, abandoned or cancelled, and free the conversation.
+
+        kept: stored with it, where there is no outcome."""
 
     async def release(self, turn: Turn) -> None:
         """Give the turn back, to be claimed again: claimed -> received; else it stays."""

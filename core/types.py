@@ -1,7 +1,7 @@
 """The words everything else is written in. Pure data: no clock, no loop, no I/O."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NewType
@@ -185,6 +185,14 @@ class Memory:
     told: bool = False
     speaker: str = ""
     several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a conversation keeps of a turn: entries of its history, and the memory after them."""
+
+    remember: Sequence[Remembered]
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from core.store.outcomes import OUTCOME, columns_of
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement
 from core.store.upsert import insert
-from core.types import Memory, Outcome, PartId, Remembered
+from core.types import Kept, Memory, Outcome, PartId, Remembered
 
 _AT_WORK = (State.CLAIMED, State.ANSWERED, State.DELIVERED)
 
@@ -123,16 +123,28 @@ def deliver(conn: Connection, claimed: Turn, seconds: float, uptime: Uptime) -> 
         raise lost(conn, claimed)
 
 
-def finish(conn: Connection, claimed: Turn, state: State, reason: str, now: Now) -> None:
+def finish(
+    conn: Connection,
+    claimed: Turn,
+    state: State,
+    reason: str,
+    now: Now,
+    kept: Kept | None = None,
+) -> None:
     """Step to settled, abandoned or cancelled, and free the conversation.
 
-    Raises ValueError for a state that is not an end.
+    kept: committed with it where there is no outcome. Raises ValueError for a state
+    that is not an end.
     """
     if STEPS[state]:
         raise ValueError(f"{state} is no end of a turn")
     parameters = by(claimed) | given(now) | {"its_reason": reason}
-    if _end(state, by_server(now)).count(conn, parameters) == 0:
+    row = _end(state, by_server(now)).first(conn, parameters)
+    if row is None:
         raise lost(conn, claimed)
+    if kept and row.verdict is None:
+        entries = edits.current(claimed, kept.remember, row.text)
+        history.append(conn, claimed, entries, kept.memory, claimed.id)
     free(conn, claimed)
 
 
@@ -166,10 +178,12 @@ def _delivering(server: bool) -> Statement:
 
 @cache
 def _end(state: State, server: bool) -> Statement:
+    """Its row has the text as the prompt reads now, and no verdict where there is no outcome."""
     return Statement(
         update(turn)
         .where(_stands(*_before(state)), NOTICED)
         .values(state=state, reason=bindparam("its_reason"), settled_at=time_in(server))
+        .returning(turn.c.text, turn.c.verdict)
     )
 
 

@@ -12,7 +12,7 @@ from core.store.exchanges import exchanges
 from core.store.opening import Transactions
 from core.store.recent import recent as recent_of
 from core.store.strangers import strangers
-from core.types import Conversation, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
+from core.types import Conversation, Kept, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
 INGRESS_PATIENCE = 1.5
 """Seconds: half of the time in which Slack wants an event acknowledged. A page waits no longer."""
@@ -97,9 +97,11 @@ class SqlTurns:
         """All is shown, but for so many seconds something older may land: answered -> delivered."""
         await self._database.write(claims.deliver, turn, seconds, self._uptime())
 
-    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
+    async def finish(
+        self, turn: Turn, state: State, reason: str = "", kept: Kept | None = None
+    ) -> None:
         """Step to settled, abandoned or cancelled, and free the conversation."""
-        await self._database.write(claims.finish, turn, state, reason, self._clock())
+        await self._database.write(claims.finish, turn, state, reason, self._clock(), kept)
 
     async def release(self, turn: Turn) -> None:
         """Give the turn back, to be claimed again: claimed -> received; else it stays."""

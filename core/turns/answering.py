@@ -203,12 +203,12 @@ class Answering:
         except* PartGone:
             why = ("gone", _GONE) if self._unseen is None else ("stopped", _STOPPED)
             await self._no_status()
-            await turns.finish(turn, State.CANCELLED, why[1])
+            await turns.finish(turn, State.CANCELLED, why[1], self._asking.unanswered())
             self._log_end("turn.cancelled", *why)
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
             await self._no_status()
-            await turns.finish(turn, State.ABANDONED, reason)
+            await turns.finish(turn, State.ABANDONED, reason, self._asking.unanswered())
             self._log_end("turn.abandoned", "abandoned", reason)
         except* LockedOut as group:
             await self._wait_outside(group)

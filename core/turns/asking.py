@@ -32,6 +32,7 @@ from core.types import (
     Chunk,
     CompletionRequest,
     Conversation,
+    Kept,
     Memory,
     Message,
     Outcome,
@@ -189,6 +190,15 @@ class Asking:
             return None
         self._under_way[0].stop(unseen)
         return self._conclude(*self._under_way)
+
+    def unanswered(self) -> Kept | None:
+        """What is kept of an answer that can't be shown any more and isn't stored: the question.
+        None while there is none of the model's.
+        """
+        if self._under_way is None:
+            return None
+        answer, error, entry, window = self._under_way
+        return Kept(_question(answer.outcome(error), error, entry), window.memory)
 
     async def _said(self, text: str) -> Asked:
         """An answer of our own: shown, but no part of the conversation with the model."""
@@ -363,10 +373,7 @@ class Asking:
         else:
             operator = self._policy.operator
             notes.append(notices.beneath(outcome, error, self._reference, operator=operator))
-        remember: list[Remembered] = []
-        moderated = outcome.verdict is Verdict.FILTERED
-        if not moderated and not (error and error.failure in _FORGOTTEN):
-            remember.append(entry)
+        remember = _question(outcome, error, entry)
         if outcome.verdict in _ANSWERS:
             remember.append(Remembered(Role.ASSISTANT, outcome.text))
             if memory.start and not memory.told:
@@ -376,3 +383,11 @@ class Asking:
             memory = corrected(memory, window.estimate, outcome.usage.prompt_tokens)
         notice = " ".join(note for note in notes if note)
         return Asked(replace(outcome, notice=notice), tuple(remember), memory)
+
+
+def _question(
+    outcome: Outcome, error: CompletionError | None, entry: Remembered
+) -> list[Remembered]:
+    """The question, unless it would be refused again with every later request of its thread."""
+    forgotten = error is not None and error.failure in _FORGOTTEN
+    return [] if forgotten or outcome.verdict is Verdict.FILTERED else [entry]

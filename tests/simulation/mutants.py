@@ -22,6 +22,7 @@ from core.types import (
     NOTHING,
     Allowance,
     Conversation,
+    Kept,
     Kind,
     Limits,
     Memory,
@@ -156,12 +157,14 @@ class CommitsTheAnswerLast(SqlTurns):
         """Only keep it in mind."""
         self.__dict__.setdefault("_held", {})[turn.id] = (outcome, remember, memory)
 
-    async def finish(self, turn: Turn, state: State, reason: str = "") -> None:
+    async def finish(
+        self, turn: Turn, state: State, reason: str = "", kept: Kept | None = None
+    ) -> None:
         """Store it now."""
         held = self.__dict__.get("_held", {}).pop(turn.id, None)
         if held is not None:
             await super().answer(turn, *held)
-        await super().finish(turn, state, reason)
+        await super().finish(turn, state, reason, kept)
 
 
 class RemembersTwice(SqlTurns):

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import Connection, select
 
-from core.errors import LostClaim
+from core.errors import LostClaim, Withdrawn
 from core.lifecycle import State
 from core.ports import Posted, Turn
 from core.store.clock import LONGEST
+from core.store.edits import MARK
 from core.store.schema import conversation, turn
 from core.store.sql import SqlTurns
-from core.types import Memory, Outcome, PartId, Remembered, Role, Verdict
+from core.types import Kept, Memory, Outcome, PartId, Remembered, Role, Verdict
 from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
 
 Write = Callable[[Store, Turn], Awaitable[object]]
@@ -177,6 +178,42 @@ async def test_finishing_frees_the_conversation_for_the_next(store: Store, state
     await store.turns.finish(claimed, state, "because")
     assert await store.turns.waiting(THREAD) == 1
     assert (await store.claim()).prompt == prompt(2)
+
+
+@pytest.mark.parametrize("state", [State.ABANDONED, State.CANCELLED])
+async def test_a_turn_that_ends_without_an_outcome_leaves_its_question(
+    store: Store, state: State
+) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.turns.announce(claimed, 0)
+    await store.turns.amend(prompt(1).identity, "or rather this?")
+    asked = Remembered(Role.USER, f"Ann: {prompt(1).text}", "Ann")
+    memory = Memory(speaker="Ann", several=True)
+    await store.turns.finish(claimed, state, "because", Kept([asked], memory))
+    kept = await store.history.load(THREAD)
+    assert [entry.content for entry in kept.messages] == ["Ann: or rather this?"]
+    assert (kept.memory, kept.fresh) == (memory, False)
+    await store.turns.withdraw(prompt(1).identity)
+    assert [e.content for e in (await store.history.load(THREAD)).messages] == [MARK]
+
+
+async def test_a_turn_with_an_outcome_leaves_what_was_stored_with_it(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.say(claimed)
+    await store.turns.finish(claimed, State.CANCELLED, "because", Kept(SPOKEN[:1], Memory(start=3)))
+    kept = await store.history.load(THREAD)
+    assert (kept.messages, kept.memory) == (SPOKEN, Memory())
+
+
+async def test_a_deleted_question_is_not_left_by_the_end_of_its_turn(store: Store) -> None:
+    await store.turns.accept(prompt(1))
+    claimed = await store.claim()
+    await store.turns.withdraw(prompt(1).identity)
+    with pytest.raises(Withdrawn):
+        await store.turns.finish(claimed, State.CANCELLED, "because", Kept(SPOKEN[:1], Memory()))
+    assert not (await store.history.load(THREAD)).messages
 
 
 async def test_a_turn_without_an_answer_is_not_settled(store: Store) -> None:

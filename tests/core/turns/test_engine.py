@@ -11,8 +11,8 @@ from core.lifecycle import State
 from core.ports import Turn
 from core.types import Chunk
 from tests.fakes.clock import now, run
-from tests.fakes.completions import words
-from tests.fakes.platform import Bench, prompt
+from tests.fakes.completions import Step, words
+from tests.fakes.platform import Bench, named, prompt
 from tests.fakes.thread import Fault
 
 LONG = words(*(f"w{number} " for number in range(100)))
@@ -179,6 +179,7 @@ def test_our_message_deleted_is_a_wish_to_stop() -> None:
             await engine.accept(prompt("more", 2))
         assert screen.visible[-1] == "next"
         assert len(screen.calls) == 3
+        assert (await bench.sent())[1][1:] == [("user", "hi\n\nmore")]
 
     run(main())
 
@@ -194,6 +195,35 @@ def test_undeliverable_stops_the_stream_and_frees_the_thread() -> None:
             assert len(bench.platform.screen().calls) == 1
             await engine.accept(prompt("more", 2))
         assert bench.platform.screen().visible == ["next"]
+        assert (await bench.sent())[1][1:] == [("user", "hi\n\nmore")]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("script", "kept"),
+    [
+        ([*LONG[:60], Chunk(finish_reason="content_filter"), 9.0], ""),
+        (LONG, "Bob: hi\n\n"),
+    ],
+    ids=["filtered", "long"],
+)
+def test_what_is_remembered_of_a_question_whose_answer_was_deleted(
+    script: list[Step], kept: str
+) -> None:
+    """As if the answer had broken off by itself: with its label; what would be refused, not."""
+
+    async def main() -> None:
+        bench = Bench(script, words("next"))
+        screen = bench.platform.screen()
+        screen.before = [named("Ann", "hello", "fake:a:0")]
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi", author="Bob"))
+            await asyncio.sleep(4)
+            screen.gone.update(screen.states)
+            await asyncio.sleep(12)
+            await engine.accept(prompt("more", 2, author="Bob"))
+        assert (await bench.sent())[1][1:] == [("user", f"hello\n\n{kept}Bob: more")]
 
     run(main())
 
