@@ -345,7 +345,7 @@ class Turns(Protocol):
         """How many turns of this conversation are open, the one being answered included."""
 
     async def ahead(self, prompt: Prompt) -> int:
-        """How many open turns come before the one of this prompt, which was accepted."""
+        """How many open turns the one of this prompt, which was accepted, waits for."""
 
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:
         """The conversations with a turn received since then, newest first, `limit` at most.

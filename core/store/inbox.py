@@ -14,10 +14,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    FromClause,
+    ScalarSelect,
     Select,
     Table,
+    Tuple,
     bindparam,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -66,20 +70,35 @@ _LET_GO = Statement(
     .where(conversation.c.id == bindparam("of"))
     .values(owner=None, lease_until=None)
 )
-_earlier = turn.alias("earlier")
-# waited: whether the turn before this one was still open when this one came. Then its parts, or
-# one row without any.
+_earlier, _later = turn.alias("earlier"), turn.alias("later")
+
+
+def _in_order(turns: FromClause) -> Tuple:
+    """What sorts the turns of a conversation."""
+    return tuple_(turns.c.sequence, turns.c.id)
+
+
+_before_it_was_open = (
+    select(_earlier.c.settled_at >= turn.c.received_at)
+    .where(
+        _earlier.c.conversation_id == turn.c.conversation_id,
+        _in_order(_earlier) < _in_order(turn),
+    )
+    .order_by(_earlier.c.sequence.desc(), _earlier.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_overtook_it = exists().where(
+    _later.c.conversation_id == turn.c.conversation_id,
+    _in_order(_later) > _in_order(turn),
+    _later.c.id < turn.c.id,
+    or_(_later.c.settled_at.is_(None), _later.c.settled_at >= turn.c.received_at),
+)
+# waited: whether the turn before this one was still open when this one came, or one behind it that
+# had come before. Then its parts, or one row without any.
 _AROUND = Statement(
     select(
-        select(_earlier.c.settled_at >= turn.c.received_at)
-        .where(
-            _earlier.c.conversation_id == turn.c.conversation_id,
-            tuple_(_earlier.c.sequence, _earlier.c.id) < tuple_(turn.c.sequence, turn.c.id),
-        )
-        .order_by(_earlier.c.sequence.desc(), _earlier.c.id.desc())
-        .limit(1)
-        .scalar_subquery()
-        .label("waited"),
+        or_(_before_it_was_open, _overtook_it).label("waited"),
         part.c.position,
         part.c.part_id,
     )
@@ -88,16 +107,20 @@ _AROUND = Statement(
     .where(turn.c.id == bindparam("of"))
     .order_by(part.c.position)
 )
-_mine = turn.alias("mine")
+
+
+def _how_many(others: FromClause, *which: ColumnElement[bool]) -> ScalarSelect[int]:
+    """The number of others that are open in a turn's conversation."""
+    here = others.c.conversation_id == turn.c.conversation_id, others.c.settled_at.is_(None)
+    return select(func.count()).select_from(others).where(*here, *which).scalar_subquery()
+
+
+# Not one number with an OR, for which SQLite would walk all turns of the conversation.
 _AHEAD = Statement(
-    select(func.count())
-    .select_from(turn)
-    .join(_mine, _mine.c.conversation_id == turn.c.conversation_id)
-    .where(
-        _mine.c.identity == bindparam("identity"),
-        _open,
-        tuple_(turn.c.sequence, turn.c.id) < tuple_(_mine.c.sequence, _mine.c.id),
-    )
+    select(
+        _how_many(_earlier, _in_order(_earlier) < _in_order(turn))
+        + _how_many(_later, _in_order(_later) > _in_order(turn), _later.c.state != State.RECEIVED)
+    ).where(turn.c.identity == bindparam("identity"), turn.c.state == State.RECEIVED)
 )
 
 
@@ -300,8 +323,11 @@ def _parts(around: Sequence[Any]) -> tuple[Posted, ...]:
 
 @one_statement
 def ahead(conn: Connection, identity: str) -> int:
-    """How many open turns of its conversation come before the turn of this prompt."""
-    return int(_AHEAD.rows(conn, {"identity": identity})[0][0])
+    """How many open turns of its conversation the turn of this prompt waits for: those before it,
+    and one behind it that is being answered already.
+    """
+    row = _AHEAD.first(conn, {"identity": identity})
+    return int(row[0]) if row else 0
 
 
 @one_statement

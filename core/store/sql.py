@@ -112,7 +112,7 @@ class SqlTurns:
         return await self._database.read(inbox.waiting, thread)
 
     async def ahead(self, prompt: Prompt) -> int:
-        """How many open turns come before the one of this prompt, which was accepted."""
+        """How many open turns the one of this prompt, which was accepted, waits for."""
         return await self._database.read(inbox.ahead, prompt.identity)
 
     async def recent(self, platform: str, since: float, limit: int) -> Sequence[Recent]:

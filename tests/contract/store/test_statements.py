@@ -11,6 +11,7 @@ from tests.core.store import (
     test_built_once,
     test_claims,
     test_crashes,
+    test_crowd,
     test_deleted_threads,
     test_delivered,
     test_edits,
@@ -31,6 +32,8 @@ _ABOUT_THE_FILE = {
     "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
     "test_a_conversation_is_found_by_index_among_ten_thousand_turns",
     "test_all_of_it_is_found_by_index",
+    "test_side_by_side_no_more_get_in",
+    "test_what_is_known_is_known_whether_it_was_refused_or_not",
 }
 
 
@@ -46,6 +49,7 @@ for _module in (
     test_built_once,
     test_claims,
     test_crashes,
+    test_crowd,
     test_deleted_threads,
     test_delivered,
     test_edits,

@@ -6,6 +6,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine
 
 from core.lifecycle import State
@@ -104,6 +105,42 @@ async def test_a_turn_waited_if_the_one_before_it_was_open_when_it_came(store: S
     await store.turns.accept(prompt(3))
     waited.append((await store.claim()).waited)
     assert waited == [False, False, True, True, False], "after a crash as before it"
+
+
+@pytest.mark.parametrize("left", ["settled", "dead", "given back"])
+async def test_who_was_overtaken_waits_for_the_later_one_that_is_answered(
+    store: Store, left: str
+) -> None:
+    await store.turns.accept(prompt(2))
+    held = await store.claim()
+    store.clock.now += 5
+    for number in (1, 3):
+        await store.turns.accept(prompt(number))
+    assert [await store.turns.ahead(prompt(n)) for n in (1, 2, 3)] == [1, 0, 2]
+    store.clock.now += 5
+    match left:
+        case "settled":
+            await store.say(held)
+            await store.turns.finish(held, State.SETTLED)
+        case "dead":
+            await store.void()
+        case "given back":
+            await store.turns.release(held)
+    store.clock.now += 5
+    claimed = await store.claim()
+    assert (claimed.prompt, claimed.waited) == (prompt(1), True)
+    assert await store.turns.ahead(prompt(1)) == 0, "it waits no more"
+
+
+async def test_a_later_one_that_ended_before_is_not_waited_for(store: Store) -> None:
+    await store.turns.accept(prompt(2))
+    assert await answered(store) == 2
+    store.clock.now += 5
+    for number in (1, 3):
+        await store.turns.accept(prompt(number))
+    assert await store.turns.ahead(prompt(1)) == 0
+    claimed = await store.claim()
+    assert (claimed.prompt, claimed.waited) == (prompt(1), False)
 
 
 async def test_side_by_side_no_more_get_in(path: Path) -> None:

@@ -33,6 +33,23 @@ def test_each_is_told_how_many_are_before_it_and_when_its_turn_has_come() -> Non
     run(main())
 
 
+def test_who_was_overtaken_is_told_so() -> None:
+    """It comes when the one that was sent after it is being answered."""
+
+    async def main() -> None:
+        bench = Bench(LONG, words("two"))
+        async with bench.process() as engine:
+            await engine.accept(prompt("p2", 2))
+            await asyncio.sleep(1)
+            await engine.accept(prompt("p1", 1))
+            await asyncio.sleep(1)
+            waits = bench.platform.screen().waits
+            assert [ahead for _, ahead in waits] == [1]
+        assert [ahead for _, ahead in waits] == [1, 0]
+
+    run(main())
+
+
 def test_another_life_takes_the_sign_away() -> None:
     async def main() -> None:
         bench = Bench(LONG)
