@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from core.ports import Turn
 from core.store.inbox import waiting
-from core.store.leases import HOLDS, by, lost
+from core.store.leases import HOLDS, NOTICED, by, lost
 from core.store.schema import conversation, message, turn
 from core.store.statements import Statement, one_statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
@@ -73,6 +73,7 @@ _KNOWN = Statement(
     .where(message.c.conversation_id == _HELD)
     .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD))
 )
+_NOTICED = Statement(select(turn.c.id).where(turn.c.id == bindparam("claim_id"), NOTICED))
 _REMEMBER = Statement(
     update(conversation)
     .where(HOLDS)
@@ -115,7 +116,7 @@ def load(conn: Connection, thread: ThreadKey) -> Conversation:
 def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory: Memory) -> None:
     """Store what was said before the bot came; what is stored, or is a prompt, is left out.
 
-    Raises LostClaim.
+    Raises LostClaim; Withdrawn, as the deleted prompt's thread may be deleted with all it said.
     """
     known = {row.identity for row in _KNOWN.rows(conn, by(claimed))}
     new = []
@@ -124,6 +125,9 @@ def adopt(conn: Connection, claimed: Turn, earlier: Sequence[Remembered], memory
             new.append(entry)
             known.add(entry.identity)
     append(conn, claimed, new, memory, None)
+    # Behind it, as that waits for whoever deletes: before, PostgreSQL would look at what was then.
+    if _NOTICED.first(conn, by(claimed)) is None:
+        raise lost(conn, claimed)
 
 
 def append(

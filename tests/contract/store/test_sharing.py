@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from core.errors import LostClaim
+from core.errors import LostClaim, Withdrawn
 from core.lifecycle import State
 from core.ports import Turn
 from core.store.clock import LONGEST
@@ -253,6 +253,28 @@ async def test_a_restart_waits_for_the_answer_and_sees_it_whole(
         await other.execute("UPDATE conversation SET owner = NULL, lease_until = NULL")
         await transaction.commit()
         assert await restarting is True
+        assert (await history.load(THREAD)).messages == ()
+
+
+async def test_what_a_thread_said_is_not_stored_behind_its_deletion(
+    url: str, replicas: list[SqlTurns]
+) -> None:
+    """Begun before the deletion was committed, and held up by it."""
+    await replicas[0].accept(prompt(1))
+    claimed = await replicas[0].claim("w", HERE, LEASE)
+    assert claimed is not None
+    async with PostgresDatabase.open(url) as database, connected(url) as other:
+        history = SqlHistory(database)
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
+        adopting = asyncio.create_task(history.adopt(claimed, SPOKEN, Memory()))
+        await asyncio.wait([adopting], timeout=0.2)
+        assert not adopting.done()
+        await other.execute("UPDATE turn SET withdrawn = true")
+        await transaction.commit()
+        with pytest.raises(Withdrawn):
+            await adopting
         assert (await history.load(THREAD)).messages == ()
 
 

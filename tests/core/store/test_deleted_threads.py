@@ -1,8 +1,11 @@
 """A thread that is deleted whole: what goes with it, and what doesn't."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Connection, select
 
+from core.errors import Withdrawn
 from core.lifecycle import State
 from core.ports import Turn
 from core.store import edits
@@ -54,6 +57,18 @@ async def test_what_others_read_in_the_same_place_stays(store: Store) -> None:
     await store.turns.withdraw_thread(OTHER)
     assert await _contents(store, OTHER) == [MARK]
     assert await _contents(store, THREAD) == ["the alert"]
+
+
+async def test_what_was_read_in_it_before_is_not_stored_afterwards(store: Store) -> None:
+    """Its first question was being prepared when it was deleted."""
+    held = await _claimed(store, 1)
+    read = Remembered(Role.USER, "the alert", "Bob", "alert")
+    assert await store.turns.withdraw_thread(THREAD) == (held.prompt.identity,)
+    with pytest.raises(Withdrawn):
+        await store.history.adopt(held, (read,), Memory())
+    kept = await store.history.load(THREAD)
+    assert (kept.messages, kept.fresh) == ((), True)
+    await store.turns.finish(replace(held, withdrawn=True), State.CANCELLED)
 
 
 async def test_a_question_in_it_is_overwritten_where_others_read_it(store: Store) -> None:

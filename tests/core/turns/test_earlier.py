@@ -1,5 +1,6 @@
 """What was said before the prompt is read once; a moment's failure doesn't lose it."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -77,3 +78,25 @@ def test_what_fails_for_longer_is_answered_without(
     assert not told
     assert at == pytest.approx(tries)
     assert screen.visible == ["yes"]
+
+
+def test_a_thread_deleted_while_it_is_read_leaves_nothing() -> None:
+    """Another process was told of it."""
+
+    class Slow(Screen):
+        async def earlier(self) -> Sequence[Remembered]:
+            await asyncio.sleep(5)
+            return [named("U1", "lunch at one", "i1")]
+
+    async def main() -> None:
+        bench = Bench(words("yes"))
+        screen = bench.platform.screens.setdefault(prompt("").thread, Slow())
+        async with bench.process() as engine:
+            await engine.accept(prompt("when is it?"))
+            await asyncio.sleep(1)
+            await bench.turns.withdraw_thread(prompt("").thread)
+        assert (await bench.history.load(prompt("").thread)).messages == ()
+        assert not bench.api.requests
+        assert not screen.visible
+
+    run(main())
