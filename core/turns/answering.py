@@ -339,8 +339,9 @@ class Answering:
         except (StoreError, LockedOut, Undeliverable):
             raise
         except Exception:
-            log.exception("turn.broken", turn=self._turn.id)
-            sentence = notices.referenced(notices.INTERNAL, f"turn-{self._turn.id}")
+            trace = notices.reference_of(self._turn.id)
+            log.exception("turn.broken", turn=self._turn.id, trace=trace)
+            sentence = notices.referenced(notices.INTERNAL, trace)
             conversation = await self._means.history.load(self._turn.prompt.thread)
             failed = Outcome(verdict=Verdict.ERROR, notice=sentence)
             asked = Asked(failed, (), conversation.memory)

@@ -12,7 +12,7 @@ from core.delivery.freshness import Freshness
 from core.delivery.reply import Reply
 from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
-from core.turns import metrics, notices, retrying
+from core.turns import metrics, notices, retrying, telling
 from core.turns.answer import Answer, Frame
 from core.turns.patience import patiently
 from core.turns.retrying import Change
@@ -116,10 +116,9 @@ class Policy:
 
 def parked(turn: Turn) -> Outcome:
     """The outcome of a turn whose handling broke off too often; the operator is told."""
-    metrics.PARKED.labels(turn.prompt.platform).inc()
-    fix = "look at what was logged before each end, and for the process being killed (memory?)"
-    log.error("turn.parked", turn=turn.id, state=turn.state.value, crashes=turn.crashes, fix=fix)
-    return Outcome(verdict=Verdict.ERROR, notice=notices.given_up(f"turn-{turn.id}"))
+    reference = notices.reference_of(turn.id)
+    telling.parked(turn, reference)
+    return Outcome(verdict=Verdict.ERROR, notice=notices.given_up(reference))
 
 
 class Asking:
@@ -153,7 +152,7 @@ class Asking:
         self._completions = completions
         self._now = now
         self._chance = chance
-        self._reference = f"turn-{turn.id}"
+        self._reference = notices.reference_of(turn.id)
         self._under_way: tuple[Answer, CompletionError | None, Remembered, Window] | None = None
 
     async def run(self) -> Asked:
@@ -248,6 +247,7 @@ class Asking:
         while True:
             number = await self._turns.attempt(self._turn)
             if number > retrying.MOST_ATTEMPTS:
+                telling.given_up(self._turn, self._reference, number - 1)
                 return answer, None, attempt
             answer = Answer()
             self._under_way = answer, None, entry, attempt.window

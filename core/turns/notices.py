@@ -93,6 +93,11 @@ def too_long(tokens: int, room: int) -> str:
     )
 
 
+def reference_of(turn: int) -> str:
+    """Our own reference of a turn, by its id: where the API gave none, or failed in nothing."""
+    return f"turn-{turn}"
+
+
 def referenced(sentence: str, reference: str) -> str:
     """The sentence with the reference that also stands in the operator's log."""
     return f"{sentence} (trace {reference})" if reference else sentence

@@ -32,6 +32,20 @@ def answered(turn: Turn, outcome: Outcome, seconds: float) -> None:
     )
 
 
+def parked(turn: Turn, trace: str) -> None:
+    """The work on it broke off too often. trace: what a person is shown."""
+    metrics.PARKED.labels(turn.prompt.platform).inc()
+    fix = "look at what was logged before each end, and for the process being killed (memory?)"
+    facts = {"state": turn.state.value, "crashes": turn.crashes}
+    log.error("turn.parked", turn=turn.id, trace=trace, fix=fix, **facts)
+
+
+def given_up(turn: Turn, trace: str, attempts: int) -> None:
+    """Each attempt that it may have was interrupted. trace: what a person is shown."""
+    fix = "look for why the process stops so often"
+    log.error("turn.given_up", turn=turn.id, trace=trace, attempts=attempts, fix=fix)
+
+
 def ended(
     event: str, turn: Turn, verdict: str, seconds: float, figures: Figures, reason: str
 ) -> None:

@@ -53,21 +53,6 @@ def test_failures_before_the_first_word(
     assert run(main()).verdict is verdict
 
 
-@pytest.mark.parametrize("trace", ["t-1", ""])
-def test_the_reference_that_a_person_is_shown_stands_in_the_log(trace: str) -> None:
-    async def main() -> None:
-        bench = Bench([CompletionError(Failure.CREDENTIALS, trace_id=trace)])
-        with capture_logs() as logs:
-            async with bench.process() as engine:
-                await engine.accept(prompt("hi"))
-        (shown,) = bench.platform.screen().visible
-        (failed,) = (line for line in logs if line["event"] == "turn.failed")
-        assert failed["trace"]
-        assert f"(trace {failed['trace']})" in shown
-
-    run(main())
-
-
 @pytest.mark.parametrize(
     ("seconds", "left"), [(10.0, [10.0, 5.5, 0.5]), (9.0, [9.0, 4.5]), (4.0, [4.0])]
 )
