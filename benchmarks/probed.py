@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.reporting import percentile
 from benchmarks.service import ROOT
-from bots import cli
+from bots import commands
 from bots.loops import factory
 
 TICK = 0.005
@@ -92,13 +92,13 @@ def _rss() -> int:
 
 def main() -> None:
     """Run the service as the command does."""
-    loaded = cli._settings()
+    loaded = commands._settings()
 
     async def probed() -> int:
         _probe = _Probe()
-        return await cli._serve(loaded)
+        return await commands._serve(loaded)
 
-    sys.exit(cli._guarded(probed, factory()))
+    sys.exit(commands._guarded(probed, factory()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the command says first."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bots.cli import _banner
+from bots.commands import _banner
 from bots.settings import load
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +32,52 @@ def test_a_misspelt_variable_is_named_to_people_and_to_collectors(
 def test_a_collector_is_told_where_the_playground_is_at_every_level(level: str) -> None:
     program = f"""
 from pathlib import Path
-from bots import cli, logs
+from bots import commands, logs
 from bots.settings import load
 logs.configure("{level}", "json")
-cli._banner(load({{"LOG_FORMAT": "json"}}, Path("none")))("Playground  http://here/?key=k")
+commands._banner(load({{"LOG_FORMAT": "json"}}, Path("none")))("Playground  http://here/?key=k")
 """
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     (event,) = map(json.loads, result.stderr.splitlines())
     assert (event["event"], event["line"]) == ("service", "Playground http://here/?key=k")
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("run", "typer"),
+        ("run", "bots.settings"),
+        ("chat", "typer"),
+        ("chat", "bots.chat"),
+    ],
+)
+def test_ctrl_c_ends_the_command_quietly_from_the_start(
+    command: str, module: str, tmp_path: Path
+) -> None:
+    """While it still imports what it needs, too."""
+    program = f"""
+import os, signal, sys
+
+class Presses:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Presses())
+sys.argv = ["threadseek", "{command}"]
+from bots.cli import main
+sys.exit(main())
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HTTP_PORT": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        timeout=60,
+    )
+    assert result.returncode == 130
+    assert "Traceback" not in result.stderr

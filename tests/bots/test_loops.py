@@ -7,7 +7,7 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from bots import cli
+from bots import commands
 from bots.loops import factory
 
 
@@ -30,5 +30,5 @@ def test_the_command_runs_on_the_loop_it_is_given() -> None:
     async def work() -> int:
         return int(isinstance(asyncio.get_running_loop(), uvloop.Loop))
 
-    assert cli._guarded(work, uvloop.new_event_loop) == 1
-    assert cli._guarded(work) == 0
+    assert commands._guarded(work, uvloop.new_event_loop) == 1
+    assert commands._guarded(work) == 0
