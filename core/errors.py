@@ -10,6 +10,7 @@ ThreadseekError
 │   ├── PartGone         the message was deleted by somebody
 │   │   └── Stopped      it stays, and a person wants no more in it
 │   ├── Untouchable      the message stays as it is; others can be posted
+│   ├── StreamOpen       the message is a former process's stream; nothing landed, edit it again
 │   ├── StreamOver       the message takes nothing more by its stream; nothing landed, edit it
 │   ├── TooLarge         the platform refused the size
 │   ├── LockedOut        the platform refuses our token: its turns wait for another one
@@ -140,6 +141,12 @@ class Stopped(PartGone):
 
 class Untouchable(DeliveryError):
     """This message takes no edit any more, ever, and nothing landed. A new one may be posted."""
+
+
+class StreamOpen(DeliveryError):
+    """A native stream that we didn't start holds this message, and nothing landed: the next edit
+    ends it first.
+    """
 
 
 class StreamOver(DeliveryError):

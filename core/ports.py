@@ -87,9 +87,9 @@ class Streams(Protocol):
     """Can write a message by a native stream: only what is new is sent, out of own budgets.
 
     `Thread.limits.stream` says whether streams are to be had now. Texts are whole texts of the
-    part, each one the one before and more, an open code fence not closed. `Thread.edit` works on a
-    message whose stream is open, too: it stops the stream first, and before it raises Untouchable;
-    it raises Stopped when it finds that a person did.
+    part, each one the one before and more, an open code fence not closed. `Thread.edit` of a
+    message whose stream is open stops that first, also before it raises Untouchable. It raises
+    Stopped where a person did, and at first StreamOpen where the stream is none of this handle's.
     """
 
     async def start(self, text: str, key: str) -> PartId:

@@ -29,7 +29,15 @@ from adapters.slack.refusals import (
     NotServed,
     Refused,
 )
-from core.errors import DeliveryError, PartGone, Stopped, StreamOver, Unreachable, Untouchable
+from core.errors import (
+    DeliveryError,
+    PartGone,
+    Stopped,
+    StreamOpen,
+    StreamOver,
+    Unreachable,
+    Untouchable,
+)
 from core.types import Limits, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -69,7 +77,7 @@ class SlackThread:
         self._streams = self._may_have_streamed = not is_aside(prompt)
         self._names: dict[PartId, str] = {}  # of the messages whose key is known
         self._sent: dict[PartId, str] = {}  # what a stream says, where that is known
-        self._open: set[PartId] = set()  # streams that this handle started and nobody ended
+        self._open: set[PartId] = set()  # streams that this handle started, or met
         self._stopped: set[PartId] = set()  # those of which Slack said that a person ended them
         self._read: tuple[str, Sequence[Ours]] | None = None  # the key and what `find` read for it
 
@@ -116,16 +124,20 @@ class SlackThread:
         return part
 
     async def edit(self, part: PartId, text: str) -> None:
-        """Replace the text of a message of ours. A stream, a dead process's too, is ended first."""
-        if part not in self._open:
-            try:
-                await self._update(part, render(text))
-                return
-            except Refused as refused:
-                if refused.code != CONFLICT:
-                    raise
-        kept = await self._end_stream(part)
-        await self._update_ended(part, render(text), kept)
+        """Replace the text of a message of ours. A stream is ended first; that there is one of a
+        dead process's, Slack tells when its message is edited.
+        """
+        if part in self._open:
+            kept = await self._end_stream(part)
+            await self._update_ended(part, render(text), kept)
+            return
+        try:
+            await self._update(part, render(text))
+        except Refused as refused:
+            if refused.code != CONFLICT:
+                raise
+            self._open.add(part)
+            raise StreamOpen(str(refused)) from refused
 
     async def _update(self, part: PartId, rendered: str) -> None:
         channel, ts = split_part_id(part)

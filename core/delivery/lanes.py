@@ -255,13 +255,21 @@ class Lanes:
             return None
         return stream
 
+    def found_open(self) -> None:
+        """The message is a stream that this process didn't start: its end is counted on, too."""
+        if self._reply.limits.stream:
+            self._join_stream(self._reply.limits.stream)
+
     def _begin_stream(self, stream: StreamLimits) -> None:
         """It is started; its end is counted on."""
+        self._join_stream(stream)
+        self._reply.begin_native(True)
+
+    def _join_stream(self, stream: StreamLimits) -> None:
         self._leave_stream()
         self._stream = stream
         self._budget.join(stream.append, final=False)
         self._budget.join(stream.stop)
-        self._reply.begin_native(True)
 
     async def _take(self, allowance: Allowance, kind: Kind) -> float:
         now = self._now()

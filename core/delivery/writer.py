@@ -19,6 +19,7 @@ from core.delivery.waiting import DRAWN, EARLY_DRAWN, Deadline
 from core.errors import (
     Held,
     RateLimited,
+    StreamOpen,
     ThreadseekError,
     Undeliverable,
     Unreachable,
@@ -245,6 +246,9 @@ class Writer:
             part = await self._call(delivery)
         except RateLimited as error:
             await self._refused(delivery, error)
+        except StreamOpen:
+            self._reply.refused()
+            self._lanes.found_open()
         except asyncio.CancelledError:
             self._cut_off(delivery)
             raise

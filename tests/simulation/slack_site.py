@@ -159,7 +159,6 @@ class SlackSite(Site):
             return _no(refusal)
         if self._is_open(part):
             self.world.hits["slack: edited while a stream"] += 1
-            self.spare(call, stream_limits(_BOT.team).stop)
             return _no("streaming_state_conflict")
         if not self.rewrite(call, part, text.rstrip()):
             return _no("message_not_found")

@@ -11,9 +11,9 @@ from adapters.slack.app import SlackPlatform
 from adapters.slack.calls import Api
 from adapters.slack.ids import Bot
 from adapters.slack.thread import SlackThread
-from core.errors import StoreBusy
+from core.errors import StoreBusy, StreamOpen
 from core.ports import Recent
-from core.types import Prompt, ThreadKey
+from core.types import PartId, Prompt, ThreadKey
 from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
@@ -175,3 +175,10 @@ def opened(slack: SlackServer, api: Api, root: str) -> Open:
 @pytest.fixture
 def thread(opened: Open) -> SlackThread:
     return opened()
+
+
+async def edit_met(thread: SlackThread, part: PartId, text: str) -> None:
+    """Edit a message that is a stream which this handle didn't start: that is told first."""
+    with pytest.raises(StreamOpen):
+        await thread.edit(part, text)
+    await thread.edit(part, text)

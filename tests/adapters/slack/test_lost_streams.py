@@ -10,7 +10,7 @@ from adapters.slack.ids import Bot, split_part_id
 from adapters.slack.thread import SlackThread
 from core.errors import Stopped, Unreachable
 from core.types import ThreadKey
-from tests.adapters.slack.conftest import Open
+from tests.adapters.slack.conftest import Open, edit_met
 from tests.adapters.slack.payloads import prompt
 from tests.adapters.slack.test_streams import START, post
 from tests.emulators.slack import SlackServer
@@ -26,7 +26,7 @@ async def test_a_start_whose_answer_was_lost_is_found(
         await thread.start("one", "1:0")
     assert await thread.find("1:0") == []
     (found,) = await thread.nameless("1:0", inf, None)
-    await thread.edit(found, "one and a half")
+    await edit_met(thread, found, "one and a half")
     assert slack.record.visible("general", root) == ["one and a half"]
     assert await opened().find("1:0") == [found]
     assert await opened().nameless("1:1", inf, None) == []
@@ -56,7 +56,7 @@ async def test_answers_of_one_thread_are_not_taken_for_each_other(
     streamed = await first.start("one", "1:0")
     await first.stop(streamed, "one", "one.")
     sealed = await opened().start("two", "1:1")
-    await opened().edit(sealed, "two.")  # by another process
+    await edit_met(opened(), sealed, "two.")  # by another process
     stopped = await first.start("three", "1:2")
     slack.workspace.stop(split_part_id(stopped)[1])
     with pytest.raises(Stopped):

@@ -28,7 +28,7 @@ from core.errors import (
     Unreachable,
 )
 from core.types import PartId
-from tests.adapters.slack.conftest import Open
+from tests.adapters.slack.conftest import Open, edit_met
 from tests.adapters.slack.payloads import prompt
 from tests.adapters.slack.test_markup import PIECES
 from tests.emulators.slack import SlackServer
@@ -353,7 +353,8 @@ async def test_an_edit_ends_a_stream_that_a_dead_process_left_open(
     slack: SlackServer, opened: Open, root: str
 ) -> None:
     part = await opened().start("one", "1:0")
-    await opened().edit(part, "one two")
+    await edit_met(opened(), part, "one two")
+    assert calls(slack)[1:] == ["update", "replies", "stopStream", "update"]
     assert slack.record.visible("general", root) == ["one two"]
     assert not post(slack, part).streaming
     assert await opened().find("1:0") == [part], "the answer is known again after a restore"

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from core import ports
-from core.errors import PartGone, StreamOver
+from core.errors import PartGone, StreamOpen, StreamOver
 from core.types import Limits
 from tests.contract.threads.stage import Call, Stage, Trait
 from tests.contract.threads.stages import STAGES, endings, on, refusal
@@ -58,7 +58,11 @@ async def test_a_stream_shows_each_text(stage: Stage) -> None:
 async def test_an_edit_takes_over_from_a_stream(stage: Stage) -> None:
     prompt = await stage.ask()
     part = await streams(stage.open(prompt)).start("one", "1:0")
-    await stage.open(prompt).edit(part, "two")
+    other = stage.open(prompt)
+    with pytest.raises(StreamOpen):
+        await other.edit(part, "two")
+    assert await stage.shown(prompt) == ["one"]
+    await other.edit(part, "two")
     assert await stage.shown(prompt) == ["two"]
     with pytest.raises(StreamOver):
         await streams(stage.open(prompt)).append(part, "two", "two and three")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.delivery.sharing import OwnBudget
-from core.errors import RateLimited, StreamOver, TooLarge, Unreachable
+from core.errors import RateLimited, StreamOpen, StreamOver, TooLarge, Unreachable
 from core.ports import Posted
 from core.types import NOTHING, Allowance, Kind, Limits, PartId, Unseen
 from tests.core.delivery.markdown import documents
@@ -168,6 +168,26 @@ def test_an_edit_of_a_stream_is_counted_as_its_end_too_each_time_it_is_tried() -
     assert stream
     ends = [each for each in budget.granted if each in (stream.stop, edit)]
     assert ends[:7] == [stream.stop, edit] * 3 + [edit]
+
+
+def test_what_ends_a_stream_that_a_dead_process_left_open_is_counted() -> None:
+    """The platform says that there is one when its message is edited, which counts, too."""
+    thread = StreamingThread(faults=(Fault(StreamOpen("somebody's")), LOST))
+    budget = Asked()
+
+    async def main() -> None:
+        thread.land(PartId("m0"), "turn:0", "the")
+        parts = (Posted(0, PartId("m0")),)
+        await Session(thread, parts, budget).stream(["the whole ", "answer"], pause=0.1)
+
+    run(main())
+    assert thread.visible == ["the whole answer"]
+    stream, edit = thread.limits.stream, thread.limits.edit
+    assert stream
+    assert names(thread)[:3] == ["edit"] * 3
+    assert budget.granted[:5] == [edit, *[stream.stop, edit] * 2]
+    for allowance in (stream.append, stream.stop, edit):
+        assert budget.desk(allowance).queue.active == 0
 
 
 def test_where_no_stream_is_to_be_had_the_message_is_posted() -> None:
