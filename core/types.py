@@ -282,8 +282,8 @@ class Limits:
     """What a platform allows one thread.
 
     size: most units one part may have. measure: units of a part, of the text as it is sent.
-    gap: least seconds between two calls on one message. stream: None where there are no native
-    streams, or none any more.
+    gap: least seconds between two calls on one message. post: may become another one meanwhile.
+    stream: None where there are no native streams, or none any more.
     """
 
     size: int

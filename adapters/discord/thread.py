@@ -83,7 +83,8 @@ class DiscordThread:
 
         Measured: five edits in five seconds a channel (a thread is one), five calls in two seconds
         an interaction; what Discord's headers say is obeyed besides (see `limits`). Where the bot
-        isn't, new messages are calls on the interaction as well, so that none comes sooner.
+        isn't, or may not write, as it turns out, new messages are calls on the interaction as well,
+        so that none comes sooner.
         """
         place, gap = f"discord:{self._opening.expected}", GAP
         edit = Allowance(f"{place}:edit", burst=5, rate=1.0, within=limits.ANSWERS)
@@ -91,7 +92,7 @@ class DiscordThread:
         if self._hook.used:
             edit = Allowance(f"discord:answer:{self._at.before}", burst=5, rate=2.5)
             gap = ANSWER_GAP
-            post = post if self._at.member else edit
+            post = post if self._at.member and not self._hook.barred else edit
         if self._api.silent:
             gap *= SILENT
         return Limits(size=SIZE, measure=measure, gap=gap, post=post, edit=edit)

@@ -129,12 +129,14 @@ class Lanes:
         """
         if wanted.how is not How.EDIT:
             return False
-        limits, final = self._reply.limits, wanted.kind is Kind.FINAL
+        final = wanted.kind is Kind.FINAL
         if not final:
-            wait = min(wait, self._budget.soonest(limits.edit))
+            wait = min(wait, self._budget.soonest(self._reply.limits.edit))
         told = self._now() < self._refused_until
         longest = (TOLD if told else STUCK) if final else LONG
-        sooner = wait - self._budget.soonest(limits.post, spare=True)
+        if wait <= longest:
+            return False
+        sooner = wait - self._budget.soonest(self._posts, spare=True)
         return sooner > longest and self._leaves(wanted, sooner)
 
     def _leaves(self, wanted: Delivery, sooner: float) -> bool:
@@ -163,17 +165,22 @@ class Lanes:
         allowance, until = self._granted
         return self._now() < until and allowance == self.allowance(delivery)
 
+    @property
+    def _posts(self) -> Allowance:
+        """What posts are counted under by now: it may turn out who has to make them."""
+        return self._thread.limits.post
+
     def used(self) -> None:
         """The granted call is made."""
         self._granted, self._ends = None, False
 
     def allowance(self, delivery: Delivery) -> Allowance:
         """What the call is counted under."""
-        limits, stream = self._reply.limits, self._stream
+        stream = self._stream
         if delivery.how is How.POST or (delivery.how is How.START and stream is None):
-            return limits.post
+            return self._posts
         if delivery.how is How.EDIT or stream is None:
-            return limits.edit
+            return self._reply.limits.edit
         return {How.START: stream.start, How.APPEND: stream.append}.get(delivery.how, stream.stop)
 
     async def refused(self, delivery: Delivery, error: RateLimited) -> None:
@@ -217,7 +224,7 @@ class Lanes:
         wait = self._too_early(calls) if posts or edits >= LEAST else LOOK
         if wait > 0:
             return wait
-        wait = await self._take(limits.post, Kind.FIRST)
+        wait = await self._take(self._posts, Kind.FIRST)
         if wait == 0:
             self._join_edits()
         return wait

@@ -45,6 +45,19 @@ async def test_a_long_answer_goes_on_by_the_interaction(
     assert whole(shown(discord, asked.channel)), "and the next process goes on in it"
 
 
+async def test_a_rate_limit_of_the_interaction_is_waited_for_where_posts_are_calls_on_it_too(
+    discord: DiscordServer, given: Given
+) -> None:
+    """No new message comes sooner, once it is known that the bot's own token may make none."""
+    asked, prompt = await given.ask()
+    discord.world.deny("general", VIEW)
+    discord.faults.add(Fault(EDIT_FOLLOW_UP, retry_after=4.5))
+    await given.answer(prompt, LONG[:10], 0.2)
+    text = shown(discord, asked.channel)
+    assert text.split() == "".join(LONG[:10]).split()
+    assert len(asked.messages) == 2
+
+
 async def test_in_a_locked_thread_the_interaction_goes_on(
     discord: DiscordServer, given: Given
 ) -> None:

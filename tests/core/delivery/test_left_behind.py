@@ -118,6 +118,21 @@ def test_it_waits_where_a_post_would_come_no_sooner(posts: float, count: int) ->
     assert "".join(thread.visible) == "".join(words(20))
 
 
+def test_it_waits_where_posts_are_found_to_be_counted_as_edits() -> None:
+    """As it turns out while the answer is written: who may post by one token may not by another."""
+    thread = Editing(since=2.0, edit=12.0, post=12.0)
+
+    async def main() -> None:
+        writing = asyncio.create_task(Session(thread).stream(words(40), pause=0.1))
+        await asyncio.sleep(1.0)
+        thread._limits = replace(thread.limits, post=thread.limits.edit)
+        await writing
+
+    run(main())
+    assert thread.visible == ["".join(words(40))]
+    assert [call.name for call in thread.calls if call.name == "post"] == ["post"]
+
+
 def test_code_goes_on_as_code() -> None:
     thread = Editing(since=2.0, edit=60.0)
     written(thread, ["```py\n", *[f"    value = {number}\n" for number in range(40)], "```"], 0.1)
