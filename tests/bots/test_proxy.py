@@ -88,8 +88,8 @@ def test_what_is_in_force_is_shown_without_the_password(tmp_path: Path) -> None:
 
 def test_neither_spelling_of_the_password_reaches_the_log() -> None:
     program = """
-from bots import cli
-cli._settings()
+from bots import commands
+commands._settings()
 import structlog
 log = structlog.get_logger()
 log.error("went wrong", url="http://me:can%40ary@proxy.test:3128/", word="can@ary", much="canary")

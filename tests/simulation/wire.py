@@ -38,7 +38,7 @@ class Named(Protocol):
 class Line:
     """An adapter's `Api` for one live handle; knows which prompt it serves.
 
-    told: a text was refused for good. further: requests since then, but those that may be made again.
+    told: a text was refused for good. further: requests since then, without those to be repeated.
     """
 
     def __init__(self, api: Any, site: Site, life: Life, identity: str) -> None:
