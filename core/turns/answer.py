@@ -1,5 +1,6 @@
 """What came of one attempt: chunks in, outcome out. Pure."""
 
+from core.delivery.sanitise import clean
 from core.errors import CompletionError, Failure
 from core.types import Chunk, Outcome, Usage, Verdict
 
@@ -32,11 +33,10 @@ class Answer:
         return chunk.text if chunk.index == 0 else ""
 
     def stop(self, unseen: int) -> None:
-        """A person wants no more of it; the last `unseen` characters nobody saw.
-
-        One that failed, or was filtered, has failed all the same.
+        """A person wants no more of it; the last `unseen` characters, as they are shown, nobody
+        saw. One that failed, or was filtered, has failed all the same.
         """
-        text = self.text
+        text = clean(self.text)
         self._texts[0] = [text[: max(0, len(text) - unseen)].rstrip()]
         self._stopped = True
 
@@ -93,12 +93,15 @@ class Frame:
 
     The stored answer stays bare; framing the same text again gives the same Markdown. JSON can't
     hold a line that begins with a fence, so the block never closes early.
+
+    end: the Markdown that ended it; empty while it is open.
     """
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
         self._open = False
         self._last = ""
+        self.end = ""
 
     def add(self, text: str) -> str:
         """The Markdown to show for the next piece of text."""
@@ -113,6 +116,6 @@ class Frame:
 
     def close(self) -> str:
         """The Markdown that ends the frame."""
-        if not self._open:
-            return ""
-        return "```" if self._last.endswith("\n") else "\n```"
+        if self._open:
+            self.end = "```" if self._last.endswith("\n") else "\n```"
+        return self.end

@@ -153,6 +153,7 @@ class Asking:
         self._now = now
         self._chance = chance
         self._reference = notices.reference_of(turn.id)
+        self._frame = Frame(json=policy.json_object)
         self._under_way: tuple[Answer, CompletionError | None, Remembered, Window] | None = None
 
     async def run(self) -> Asked:
@@ -183,11 +184,11 @@ class Asking:
     def stopped(self, unseen: int) -> Asked | None:
         """What is kept of an answer that a person stopped; None while there is none of the model's.
 
-        unseen: so many characters of it came and were not seen.
+        unseen: so many characters of it, and of its frame, were to be shown and were not seen.
         """
         if self._under_way is None:
             return None
-        self._under_way[0].stop(unseen)
+        self._under_way[0].stop(max(0, unseen - len(self._frame.end)))
         return self._conclude(*self._under_way)
 
     def unanswered(self) -> Kept | None:
@@ -282,7 +283,7 @@ class Asking:
 
         seconds: for which it may last.
         """
-        frame = Frame(json=self._policy.json_object)
+        frame = self._frame = Frame(json=self._policy.json_object)
         request = CompletionRequest(
             messages=attempt.messages,
             max_tokens=attempt.max_tokens,

@@ -38,6 +38,17 @@ def streamed(
     return bench, screen
 
 
+def stopped_at_its_end(screen: Streamed) -> None:
+    """A person stops the answer when its last words are already on their way."""
+    plain = screen.stop
+
+    async def stop(part: PartId, shown: str, text: str) -> None:
+        screen.press_stop()
+        await plain(part, shown, text)
+
+    screen.stop = stop  # type: ignore[method-assign]
+
+
 def ended(verdict: str) -> float:
     """How many turns were counted so."""
     labels = {"platform": "fake", "verdict": verdict}
@@ -83,13 +94,7 @@ def test_stopped_before_its_end_was_shown_and_after_it_was_stored(whole: bool) -
         if not whole:
             script[-2:] = [CompletionError(Failure.TRUNCATED)]
         bench, screen = streamed(script, words("yes"))
-        plain = screen.stop
-
-        async def stop(part: PartId, shown: str, text: str) -> None:
-            screen.press_stop()
-            await plain(part, shown, text)
-
-        screen.stop = stop  # type: ignore[method-assign]
+        stopped_at_its_end(screen)
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
             await asyncio.sleep(5)
@@ -102,6 +107,31 @@ def test_stopped_before_its_end_was_shown_and_after_it_was_stored(whole: bool) -
         assert entries[:-1] == ([("user", "hi"), ("assistant", seen)] if whole else [])
 
     counted(main, "stopped" if whole else "truncated")
+
+
+@pytest.mark.parametrize("json", [True, False])
+@pytest.mark.parametrize(
+    ("texts", "seen"),
+    [
+        (('{"a": "one ', "two ", 'three"}'), '{"a": "one two'),
+        (("[1,\r\n", "2,\r\n", "\x07\r\n3\r\n]\r\n"), "[1,\n2,"),
+    ],
+)
+def test_what_is_shown_otherwise_than_it_came(texts: Sequence[str], seen: str, json: bool) -> None:
+    """In a code block, and without control characters: neither is taken for text that is unseen."""
+
+    async def main() -> None:
+        policy = with_json(POLICY) if json else POLICY
+        bench, screen = streamed(words(*texts, pause=0.6), words("x"), policy=policy)
+        stopped_at_its_end(screen)
+        async with bench.process() as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(5)
+            assert screen.visible == [(f"```json\n{seen}\n```" if json else seen) + NOTICE]
+            await engine.accept(prompt("go on", 2))
+        assert (await bench.sent())[1][2] == ("assistant", seen)
+
+    counted(main, "stopped")
 
 
 def test_stopped_before_an_edit_that_ends_the_stream() -> None:
