@@ -227,6 +227,8 @@ class Engine:
                 admitted = not isinstance(platform, Readmits) or await platform.readmitted()
             except DeliveryError as error:
                 log.warning("platform.not_asked", platform=name, reason=str(error))
+            except Exception:
+                log.exception("platform.not_asked", platform=name)
         log.info("platform.readmitted", platform=name)
         del self._locked_out[name]
         self._wake.set()

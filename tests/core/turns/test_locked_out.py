@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import Connection, select
 
 from core.errors import LockedOut, Unreachable
@@ -43,11 +44,15 @@ class Shut(Screen):
 
 
 class Gate(FakePlatform):
-    """The platform. refusing: our token. calls: made while it did; asked: whether it still does."""
+    """The platform. refusing: our token. calls: made while it did; asked: whether it still does.
+
+    trouble: what becomes of that question.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.refusing = self.away = False
+        self.refusing = False
+        self.trouble: Exception | None = None
         self.calls: list[float] = []
         self.asked: list[float] = []
 
@@ -58,8 +63,8 @@ class Gate(FakePlatform):
 
     async def readmitted(self) -> bool:
         self.asked.append(now())
-        if self.away:
-            raise Unreachable("no answer")
+        if self.trouble:
+            raise self.trouble
         return not self.refusing
 
     def screen(self, thread: str = "a") -> Screen:
@@ -174,7 +179,10 @@ def test_waiting_for_a_token_is_no_crash_and_what_was_said_before_is_still_read(
     run(main())
 
 
-def test_a_deleted_prompt_is_taken_back_once_the_token_is_good() -> None:
+@pytest.mark.parametrize("trouble", [Unreachable("no answer"), ValueError("no JSON")])
+def test_a_deleted_prompt_is_taken_back_once_the_token_is_good(trouble: Exception) -> None:
+    """Also when it could not be asked for meanwhile, whatever was the matter."""
+
     async def main() -> None:
         bench, gate = Bench(words(*["word "] * 100)), Gate()
         bench.platform = gate
@@ -185,9 +193,9 @@ def test_a_deleted_prompt_is_taken_back_once_the_token_is_good() -> None:
             await engine.withdraw(prompt("hi").identity)
             await asyncio.sleep(30.0)
             assert len(gate.screen().visible) == 1
-            gate.away = True
+            gate.trouble = trouble
             await asyncio.sleep(120.0)
-            gate.refusing = gate.away = False
+            gate.refusing, gate.trouble = False, None
         assert gate.screen().visible == []
         assert await bench.database.read(_states) == [State.CANCELLED]
 
