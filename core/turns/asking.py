@@ -14,7 +14,7 @@ from core.errors import CompletionError, DeliveryError, Failure, LockedOut
 from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
 from core.turns import metrics, notices, retrying, telling
 from core.turns.answer import Answer, Frame
-from core.turns.patience import patiently
+from core.turns.patience import briefly
 from core.turns.retrying import Change
 from core.turns.status import REASONING, StatusLine
 from core.turns.unsaid import unsaid
@@ -227,7 +227,7 @@ class Asking:
         if not (conversation.fresh and isinstance(self._thread, ReadsEarlier)):
             return conversation
         try:
-            earlier = await patiently(self._thread.earlier, self._now)
+            earlier = await briefly(self._thread.earlier, self._now)
         except LockedOut:
             raise
         except DeliveryError as error:

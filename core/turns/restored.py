@@ -8,7 +8,7 @@ import structlog
 from core.delivery.finding import post_key
 from core.errors import DeliveryError, LockedOut, Undeliverable
 from core.ports import FindsPost, Thread, Turn
-from core.turns.patience import patiently
+from core.turns.patience import briefly
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ async def answered_before(
     if not (untouched and turn.prompt.asked_at < began and isinstance(thread, FindsPost)):
         return False
     try:
-        return bool(await patiently(partial(thread.find, post_key(turn.prompt.identity, 0)), now))
+        return bool(await briefly(partial(thread.find, post_key(turn.prompt.identity, 0)), now))
     except LockedOut:
         raise
     except Undeliverable:

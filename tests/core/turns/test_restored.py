@@ -21,17 +21,19 @@ TURN = Turn(id=1, prompt=ASKED, state=State.CLAIMED, attempts=0, fence=1, parts=
 
 
 class Finding(Screen):
-    """A thread in which posts can be found; errors are raised first."""
+    """A thread in which posts can be found; errors are raised first. takes: seconds, each look."""
 
-    def __init__(self, *errors: Exception, there: bool = True) -> None:
+    def __init__(self, *errors: Exception, there: bool = True, takes: float = 0.0) -> None:
         super().__init__()
         self.errors = list(errors)
         self.there = there
+        self.takes = takes
         self.looked: list[tuple[float, str]] = []
 
     async def find(self, key: str, known: Collection[PartId] | None = None) -> Sequence[PartId]:
         """The post, if it is there."""
         self.looked.append((now(), key))
+        await asyncio.sleep(self.takes)
         if self.errors:
             raise self.errors.pop(0)
         return (PartId("p"),) if self.there else ()
@@ -73,18 +75,20 @@ def test_trouble_is_waited_out_for_a_while() -> None:
         assert now() - began == pytest.approx(1.0 + 9.0)
         assert not await answered_before(TURN, Finding(*[Unreachable("x")] * 3), BEGAN, now)
         assert not await answered_before(TURN, Finding(Undeliverable("x")), BEGAN, now)
-        await asyncio.sleep(0)
 
     run(main())
 
 
-@pytest.mark.parametrize(("errors", "seconds"), [((900.0,), 0.0), ((20.0, 20.0), 20.0)])
-def test_nobody_waits_for_long(errors: Sequence[float], seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("errors", "takes", "seconds"),
+    [((900.0,), 0.0, 0.0), ((20.0, 20.0), 0.0, 20.0), ((), 110.0, 30.0), ((9.0,), 20.0, 30.0)],
+)
+def test_nobody_waits_for_long(errors: Sequence[float], takes: float, seconds: float) -> None:
     """Who asked sees nothing meanwhile; and usually there is no answer."""
 
     async def main() -> None:
         began = now()
-        refused = Finding(*map(RateLimited, errors))
+        refused = Finding(*map(RateLimited, errors), takes=takes)
         assert not await answered_before(TURN, refused, BEGAN, now)
         assert now() - began == pytest.approx(seconds)
 
