@@ -25,9 +25,9 @@ from core.lifecycle import STEPS, State, may_step
 from core.ports import Turn
 from core.store import edits, history
 from core.store.clock import Now, Uptime, by_server, given, time_in
-from core.store.leases import HOLDS, NOTICED, by, free, lost
+from core.store.leases import HELD, NOTICED, by, free, lost
 from core.store.outcomes import OUTCOME, columns_of
-from core.store.schema import conversation, part, turn
+from core.store.schema import part, turn
 from core.store.statements import Statement
 from core.store.upsert import insert
 from core.types import Kept, Memory, Outcome, PartId, Remembered
@@ -42,12 +42,11 @@ def _before(state: State) -> list[State]:
 
 def _stands(*states: State) -> ColumnElement[bool]:
     """The turn is in one of the states and the claim holds; the conversation is locked by it."""
-    held = select(conversation.c.id).where(HOLDS).with_for_update(key_share=True).scalar_subquery()
     return and_(
         turn.c.id == bindparam("claim_id"),
         # Not IN, whose list would be written into the statement anew each time.
         or_(*(turn.c.state == state for state in states)),
-        turn.c.conversation_id == held,
+        turn.c.conversation_id == HELD,
     )
 
 
@@ -205,7 +204,7 @@ def _putting(is_posted: bool) -> Statement:
         bindparam("its_name", type_=part.c.named.type),
     ).where(_stands(*_AT_WORK))
     if not is_posted:  # what was posted is kept in any case, since it has to be found again
-        source = source.where(NOTICED)
+        source = source.where(NOTICED).with_for_update(key_share=True)
     statement = insert(part).from_select(["turn_id", "position", "part_id", "named"], source)
     both = or_ if is_posted else and_
     known = case(

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Double,
     and_,
     bindparam,
-    exists,
     false,
     or_,
     select,
@@ -32,6 +31,16 @@ HOLDS = and_(
     conversation.c.owner.is_not(None),
 )
 """The claim of `by` is the newest of its conversation, and was not given up."""
+
+HELD = (
+    select(conversation.c.id)
+    .where(HOLDS)
+    .with_for_update(key_share=True)
+    .correlate(None)
+    .scalar_subquery()
+)
+"""Its conversation, which it locks. What the statement reads besides is as it stood before the lock
+was ours, unless it changes or locks that, too."""
 
 NOTICED = turn.c.withdrawn == bindparam("claim_withdrawn")
 """The holder of the claim of `by` knows whether its prompt was deleted."""
@@ -111,9 +120,15 @@ def take_over(conn: Connection, platforms: Sequence[str]) -> int:
 
 @cache
 def _renewal(server: bool) -> Statement:
+    noticed = (
+        select(turn.c.conversation_id)
+        .where(turn.c.id == bindparam("claim_id"), turn.c.conversation_id == HELD, NOTICED)
+        .with_for_update(key_share=True)
+        .scalar_subquery()
+    )
     return Statement(
         update(conversation)
-        .where(HOLDS, exists().where(turn.c.id == bindparam("claim_id"), NOTICED))
+        .where(conversation.c.id == noticed)
         .values(lease_until=time_in(server) + bindparam("lease", type_=Double()))
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -276,6 +276,38 @@ async def test_what_a_thread_said_is_not_stored_behind_its_deletion(
         with pytest.raises(Withdrawn):
             await adopting
         assert (await history.load(THREAD)).messages == ()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda turns, claimed: turns.attempt(claimed),
+        lambda turns, claimed: turns.announce(claimed, 0),
+        lambda turns, claimed: turns.renew(claimed, LEASE),
+        lambda turns, claimed: turns.answer(claimed, COMPLETE, SPOKEN, Memory()),
+        lambda turns, claimed: turns.finish(claimed, State.ABANDONED),
+    ],
+    ids=["attempt", "announce", "renew", "answer", "finish"],
+)
+async def test_nothing_is_written_behind_a_withdrawal_that_it_waited_for(
+    url: str, replicas: list[SqlTurns], call: Callable[[SqlTurns, Turn], Awaitable[object]]
+) -> None:
+    """Whichever commits first wins, also where both were under way at once."""
+    await replicas[0].accept(prompt(1))
+    claimed = await replicas[0].claim("w", HERE, LEASE)
+    assert claimed is not None
+    async with connected(url) as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
+        writing = asyncio.ensure_future(call(replicas[0], claimed))
+        await asyncio.wait([writing], timeout=0.2)
+        assert not writing.done()
+        await other.execute("UPDATE turn SET withdrawn = true")
+        await transaction.commit()
+        with pytest.raises(Withdrawn):
+            await writing
+        assert await other.fetchval("SELECT count(*) FROM part") == 0
 
 
 async def test_eight_look_at_once_and_every_seat_has_one_holder(url: str) -> None:
