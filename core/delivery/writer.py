@@ -16,14 +16,7 @@ from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
 from core.delivery.reply import Reply
 from core.delivery.waiting import DRAWN, EARLY_DRAWN, Deadline
-from core.errors import (
-    Held,
-    RateLimited,
-    StreamOpen,
-    ThreadseekError,
-    Undeliverable,
-    Unreachable,
-)
+from core.errors import Held, RateLimited, StreamOpen, ThreadseekError, Undeliverable, Unreachable
 from core.placing import Prepares
 from core.ports import FindsPost, RemovesPart, Retracts, Streams, Thread
 from core.types import Arrivals, PartId
@@ -157,11 +150,16 @@ class Writer:
         self._leaving = True
         self.wake()
 
+    def stay(self) -> None:
+        """The reply is no farewell any more: a person has ended it."""
+        self._leaving = False
+
     def withdraw(self) -> None:
         """Show nothing more and remove what is visible; a call under way isn't cut off. `run` does
         it, or does it again after it ended. Never blocks.
         """
         self._reply.withdraw()
+        self.stay()
         self._woken.set()
 
     async def _resumed(self) -> bool:

@@ -279,6 +279,7 @@ class Answering:
         except* Stopped:
             if not self._turn.withdrawn:
                 self._interrupted, self._unseen = False, self._reply.cut()
+                self._writer.stay()
                 await self._side_by_side()
 
     async def _side_by_side(self) -> None:

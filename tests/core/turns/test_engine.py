@@ -9,6 +9,7 @@ import pytest
 from core.errors import PartGone, StoreUnusable, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.ports import Turn
+from core.turns.engine import Engine
 from core.types import Chunk
 from tests.fakes.clock import now, run
 from tests.fakes.completions import Step, words
@@ -163,6 +164,26 @@ def test_a_graceful_stop_lets_answers_end_and_then_says_so() -> None:
         async with bench.process():
             await asyncio.sleep(5)
         assert bench.platform.screen().visible == ["the whole answer"]
+
+    run(main())
+
+
+def test_a_question_deleted_while_its_answer_says_goodbye_leaves_nothing() -> None:
+    async def main() -> None:
+        bench = Bench(LONG)
+        screen = bench.platform.screen()
+
+        async def withdraw(engine: Engine) -> None:
+            await asyncio.sleep(0.2)
+            await engine.withdraw(prompt("hi").identity)
+
+        async with bench.process(grace=0.1) as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(3)
+            withdrawing = asyncio.create_task(withdraw(engine))
+        await withdrawing
+        assert "restarted" in screen.calls[-1].text
+        assert screen.visible == []
 
     run(main())
 

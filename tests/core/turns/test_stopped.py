@@ -5,8 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import Connection, select
 
 from core.errors import CompletionError, Failure, PartGone, StreamOver, Untouchable
+from core.lifecycle import State
+from core.store.schema import turn
 from core.turns.asking import Policy
 from core.types import Outcome, PartId, ThreadKey, Verdict
 from tests.fakes.clock import now, run
@@ -60,6 +63,10 @@ def counted(main: Callable[[], Coroutine[None, None, None]], verdict: str) -> No
     before = ended(verdict), ended("error")
     run(main())
     assert (ended(verdict), ended("error")) == (before[0] + 1, before[1])
+
+
+def _states(conn: Connection) -> Sequence[str]:
+    return conn.execute(select(turn.c.state)).scalars().all()
 
 
 def test_what_was_seen_stays_and_is_remembered() -> None:
@@ -208,6 +215,30 @@ def test_a_process_that_dies_before_the_notice_is_shown() -> None:
             await asyncio.sleep(1)
             assert screen.visible == [seen + NOTICE]
         assert len(bench.api.requests) == 1
+
+    counted(main, "stopped")
+
+
+@pytest.mark.parametrize("doubt", [True, False])
+def test_stopped_while_the_process_ends(doubt: bool) -> None:
+    """That is its end, but for what a process that died had under way: it may still land."""
+
+    async def main() -> None:
+        bench, screen = streamed(*[LONG] * (1 + doubt), size=200)
+        if doubt:
+            await bench.killed_after(2.0, prompt("hi"))
+        async with bench.process(grace=0) as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(7)
+            assert len(screen.visible) == 2
+            seen = screen.press_stop()
+        assert screen.visible[1:] == [seen + NOTICE]
+        state = State.DELIVERED if doubt else State.SETTLED
+        assert await bench.database.read(_states) == [state]
+        async with bench.process():
+            pass
+        assert screen.visible[1:] == [seen + NOTICE]
+        assert len(bench.api.requests) == 1 + doubt
 
     counted(main, "stopped")
 
