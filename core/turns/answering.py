@@ -29,7 +29,7 @@ from core.turns.journal import AGAIN, Journal
 from core.turns.restored import answered_before
 from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
-from core.types import Outcome, ThreadKey, Verdict
+from core.types import Outcome, Verdict
 
 log = structlog.get_logger()
 
@@ -114,19 +114,9 @@ class Answering:
         self._outcome = Outcome(verdict=Verdict.ERROR)
 
     @property
-    def conversation(self) -> ThreadKey:
-        """Whose turn this is."""
-        return self._turn.prompt.thread
-
-    @property
-    def platform(self) -> str:
-        """Where it is answered."""
-        return self._turn.prompt.platform
-
-    @property
-    def crashes(self) -> int:
-        """How often the work on it broke off before."""
-        return self._turn.crashes
+    def turn(self) -> Turn:
+        """The turn, as it is claimed."""
+        return self._turn
 
     @property
     def settling(self) -> bool:
@@ -140,13 +130,6 @@ class Answering:
             self._asker.cancel()
             self._reply.finish(notices.INTERRUPTED)
             self._writer.leave()
-
-    async def give_back(self) -> None:
-        """After `run` was cancelled: another process may go on at once, and nothing broke off."""
-        try:
-            await self._means.turns.release(self._turn)
-        except StoreError as error:
-            log.warning("turn.not_given_back", turn=self._turn.id, error=str(error))
 
     def amended(self, identity: str, fence: int) -> None:
         """Stop when this claim of the prompt is void: nothing of it is visible, or will be."""

@@ -43,6 +43,7 @@ class Engine:
         self._owner = owner
         self._slots = asyncio.Semaphore(concurrency)
         self._wake = asyncio.Event()
+        self._claiming: asyncio.Future[list[bool]] | None = None
         self._running: dict[asyncio.Task[None], Answering] = {}
         self._locked_out: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
@@ -103,20 +104,26 @@ class Engine:
 
     async def _claims(self, most: int) -> int:
         """Begin so many turns, fewer when there are no more to be had; returns how many."""
-        return sum(await asyncio.gather(*(self._next() for _ in range(most))))
+        self._claiming = asyncio.gather(*(self._next() for _ in range(most)))
+        return sum(await self._claiming)
 
     async def _next(self) -> bool:
-        """Claim a turn, and work on it from now on; False: there is none."""
+        """Claim a turn, and work on it from now on; False: there is none, or no time for it."""
         asked = self._means.now()  # the lease begins at some time after this
         turn = await self._claim()
-        if turn is not None:
-            await self._begin(turn, asked)
-        return turn is not None
+        if turn is None:
+            return False
+        if self._stopping:
+            await self._give_back(turn)
+            return False
+        await self._begin(turn, asked)
+        return True
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give running turns `grace` seconds, then interrupt them visibly.
 
-        One that only settles is left at once. Whatever is left is given back.
+        One that only settles is left at once. Whatever is left, or just being claimed, is given
+        back.
         """
         self._stopping = True
         self._wake.set()
@@ -125,7 +132,7 @@ class Engine:
         while self._running and (left := end - self._means.now()) > 0:
             for task, answering in self._running.items():
                 if answering.settling and task not in leaving:
-                    leaving[task] = asyncio.create_task(_leave(task, answering))
+                    leaving[task] = asyncio.create_task(self._leave(task, answering))
             await asyncio.wait(set(self._running), timeout=min(left, _LOOK))
         for answering in self._running.values():
             answering.interrupt()
@@ -133,12 +140,27 @@ class Engine:
             await asyncio.wait(set(self._running), timeout=_FAREWELL)
         for task, answering in self._running.items():
             if task not in leaving:
-                leaving[task] = asyncio.create_task(_leave(task, answering))
+                leaving[task] = asyncio.create_task(self._leave(task, answering))
         await asyncio.gather(*leaving.values())
+        if self._claiming:
+            await asyncio.wait([self._claiming], timeout=_FAREWELL)
         for asking in self._locked_out.values():
             asking.cancel()
         await asyncio.gather(*self._locked_out.values(), return_exceptions=True)
         await self._queueing.stop()
+
+    async def _leave(self, task: asyncio.Task[None], answering: Answering) -> None:
+        """Stop the work on a turn, and give it back."""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._give_back(answering.turn)
+
+    async def _give_back(self, turn: Turn) -> None:
+        """Another process may go on with it at once, and nothing broke off."""
+        try:
+            await self._means.turns.release(turn)
+        except StoreError as error:
+            log.warning("turn.not_given_back", turn=turn.id, error=str(error))
 
     async def _claim(self) -> Turn | None:
         self._wake.clear()
@@ -189,7 +211,7 @@ class Engine:
         # While the store failed a lease can run out, and our own turn comes back to ourselves; or
         # another process heard that the question before this one was deleted.
         here = turn.prompt.thread
-        former = [task for task, other in self._running.items() if other.conversation == here]
+        former = [task for task, other in self._running.items() if other.turn.prompt.thread == here]
         task = asyncio.create_task(_instead_of(former, answering), name=f"turn-{turn.id}")
         self._running[task] = answering
         metrics.ACTIVE.inc()
@@ -201,12 +223,12 @@ class Engine:
         self._slots.release()
         self._wake.set()
         if answering.locked_out:
-            self._lock_out(answering.platform, answering.locked_out)
+            self._lock_out(answering.turn.prompt.platform, answering.locked_out)
         if not task.cancelled() and (error := task.exception()):
             log.error(
                 "turn.left_for_later",
                 task=task.get_name(),
-                crashes=answering.crashes,
+                crashes=answering.turn.crashes,
                 error=repr(error),
             )
 
@@ -270,13 +292,6 @@ class Engine:
                 answering.withdrawn(identity)
             log.info("prompt.withdrawn", identity=identity)
         self._wake.set()
-
-
-async def _leave(task: asyncio.Task[None], answering: Answering) -> None:
-    """Stop the work on a turn, and give it back."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await answering.give_back()
 
 
 async def _instead_of(former: Sequence[asyncio.Task[None]], answering: Answering) -> None:

@@ -1,6 +1,7 @@
 """The engine from accept to settled, in virtual time, on the real statements."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -302,6 +303,31 @@ def test_a_stop_gives_back_what_only_settles_at_once() -> None:
         assert turn is not None
         assert (turn.state, turn.prompt.identity) == (State.DELIVERED, prompt("hi").identity)
         assert bench.platform.screen("b").visible == [LONG_TEXT]
+
+    run(main())
+
+
+def test_a_stop_gives_back_what_is_just_being_claimed() -> None:
+    """It is claimed in the database already, and nobody works on it yet."""
+
+    async def main() -> None:
+        bench = Bench(words("short"))
+        plain, claimed = bench.turns.claim, asyncio.Event()
+
+        async def claim(owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+            if turn := await plain(owner, platforms, lease):
+                claimed.set()
+                await asyncio.sleep(0.05)
+            return turn
+
+        bench.turns.claim = claim  # type: ignore[method-assign]
+        async with bench.process(grace=20.0) as engine:
+            await engine.accept(prompt("hi"))
+            await claimed.wait()
+        turn = await plain("another", ["fake"], 60.0)
+        assert turn is not None
+        assert turn.crashes == 0
+        assert bench.api.requests == []
 
     run(main())
 
