@@ -44,6 +44,7 @@ _BUSY = {
 }
 
 _TAKES_TURNS = ("40001", "40P01")  # serialization failure, deadlock: the whole may be run again
+_OUTDATED = "InvalidCachedStatementError"  # asyncpg's; its code says anything that isn't supported
 _WENT_AWAY = ("08", "57P", "25P03")
 _TRIED_AGAIN = (*_WENT_AWAY, "53300")
 
@@ -64,8 +65,11 @@ def of_database(error: BaseException) -> bool:
 
 
 def undone(error: BaseException) -> bool:
-    """Whether the server undid the transaction so that another could go on."""
-    return sqlstate(error) in _TAKES_TURNS
+    """Whether the server undid the transaction so that another could go on, or as a migration has
+    changed what a prepared statement gives: the driver prepares it anew.
+    """
+    outdated = any(type(cause).__name__ == _OUTDATED for cause in _chain(error))
+    return outdated or sqlstate(error) in _TAKES_TURNS
 
 
 def away(error: BaseException) -> bool:

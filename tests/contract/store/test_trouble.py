@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from core.errors import StoreBusy, StoreError, StoreUnusable
 from core.store import inbox
 from core.store.postgres import PostgresDatabase
+from core.store.schema import conversation
 from core.store.sql import INGRESS_PATIENCE, SqlTurns
 from tests.contract.store.gateway import Gateway
 from tests.contract.store.serving import Cluster, connected, until
-from tests.core.store.making import THREAD, Store, prompt
+from tests.core.store.making import HERE, LEASE, THREAD, Store, prompt
 
 SECRET = "what Ann wrote to nobody else"
 ROOT = Path(__file__).parents[3]
@@ -130,6 +131,24 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
         store.database.write(cross, "a", "b"), store.database.write(cross, "b", "a")
     )
     assert len(runs) == 3, "one of the two was undone and run again"
+
+
+async def test_what_another_replica_migrates_is_not_noticed(own: str) -> None:
+    """Statements that are prepared already give another type of column from then on."""
+
+    def built_anew(conn: Connection) -> None:
+        conn.execute(select(conversation)).all()
+
+    async with PostgresDatabase.open(own) as database, connected(own) as other:
+        turns = SqlTurns(database)
+        for number in range(4):
+            await turns.accept(prompt(1, f"thread {number}"))
+        assert await turns.claim("w", HERE, LEASE)
+        await database.read(built_anew)
+        await other.execute('ALTER TABLE conversation ALTER thread TYPE text COLLATE "default"')
+        assert await turns.claim("w", HERE, LEASE)
+        await other.execute('ALTER TABLE conversation ALTER thread TYPE text COLLATE "C"')
+        await database.read(built_anew)
 
 
 async def test_a_reader_sees_one_moment_and_writes_nothing(store: Store, url: str) -> None:
