@@ -100,7 +100,9 @@ class Incoming:
             await work
         except Exception as error:
             log.error("discord.broken", error=type(error).__name__, exc_info=error)
-            self._aware.set()  # new messages are taken all the same
+            if not self._aware.is_set():  # new messages are taken all the same
+                self._aware.set()
+                await self._held.open_others(())
 
     async def run(self) -> None:
         """Take one message after the other, until cancelled."""

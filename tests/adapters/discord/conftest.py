@@ -15,7 +15,6 @@ from adapters.discord import calls, commands
 from adapters.discord.app import DiscordPlatform
 from adapters.discord.calls import Api
 from adapters.discord.ids import Bot
-from core.errors import StoreError
 from core.ports import Recent
 from core.store.sql import SqlSeats
 from core.types import Prompt, ThreadKey
@@ -39,7 +38,7 @@ class Inbox:
         self.taken: list[Prompt] = []
         self.offered: list[Prompt] = []
         self.fail: list[Exception] = []
-        self.blind: list[StoreError] = []
+        self.blind: list[Exception] = []
         self.restarts: bool | None = True
         self.changed: list[tuple[str, str]] = []
         self._rang = asyncio.Event()

@@ -144,3 +144,20 @@ async def test_what_waits_when_a_session_ends_is_taken_in_the_next_one(
     await discord.gateway.invalidate()
     await until(lambda: inbox.changed, 15)
     assert inbox.texts.index("two") < inbox.texts.index("edited")
+
+
+async def test_what_waits_is_taken_also_when_the_next_session_can_not_look(
+    discord: DiscordServer, make: Make, inbox: Inbox
+) -> None:
+    await missed_in_two_channels(discord, make, inbox)
+    slow = discord.faults.add(Fault(READ, delay=30.0))
+    await make().connect()
+    ask(discord, "new")
+    await until(lambda: not slow.times)
+    await asyncio.sleep(0.3)
+    assert "new" not in inbox.texts
+    inbox.blind.append(ValueError("a row that can't be read"))
+    await discord.gateway.invalidate()
+    await until(lambda: "new" in inbox.texts, 15)
+    ask(discord, "newer")
+    await until(lambda: "newer" in inbox.texts)
