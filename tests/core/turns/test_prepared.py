@@ -5,10 +5,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import Connection, func, select
 
 from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
+from core.store.schema import part
 from core.turns.engine import Engine
 from core.types import PartId
 from tests.core.turns.test_edits import ASKED, ME, _history, _states
@@ -20,16 +22,18 @@ from tests.fakes.platform import Bench, Screen
 class Opening(Screen):
     """A thread that can be written in after some seconds.
 
-    refusal: raised by who comes before that; None: they wait.
+    refusal: raised by who comes before that; None: they wait. asked: when somebody came.
     """
 
     def __init__(self, seconds: float, refusal: DeliveryError | None) -> None:
         super().__init__()
         self.open_at = now() + seconds
         self._refusal = refusal
+        self.asked: list[float] = []
 
     async def prepare(self) -> None:
         """Wait until it is open, or say no."""
+        self.asked.append(now())
         if now() < self.open_at and self._refusal:
             await asyncio.sleep(0.1)
             raise self._refusal
@@ -37,6 +41,10 @@ class Opening(Screen):
 
 
 REFUSALS = [None, RateLimited(4.0), Unreachable("503")]
+
+
+def _announced(conn: Connection) -> int:
+    return conn.execute(select(func.count()).select_from(part)).scalar_one()
 
 
 def bench_on(screen: Screen) -> Bench:
@@ -77,7 +85,9 @@ def test_deleted_meanwhile_nothing_is_ever_shown(refusal: DeliveryError | None) 
         bench = bench_on(screen)
         async with waiting(bench) as engine:
             await engine.withdraw(ME)
+            withdrawn = now()
         assert not screen.states
+        assert max(screen.asked) <= withdrawn, "no place is made for it any more"
         assert await bench.database.read(_states) == [(MARK, State.CANCELLED)]
 
     run(scenario())
@@ -91,6 +101,7 @@ def test_a_process_that_dies_meanwhile_leaves_nothing_to_look_for(
         screen = Opening(5.0, refusal)
         bench = bench_on(screen)
         await bench.killed_after(2.0, ASKED)
+        assert await bench.database.read(_announced) == 0
         assert await bench.turns.amend(ME, "what is she?")
         async with bench.process():
             pass
