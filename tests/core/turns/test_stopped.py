@@ -52,10 +52,14 @@ def stopped_at_its_end(screen: Streamed) -> None:
     screen.stop = stop  # type: ignore[method-assign]
 
 
+def sample(name: str, **labels: str) -> float:
+    """What is counted so."""
+    return REGISTRY.get_sample_value(f"threadseek_{name}", labels) or 0.0
+
+
 def ended(verdict: str) -> float:
     """How many turns were counted so."""
-    labels = {"platform": "fake", "verdict": verdict}
-    return REGISTRY.get_sample_value("threadseek_turns_total", labels) or 0.0
+    return sample("turns_total", platform="fake", verdict=verdict)
 
 
 def counted(main: Callable[[], Coroutine[None, None, None]], verdict: str) -> None:
@@ -113,7 +117,10 @@ def test_stopped_before_its_end_was_shown_and_after_it_was_stored(whole: bool) -
         entries = (await bench.sent())[1][1:]
         assert entries[:-1] == ([("user", "hi"), ("assistant", seen)] if whole else [])
 
+    before = sample("tokens_total", kind="completion")
     counted(main, "stopped" if whole else "truncated")
+    tokens = sample("tokens_total", kind="completion") - before
+    assert tokens == (3 if whole else 0) + 1, "those of both answers, once"
 
 
 @pytest.mark.parametrize("json", [True, False])
@@ -255,7 +262,11 @@ def test_code_and_json_are_closed() -> None:
             assert screen.visible == [f"{seen}\n```{NOTICE}"]
         return screen.outcomes[0]
 
+    of = {"platform": "fake", "lane": "stream"}
+    counts = "first_paint_seconds_count", "final_lag_seconds_count"
+    first, last = (sample(name, **of) for name in counts)
     assert run(main()).text.startswith("[1, 1, ")
+    assert [sample(name, **of) for name in counts] == [first + 2, last], "no end was shown"
 
 
 @pytest.mark.parametrize(
@@ -285,13 +296,21 @@ def test_a_message_that_takes_no_edit(error: PartGone | Untouchable, shown: list
 
 def test_a_question_withdrawn_and_a_message_deleted_are_no_errors() -> None:
     async def withdrawn() -> None:
+        """While the call is under way that hears of the stop."""
         bench, screen = streamed(LONG)
+        plain = screen.append
+
+        async def append(part: PartId, shown: str, text: str) -> None:
+            if len(shown) > 100:
+                screen.press_stop()
+                await engine.withdraw(prompt("hi").identity)
+            await plain(part, shown, text)
+
+        screen.append = append  # type: ignore[method-assign]
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
-            await asyncio.sleep(4)
-            screen.press_stop()
-            await engine.withdraw(prompt("hi").identity)
         assert screen.visible == []
+        assert (await bench.history.load(prompt("hi").thread)).messages == ()
 
     async def deleted() -> None:
         bench, screen = streamed(LONG)
