@@ -87,13 +87,14 @@ class Gate:
         """The API said that there are too many: half of those under way; of a few one less. What
         is refused while it alone is under way was not one too many.
 
-        lesson: what `enter` gave. Those that began together are refused together, and teach once.
+        lesson: what `enter` gave. Those that began together are refused together, and teach once;
+        so there was room for all who are under way when one does, and fewer than those is narrower.
         """
         if lesson != self._lessons or self.active < 2:
             return
         self._lessons += 1
         fitting = self.active - 1 if self.active <= FEW else max(FEW, self.active / 2)
-        self._set(min(self.room, fitting))
+        self._set(fitting)
         _log.warning("completion.narrowed", places=int(self._room), most=int(self._size))
 
     def widen(self) -> None:

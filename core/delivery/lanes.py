@@ -294,4 +294,4 @@ class Lanes:
         if self._stream:
             self._budget.leave(self._stream.append, final=False)
             self._budget.leave(self._stream.stop)
-            self._stream, self._ends = None, False
+            self._stream = None

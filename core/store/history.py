@@ -165,9 +165,9 @@ def append(
 
 
 def say_instead(conn: Connection, turn_id: int, text: str) -> None:
-    """Another answer of a turn that is the last of its conversation; a blank text removes it."""
+    """Another answer of a turn that is the last of its conversation; an empty text removes it."""
     answer = message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT
-    if text.strip():
+    if text:
         conn.execute(update(message).where(*answer).values(content=text))
     else:
         conn.execute(delete(message).where(*answer))

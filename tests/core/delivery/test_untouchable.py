@@ -244,21 +244,25 @@ def test_what_a_post_said_that_got_no_answer_is_known_when_it_is_found(
     assert squeezed("".join(thread.visible)) == squeezed(TEXT)
 
 
-def test_which_of_two_posts_is_there_nobody_knows() -> None:
+@pytest.mark.parametrize("former", [False, True], ids=["both ours", "one a former process's"])
+def test_which_of_two_posts_is_there_nobody_knows(former: bool) -> None:
     """Neither was found; the first one lands late, and is found instead of the second."""
     thread = Sealing(0.0)
-    thread.faults.extend([LOST, LOST])
+    thread.faults.extend([LOST] * (1 if former else 2))
 
     async def main() -> None:
-        writing = asyncio.create_task(Session(thread).stream(words(60), pause=0.1))
-        while len(thread.calls) < 2:  # noqa: ASYNC110 - nobody tells
+        session = Session(thread, posted=(Posted(0, None),) if former else ())
+        writing = asyncio.create_task(session.stream(words(60), pause=0.1))
+        while thread.faults:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
-        thread.land(PartId("late"), "turn:0", thread.calls[0].text)
+        text = "word0 wo" if former else thread.calls[0].text
+        thread.land(PartId("late"), "turn:0", text)
         await writing
 
     run(main())
     first, *rest = thread.visible
-    assert len(first) < len(thread.calls[1].text), "the texts differ"
+    second = [call for call in thread.calls if call.name == "post"][-2]
+    assert len(first) < len(second.text), "the texts differ"
     assert rest == [TEXT]
 
 

@@ -50,6 +50,7 @@ def asked(*failures: DeliveryError) -> tuple[Screen, list[float], bool]:
         ([Unreachable("cut")], [0, 1]),
         ([Unreachable("cut"), Unreachable("cut")], [0, 1, 4]),
         ([RateLimited(12.0)], [0, 12]),
+        ([RateLimited(0.2)], [0, 1]),
         ([RateLimited(12.0), Unreachable("late")], [0, 12, 15]),
     ],
 )
