@@ -29,6 +29,7 @@ _ABOUT_THE_FILE = {
     "test_a_window_is_one_clustered_range",
     "test_the_file_holds_a_deleted_text_no_more",
     "test_what_was_edited_away_is_in_no_file",
+    "test_what_was_only_read_and_then_deleted_is_in_no_file",
     "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
     "test_a_conversation_is_found_by_index_among_ten_thousand_turns",
     "test_all_of_it_is_found_by_index",

@@ -273,6 +273,15 @@ async def test_what_was_edited_away_is_in_no_file(path: Path, store: Store) -> N
     assert not _telling(path.parent)
 
 
+async def test_what_was_only_read_and_then_deleted_is_in_no_file(path: Path, store: Store) -> None:
+    await store.turns.accept(ASKED)
+    read = Remembered(Role.USER, "canary", "Bob", "elsewhere:1")
+    await store.history.adopt(await store.claim(), (read,), Memory())
+    assert _telling(path.parent)
+    assert not await store.turns.withdraw("elsewhere:1")
+    assert not _telling(path.parent)
+
+
 async def test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does(
     path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
