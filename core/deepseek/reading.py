@@ -170,7 +170,7 @@ class Reading:
         events: its first half waits for the other one.
         """
         text = self._halves.pop(chunk.index, "") + chunk.text
-        if "\ud800" <= text[-1:] <= "\udbff" and not chunk.finish_reason:
+        if "\ud800" <= text[-1:] <= "\udbff":
             self._halves[chunk.index], text = text[-1], text[:-1]
         return valid(text)
 
