@@ -32,31 +32,34 @@ MEANING: Mapping[State, str] = {
 }
 """What each state says of its turn."""
 
-_DELETED = "the prompt or our message was deleted"
+WITHDRAWN = "the prompt was deleted"
+"""Why a turn is cancelled whose prompt is no more."""
+
+_ENDED = "the prompt or our message was deleted, or a person stopped the answer"
 _REFUSED = "the platform refuses the thread for good"
 
 STEPS: Mapping[State, Mapping[State, str]] = {
     State.RECEIVED: {
         State.CLAIMED: "its turn has come",
-        State.CANCELLED: "the prompt was deleted",
+        State.CANCELLED: WITHDRAWN,
     },
     State.CLAIMED: {
         State.RECEIVED: "given back",
         State.ANSWERED: "an answer or a notice is committed",
         State.ABANDONED: _REFUSED,
-        State.CANCELLED: _DELETED,
+        State.CANCELLED: _ENDED,
     },
     State.ANSWERED: {
         State.DELIVERED: "all is shown, a call was cut off",
         State.SETTLED: "all is shown, no call was cut off",
         State.ABANDONED: _REFUSED,
-        State.CANCELLED: _DELETED,
+        State.CANCELLED: _ENDED,
     },
     State.DELIVERED: {
         State.DELIVERED: "another call was cut off",
         State.SETTLED: "the time is over, all was made sure of",
         State.ABANDONED: _REFUSED,
-        State.CANCELLED: _DELETED,
+        State.CANCELLED: _ENDED,
     },
     State.SETTLED: {},
     State.ABANDONED: {},

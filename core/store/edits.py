@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from core.lifecycle import State
+from core.lifecycle import WITHDRAWN, State
 from core.ports import Amended, Turn
 from core.store.clock import Now
 from core.store.schema import conversation, message, part, storable, turn
@@ -30,7 +30,6 @@ from core.types import ASIDE, Remembered, Role, ThreadKey
 
 MARK = "[deleted]"
 """What stands where a deleted message was, so that positions and roles stay as they were."""
-WITHDRAWN = "the prompt was deleted"
 
 _Row = Row[tuple[Any, ...]]
 

@@ -19,7 +19,7 @@ from core.errors import (
     Undeliverable,
     Withdrawn,
 )
-from core.lifecycle import State
+from core.lifecycle import WITHDRAWN, State
 from core.placing import Continues
 from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
 from core.turns import notices, telling
@@ -33,7 +33,6 @@ from core.types import Outcome, Verdict
 
 log = structlog.get_logger()
 
-_DELETED = "the prompt was deleted"
 _GONE = "our message was deleted"
 _STOPPED = "a person stopped it"
 _ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
@@ -180,19 +179,19 @@ class Answering:
                 log.info("turn.interrupted", turn=turn.id)
                 return
             await turns.finish(turn, State.SETTLED)
-            self._log_end("turn.settled")
+            self._log_end(State.SETTLED)
             if isinstance(self._thread, Concludes):
                 await self._thread.concluded(self._outcome)
         except* PartGone:
             why = ("gone", _GONE) if self._unseen is None else ("stopped", _STOPPED)
             await self._no_status()
             await turns.finish(turn, State.CANCELLED, why[1], self._asking.unanswered())
-            self._log_end("turn.cancelled", *why)
+            self._log_end(State.CANCELLED, *why)
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
             await self._no_status()
             await turns.finish(turn, State.ABANDONED, reason, self._asking.unanswered())
-            self._log_end("turn.abandoned", "abandoned", reason)
+            self._log_end(State.ABANDONED, "abandoned", reason)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -207,12 +206,12 @@ class Answering:
                 await self._no_status()
                 await self._writer.run()
                 holding.cancel()
-            await self._means.turns.finish(self._turn, State.CANCELLED, _DELETED)
-            self._log_end("turn.cancelled", "withdrawn", _DELETED)
+            await self._means.turns.finish(self._turn, State.CANCELLED, WITHDRAWN)
+            self._log_end(State.CANCELLED, "withdrawn", WITHDRAWN)
         except* Undeliverable as group:
             why = str(group.exceptions[0])
             await self._means.turns.finish(self._turn, State.CANCELLED, why)
-            self._log_end("turn.cancelled", "withdrawn", why)
+            self._log_end(State.CANCELLED, "withdrawn", why)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -374,10 +373,10 @@ class Answering:
     def _told(self, outcome: Outcome) -> None:
         telling.answered(self._turn, outcome, self._means.now() - self._started)
 
-    def _log_end(self, event: str, instead: str = "", reason: str = "") -> None:
+    def _log_end(self, state: State, instead: str = "", reason: str = "") -> None:
         """instead: of the verdict, for a turn whose outcome is not shown; reason: why."""
         seconds = self._means.now() - self._started
         whole = self._reply.done and not self._reply.withdrawn and self._unseen is None
         figures = self._writer.freshness.figures(whole=whole)
         verdict = instead or self._outcome.verdict.value
-        telling.ended(event, self._turn, verdict, seconds, figures, reason)
+        telling.ended(self._turn, state, verdict, seconds, figures, reason)

@@ -3,6 +3,7 @@
 import structlog
 
 from core.delivery.freshness import Figures
+from core.lifecycle import State
 from core.ports import Turn
 from core.turns import metrics
 from core.types import Outcome
@@ -47,15 +48,15 @@ def given_up(turn: Turn, trace: str, attempts: int) -> None:
 
 
 def ended(
-    event: str, turn: Turn, verdict: str, seconds: float, figures: Figures, reason: str
+    turn: Turn, state: State, verdict: str, seconds: float, figures: Figures, reason: str
 ) -> None:
-    """The turn is over. verdict: as `metrics.TURNS` counts it. seconds: since it was claimed.
+    """The turn is over, in this state. verdict: as `metrics.TURNS` counts it.
 
-    reason: why its outcome is not shown; empty when it is.
+    seconds: since it was claimed. reason: why its outcome is not shown; empty when it is.
     """
     metrics.TURN_SECONDS.observe(seconds)
     metrics.delivered(turn.prompt.platform, figures)
     metrics.TURNS.labels(turn.prompt.platform, verdict).inc()
-    say = log.warning if event == "turn.abandoned" else log.info
+    say = log.warning if state is State.ABANDONED else log.info
     why = {"reason": reason} if reason else {}
-    say(event, turn=turn.id, seconds=round(seconds, 2), **why)
+    say(f"turn.{state.value}", turn=turn.id, seconds=round(seconds, 2), **why)

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Connection, select
 
 from core.errors import Withdrawn
-from core.lifecycle import State
+from core.lifecycle import WITHDRAWN, State
 from core.ports import Turn
 from core.store import edits
-from core.store.edits import MARK, WITHDRAWN
+from core.store.edits import MARK
 from core.store.inbox import MOST_OPEN
 from core.store.schema import turn
 from core.store.statements import ERASED
