@@ -28,7 +28,7 @@ class OwnBudget:
 
     async def take(self, allowance: Allowance, kind: Kind, unseen: Unseen = NOTHING) -> float:
         """Ask at the desk of the allowance and of every wider one; all grant it, or none."""
-        now, desks = self._now(), [self._desks.of(each) for each in widening(allowance)]
+        now, desks = self._now(), [self.desk(each) for each in widening(allowance)]
         for desk in desks:
             if (wait := desk.wait(kind, unseen, now)) > 0:
                 return wait
@@ -38,43 +38,43 @@ class OwnBudget:
 
     def share(self, allowance: Allowance) -> float:
         """By what is at hand, and comes in."""
-        return min(self._desks.of(each).share(self._now()) for each in widening(allowance))
+        return min(self.desk(each).share(self._now()) for each in widening(allowance))
 
     def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
         """By what is at hand."""
-        return max(self._desks.of(each).soonest(self._now(), spare) for each in widening(allowance))
+        return max(self.desk(each).soonest(self._now(), spare) for each in widening(allowance))
 
     def join(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it at the desk."""
         for each in widening(allowance):
-            self._desks.of(each).queue.joins(1, final=final)
+            self.desk(each).queue.joins(1, final=final)
 
     def leave(self, allowance: Allowance, *, final: bool = True) -> None:
         """Count it no more."""
         for each in widening(allowance):
-            self._desks.of(each).queue.joins(-1, final=final)
+            self.desk(each).queue.joins(-1, final=final)
 
     def pace(self, allowance: Allowance, left: Left) -> None:
         """Believe it more than the pacer."""
-        self._desks.of(allowance).pace(left, self._now())
+        self.desk(allowance).pace(left, self._now())
 
     async def refused(self, allowance: Allowance, retry_after: float) -> None:
         """Tell the pacers; nobody knows which of them the platform meant."""
         for each in widening(allowance):
-            self._desks.of(each).pacer.refused(retry_after, self._now())
+            self.desk(each).pacer.refused(retry_after, self._now())
 
     async def succeeded(self, allowance: Allowance) -> None:
         """Tell the pacers."""
         for each in widening(allowance):
-            self._desks.of(each).pacer.succeeded(self._now())
+            self.desk(each).pacer.succeeded(self._now())
 
     def desk(self, allowance: Allowance) -> Desk:
-        """The desk of one allowance."""
+        """Where it is known who spends one allowance, and what of it is left."""
         return self._desks.of(allowance)
 
     def returned(self, allowance: Allowance) -> None:
         """A granted call isn't made after all."""
-        self._desks.of(allowance).pacer.spent(-1, self._now())
+        self.desk(allowance).pacer.spent(-1, self._now())
 
 
 def widening(allowance: Allowance) -> Iterator[Allowance]:

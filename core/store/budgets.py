@@ -18,7 +18,7 @@ from core.errors import StoreError
 from core.store.opening import Transactions
 from core.store.schema import budget
 from core.store.upsert import insert
-from core.types import NOTHING, Allowance, Kind, Left, Unseen
+from core.types import NOTHING, Allowance, Kind, Unseen
 
 log = structlog.get_logger()
 
@@ -47,8 +47,8 @@ _OLD = (
 _FORGET = delete(budget).where(budget.c.name.in_(_OLD))
 
 
-class SharedBudget:
-    """The budget of one process of several. Satisfies `core.budget.Budget`.
+class SharedBudget(OwnBudget):
+    """The budget of one process of several.
 
     What isn't shared is decided in memory. While the database can't be asked, calls go on by a
     share of the allowance (`core.delivery.sharing.SHARE`); they are counted when it is back.
@@ -58,10 +58,9 @@ class SharedBudget:
     def __init__(
         self, database: Transactions, now: Callable[[], float], *, patience: float = PATIENCE
     ) -> None:
+        super().__init__(now)
         self._database = database
-        self._now = now
         self._patience = patience
-        self._own = OwnBudget(now)
         self._accounts: dict[str, _Account] = {}
         self._away_until = float("-inf")
 
@@ -79,7 +78,7 @@ class SharedBudget:
 
     async def _take_one(self, allowance: Allowance, kind: Kind, unseen: Unseen) -> float:
         if not allowance.shared:
-            return await self._own.take(replace(allowance, within=None), kind, unseen)
+            return await super().take(replace(allowance, within=None), kind, unseen)
         account = self._account(allowance)
         async with account.asking:
             wait = account.desk.queue.left(kind, unseen, self._now())
@@ -92,31 +91,7 @@ class SharedBudget:
         if allowance.shared:
             self._account(allowance).news += News(unasked=-1)
         else:
-            self._own.returned(allowance)
-
-    def share(self, allowance: Allowance) -> float:
-        """By what the rows held when they were asked last, and what comes in."""
-        return min(self._desk(each).share(self._now()) for each in widening(allowance))
-
-    def soonest(self, allowance: Allowance, *, spare: bool = False) -> float:
-        """As `share`."""
-        return max(self._desk(each).soonest(self._now(), spare) for each in widening(allowance))
-
-    def join(self, allowance: Allowance, *, final: bool = True) -> None:
-        """Count it here: what the others write is their own to count."""
-        self._joins(allowance, 1, final)
-
-    def leave(self, allowance: Allowance, *, final: bool = True) -> None:
-        """Count it no more."""
-        self._joins(allowance, -1, final)
-
-    def pace(self, allowance: Allowance, left: Left) -> None:
-        """Believe it here: the others hear it themselves."""
-        self._desk(allowance).pace(left, self._now())
-
-    def _joins(self, allowance: Allowance, count: int, final: bool) -> None:
-        for each in widening(allowance):
-            self._desk(each).queue.joins(count, final=final)
+            self.returned(allowance)
 
     async def _take(self, account: "_Account", kind: Kind) -> float:
         """Ask the database, unless it said that this is futile by now."""
@@ -138,7 +113,7 @@ class SharedBudget:
 
     async def _refused(self, allowance: Allowance, retry_after: float) -> None:
         if not allowance.shared:
-            await self._own.refused(replace(allowance, within=None), retry_after)
+            await super().refused(replace(allowance, within=None), retry_after)
             return
         account, until = self._account(allowance), self._now() + retry_after
         account.waits.told(Kind.FINAL, until)
@@ -154,13 +129,13 @@ class SharedBudget:
             if each.shared:
                 self._account(each).news += News(successes=1)
             else:
-                await self._own.succeeded(replace(each, within=None))
+                await super().succeeded(replace(each, within=None))
 
-    def _desk(self, allowance: Allowance) -> Desk:
-        """Where it is known who spends an allowance, and what of it is left."""
-        if allowance.shared:
-            return self._account(allowance).desk
-        return self._own.desk(allowance)
+    def desk(self, allowance: Allowance) -> Desk:
+        """What a row held when it was asked last, and comes in; who spends it here: what the others
+        write is their own to count.
+        """
+        return self._account(allowance).desk if allowance.shared else super().desk(allowance)
 
     def _account(self, allowance: Allowance) -> "_Account":
         """What is known here of an allowance; the latest ones are kept."""
