@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
+from core.errors import DeliveryError, Held, RateLimited, Undeliverable, Unreachable
 from core.types import Remembered
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
@@ -51,7 +51,9 @@ def asked(*failures: DeliveryError) -> tuple[Screen, list[float], bool]:
         ([Unreachable("cut"), Unreachable("cut")], [0, 1, 4]),
         ([RateLimited(12.0)], [0, 12]),
         ([RateLimited(0.2)], [0, 1]),
-        ([RateLimited(12.0), Unreachable("late")], [0, 12, 15]),
+        ([RateLimited(12.0), Unreachable("late")], [0, 12, 13]),
+        ([RateLimited(6.0), Held(6.0)] * 2, [0, 6, 12, 18, 24]),
+        ([Held(0.0), Unreachable("cut"), Held(0.1), Unreachable("cut")], [0, 1, 2, 3, 6]),
     ],
 )
 def test_what_fails_for_a_moment_is_read_again(
@@ -69,6 +71,7 @@ def test_what_fails_for_a_moment_is_read_again(
         ([Unreachable("cut")] * 3, [0, 1, 4]),
         ([RateLimited(60.0)], [0]),
         ([RateLimited(20.0), RateLimited(20.0)], [0, 20]),
+        ([RateLimited(7.0)] * 9, [0, 7, 14, 21, 28]),
         ([Undeliverable("no scope")], [0]),
     ],
 )
