@@ -78,7 +78,7 @@ class ReadsEarlier(Protocol):
     async def earlier(self) -> Sequence[Remembered]:
         """Messages before the prompt, oldest first, identities set. Empty when there are none.
 
-        Raises: DeliveryError.
+        The answer waits for it, half a minute at most. Raises: DeliveryError.
         """
 
 

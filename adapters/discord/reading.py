@@ -15,20 +15,30 @@ PATIENCE = 120.0
 
 
 async def patiently(
-    api: Api, route: Route, names: Mapping[str, str], query: Mapping[str, str], tries: int = 1
+    api: Api,
+    route: Route,
+    names: Mapping[str, str],
+    query: Mapping[str, str],
+    tries: int = 1,
+    patience: float = PATIENCE,
 ) -> Answer:
-    """The call, made again after each rate limit. tries: of those that don't get through.
+    """The call, made again after each rate limit. tries: of those that don't get through. patience:
+    seconds that are waited at most for limits.
 
     Raises: DeliveryError.
     """
     async with api.reading.setdefault(names["channel"], asyncio.Lock()):
-        return await _patiently(api, route, names, query, tries)
+        return await _patiently(api, route, names, query, tries, patience)
 
 
 async def _patiently(
-    api: Api, route: Route, names: Mapping[str, str], query: Mapping[str, str], tries: int
+    api: Api,
+    route: Route,
+    names: Mapping[str, str],
+    query: Mapping[str, str],
+    tries: int,
+    patience: float,
 ) -> Answer:
-    patience = PATIENCE
     while True:
         try:
             return await api.call(route, names, None, query)

@@ -1,17 +1,25 @@
 """What was said before, where no thread can be opened: back along the replies."""
 
+import asyncio
+
 import pytest
 
+from adapters.discord import earlier
 from adapters.discord.events import read
+from core.errors import LockedOut, RateLimited, Unreachable
 from core.types import Prompt, Role
 from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
-from tests.adapters.discord.conftest import US
+from tests.adapters.discord.conftest import US, Log
 from tests.adapters.discord.given import Given
 from tests.emulators import discord_wire as wire
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
+from tests.emulators.discord_limits import Budget
 from tests.emulators.discord_rules import BOT, CREATE_THREADS
 
 LONG = [f"word {number} " for number in range(300)]
+PAGE = "GET /channels/{channel}/messages"
+ONE = "GET /channels/{channel}/messages/{message}"
 
 
 def replies(discord: DiscordServer, to: str, text: str) -> Prompt:
@@ -27,6 +35,26 @@ def ours(discord: DiscordServer) -> list[str]:
     """The ids of our messages in #general."""
     general = discord.world.channel("general").id
     return [one.id for one in discord.world.history(general) if one.author == BOT]
+
+
+def talk(discord: DiscordServer, questions: int) -> Prompt:
+    """A conversation of replies in #general, one line each, and the next question in it."""
+    world, last = discord.world, ""
+    for number in range(questions):
+        last = world.say("alice", "general", f"question {number}", reply_to=last)
+        last = world.say(BOT, "general", f"answer {number}", reply_to=last)
+    return replies(discord, last, "and then?")
+
+
+def lines(questions: range) -> list[str]:
+    """What was said there."""
+    return [f"{what} {number}" for number in questions for what in ("question", "answer")]
+
+
+def allow(discord: DiscordServer, calls: int, seconds: float) -> None:
+    """So many reads there."""
+    assert discord.limits is not None
+    discord.limits.budgets |= {PAGE: Budget(calls, seconds), ONE: Budget(calls, seconds)}
 
 
 @pytest.mark.parametrize("which", [0, -1], ids=["the first message", "the last message"])
@@ -68,3 +96,90 @@ async def test_another_persons_message_is_read_alone(discord: DiscordServer, giv
     told = await given.thread(replies(discord, answer, f"{discord.mention} well?")).earlier()
     assert [entry.content for entry in told] == ["a remark", "and more"]
     assert not discord.record.called_with("GET /channels/{channel}/messages")
+
+
+async def test_a_chain_that_is_longer_than_a_bucket_is_read_to_its_end(
+    discord: DiscordServer, given: Given
+) -> None:
+    """And each message once: who began anew after each limit would never come there."""
+    allow(discord, 2, 0.3)
+    told = await given.thread(talk(discord, 6)).earlier()
+    assert [entry.content for entry in told] == lines(range(6))
+    calls = [len(discord.record.called_with(route)) for route in (ONE, PAGE)]
+    assert calls == [6, 6], "a question is read with its answer"
+
+
+async def test_many_who_reply_at_once_all_learn_what_was_said(
+    discord: DiscordServer, given: Given
+) -> None:
+    allow(discord, 5, 0.5)
+    first = talk(discord, 1)
+    others = [replies(discord, ours(discord)[-1], f"and {number}?") for number in range(11)]
+    told = await asyncio.gather(*(given.thread(one).earlier() for one in (first, *others)))
+    assert [[entry.content for entry in each] for each in told] == [lines(range(1))] * 12
+    assert all(call.ok for call in discord.record.calls), "none was made too early"
+
+
+async def test_a_thread_is_read_through_a_limit(discord: DiscordServer, given: Given) -> None:
+    allow(discord, 1, 0.3)
+    thread = discord.world.open_thread("alice", "general", "a talk")
+    for number in range(150):
+        discord.world.say("alice", thread, f"line {number}")
+    id_ = discord.world.say("alice", thread, discord.mention)
+    event = wire.message_event(discord.world, discord.world.messages[id_], nonce=False)
+    prompt = read(event, US, thread=True)
+    assert isinstance(prompt, Prompt)
+    told = await given.thread(prompt).earlier()
+    assert [entry.content for entry in told][-150:] == [f"line {n}" for n in range(150)]
+
+
+async def test_the_newest_is_told_where_a_limit_lasts_too_long(
+    discord: DiscordServer, given: Given, log: Log
+) -> None:
+    allow(discord, 2, 900.0)
+    prompt = talk(discord, 4)
+    told = await asyncio.wait_for(given.thread(prompt).earlier(), 5.0)
+    assert [entry.content for entry in told] == lines(range(2, 4))
+    (line,) = [line for line in log if line["event"] == "thread.earlier_unreadable"]
+    assert (line["level"], line["read"]) == ("warning", 4)
+    assert "rate limited" in line["error"]
+    with pytest.raises(RateLimited):
+        await asyncio.wait_for(given.thread(prompt).earlier(), 5.0)
+
+
+async def test_the_newest_is_told_where_discord_is_too_slow(
+    discord: DiscordServer, given: Given, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier, "WITHIN", 1.0)
+    prompt = talk(discord, 2)
+    discord.faults.latency |= {PAGE: 30.0}
+    told = await given.thread(prompt).earlier()
+    assert [entry.content for entry in told] == ["answer 1"]
+    assert [line["read"] for line in log if line["event"] == "thread.earlier_unreadable"] == [1]
+    discord.faults.latency |= {ONE: 30.0}
+    with pytest.raises(Unreachable, match="in time"):
+        await given.thread(prompt).earlier()
+
+
+async def test_a_moment_of_trouble_loses_nothing(discord: DiscordServer, given: Given) -> None:
+    prompt = talk(discord, 2)
+    discord.faults.add(Fault(ONE, status=502))
+    discord.faults.add(Fault(PAGE, cut="before"))
+    told = await given.thread(prompt).earlier()
+    assert [entry.content for entry in told] == lines(range(2))
+
+
+async def test_a_refused_token_is_no_reason_to_know_less(
+    discord: DiscordServer, given: Given
+) -> None:
+    prompt = talk(discord, 2)
+    api, call = given.api, given.api.call
+
+    async def once(*args: object) -> object:
+        found = await call(*args)  # type: ignore[arg-type]
+        discord.app.token = "another"
+        return found
+
+    api.call = once  # type: ignore[method-assign,assignment]
+    with pytest.raises(LockedOut):
+        await given.thread(prompt).earlier()

@@ -56,7 +56,8 @@ async def test_what_is_read_is_the_conversations_own(stage: Stage) -> None:
 async def test_reading_may_fail_as_the_port_says(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.slack.earlier.WITHIN", 0.5)  # less than a rate limit lasts
+    for platform in ("slack", "discord"):  # less than a rate limit lasts
+        monkeypatch.setattr(f"adapters.{platform}.earlier.WITHIN", 0.5)
     first = await stage.ask()
     await stage.open(first).post("one", "1:0")
     thread = stage.open(await stage.say(first, "alice", "go on"))
