@@ -78,12 +78,20 @@ class Asked:
 
 @dataclass(slots=True)
 class _Try:
-    """What the next attempt will send."""
+    """What the next attempt will send. made: how it differs from the first by now."""
 
     window: Window
     messages: tuple[Message, ...]
+    room: Room
     max_tokens: int | None = None
     made: frozenset[Change] = frozenset()
+
+    def build(self, system: str, conversation: Conversation, entry: Remembered) -> None:
+        """The same of the conversation as it reads now."""
+        trimmed, flat = Change.TRIM in self.made, Change.RESHAPE in self.made
+        self.window = build(system, conversation, entry, self.room, full=trimmed)
+        messages = self.window.messages
+        self.messages = flattened(messages) if flat else messages
 
 
 @dataclass(slots=True, eq=False)
@@ -242,7 +250,7 @@ class Asking:
     async def _attempts(
         self, conversation: Conversation, entry: Remembered, window: Window
     ) -> tuple[Answer, CompletionError | None, _Try]:
-        attempt = _Try(window, window.messages, self._cap.tokens)
+        attempt = _Try(window, window.messages, self._policy.room, self._cap.tokens)
         deadline = self._now() + self._policy.seconds
         answer = Answer()
         while True:
@@ -275,6 +283,10 @@ class Asking:
             self._reply.restart()
             self._writer.freshness.restarted()
             await asyncio.sleep(again.delay)
+            # What was deleted or edited meanwhile isn't sent again.
+            current = await self._history.load(self._turn.prompt.thread)
+            conversation = replace(current, memory=conversation.memory)
+            attempt.build(self._policy.system_prompt, conversation, entry)
 
     async def _attempt(
         self, answer: Answer, attempt: _Try, seconds: float
@@ -328,20 +340,16 @@ class Asking:
         attempt.made |= {again.change} - {Change.NONE}
         match again.change:
             case Change.TRIM:
-                room = self._policy.room
                 if error.limit:
-                    room = replace(room, context=min(room.context, error.limit))
-                system = self._policy.system_prompt
-                attempt.window = build(system, conversation, entry, room, full=True)
-                attempt.messages = attempt.window.messages
+                    context = min(attempt.room.context, error.limit)
+                    attempt.room = replace(attempt.room, context=context)
+                attempt.build(self._policy.system_prompt, conversation, entry)
                 return again if attempt.window.fits else None
             case Change.CAP:
                 if not error.limit:
                     return None
                 self._cap.lower(error.limit)
                 attempt.max_tokens = error.limit
-            case Change.RESHAPE:
-                attempt.messages = flattened(attempt.messages)
         return again
 
     def _report(
