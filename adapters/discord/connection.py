@@ -131,15 +131,16 @@ class Connection:
         try:
             async with asyncio.timeout(CONNECTING):
                 await client.login(account.token)
+            session.client = client
         except discord.LoginFailure as error:
-            await client.close()
             raise Closed(WRONG_TOKEN) from error
         except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-            await client.close()
             if told := account.proxies.trouble(discord.http.Route.BASE, error):
                 raise told from None
             raise Unreachable(f"Discord can't be reached ({type(error).__name__})") from error
-        session.client = client
+        finally:
+            if session.client is not client:
+                await client.close()
         return client
 
     async def _stay(self, client: Gateway) -> None:

@@ -1,9 +1,12 @@
 """The platform against the stand-in: at the start, what it is told, what it missed."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from adapters.discord import connection
+from adapters.discord.gateway import Gateway
 from adapters.discord.missed import LATE
 from core.errors import ConfigurationError, StoreBusy, Unreachable
 from tests.adapters.discord.conftest import Inbox, Log, Make, until
@@ -92,6 +95,34 @@ async def test_all_of_discord_down_at_the_start(
     assert (await made.connect()).startswith("as threadseek in 1 server\ninvite it: https://")
     ask(discord, "there?")
     await inbox.holds("there?")
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[Gateway]:
+    """The clients that were made."""
+    made: list[Gateway] = []
+
+    def build(**given: Any) -> Gateway:
+        made.append(Gateway(**given))
+        return made[-1]
+
+    monkeypatch.setattr(connection, "Gateway", build)
+    return made
+
+
+async def test_an_end_in_the_middle_of_the_login_leaves_nothing_open(
+    discord: DiscordServer, make: Make, clients: list[Gateway]
+) -> None:
+    made = make()
+    discord.faults.add(Fault(LOGIN))
+    discord.faults.add(Fault(LOGIN, delay=5.0))
+    connecting = asyncio.create_task(made.connect())
+    await until(lambda: clients)
+    await asyncio.sleep(0.1)
+    connecting.cancel()
+    await asyncio.gather(connecting, return_exceptions=True)
+    await made.close()
+    assert [client.is_closed() for client in clients] == [True]
 
 
 ODD: list[tuple[str, Any]] = [
