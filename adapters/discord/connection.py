@@ -138,6 +138,9 @@ class Connection:
             if told := account.proxies.trouble(discord.http.Route.BASE, error):
                 raise told from None
             raise Unreachable(f"Discord can't be reached ({type(error).__name__})") from error
+        except (TypeError, LookupError, ValueError) as error:  # discord.py takes it as it comes
+            what = f"what Discord answered at the login can't be read ({type(error).__name__})"
+            raise Unreachable(f"{what}: is there a proxy in between that changes it?") from error
         finally:
             if session.client is not client:
                 await client.close()

@@ -110,6 +110,19 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Gateway]:
     return made
 
 
+async def test_a_page_of_something_in_between_at_the_login(
+    discord: DiscordServer, make: Make, clients: list[Gateway]
+) -> None:
+    """With a status of success: discord.py takes it for the answer."""
+    made = make()
+    discord.faults.add(Fault(LOGIN))  # our own
+    discord.faults.add(Fault(LOGIN, status=200))
+    with pytest.raises(Unreachable, match=r"what Discord answered .* a proxy in between"):
+        await made.connect()
+    await made.connect()
+    assert [client.is_closed() for client in clients] == [True, False]
+
+
 async def test_an_end_in_the_middle_of_the_login_leaves_nothing_open(
     discord: DiscordServer, make: Make, clients: list[Gateway]
 ) -> None:
