@@ -251,13 +251,12 @@ class Amended:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A conversation as its newest turn left it. address, sequence: as in that turn's prompt.
+    """A conversation as its newest turn left it. sequence: as in that turn's prompt.
 
     first: the sequence of its oldest turn, from which on the thread was ours.
     """
 
     thread: ThreadKey
-    address: str
     sequence: str
     first: str
 

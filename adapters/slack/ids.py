@@ -63,6 +63,12 @@ def thread_key(team: str, channel: str, thread_ts: str) -> ThreadKey:
     return ThreadKey(f"{PLATFORM}:{team}:{channel}:{thread_ts}")
 
 
+def place_of(thread: ThreadKey) -> tuple[str, str, str]:
+    """The workspace, the channel and the root message of a conversation."""
+    team, channel, thread_ts = thread.split(":")[1:]
+    return team, channel, thread_ts
+
+
 def message_identity(team: str, channel: str, ts: str) -> str:
     """One message for ever, whichever event brought it: the deduplication key."""
     return f"{PLATFORM}:{team}:{channel}:{ts}"

@@ -18,7 +18,7 @@ from adapters.slack import calls
 from adapters.slack.calls import Api
 from adapters.slack.early import Early
 from adapters.slack.events import read
-from adapters.slack.ids import Address, Bot, is_ts, sequence, thread_key
+from adapters.slack.ids import Bot, is_ts, place_of, sequence, thread_key
 from core.errors import DeliveryError, LockedOut, RateLimited, StoreError, Unreachable
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
@@ -82,8 +82,7 @@ def channels_of(recent: Iterable[Recent], began: float, now: float) -> list[Plac
     """
     newest: dict[tuple[str, str], float] = {}
     for known in recent:
-        at = Address.decode(known.address)
-        key = (at.team, at.channel)
+        key = place_of(known.thread)[:2]
         newest[key] = max(newest.get(key, 0.0), float(known.sequence))
     return [
         Place(team, channel, _after(asked, began, now))
@@ -95,11 +94,9 @@ def threads_of(recent: Iterable[Recent], found: Found, began: float, now: float)
     """Where replies are looked for: new questions' threads, known ones, then other people's."""
     threads = {(place.channel, place.root): place for place in found.ours}
     for known in recent:
-        at = Address.decode(known.address)
+        team, channel, root = place_of(known.thread)
         after = _after(float(known.sequence), began, now)
-        threads.setdefault(
-            (at.channel, at.thread_ts), Place(at.team, at.channel, after, at.thread_ts)
-        )
+        threads.setdefault((channel, root), Place(team, channel, after, root))
     for place in found.others:
         threads.setdefault((place.channel, place.root), place)
     return list(threads.values())[:THREADS]

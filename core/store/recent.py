@@ -12,7 +12,7 @@ from core.types import ThreadKey
 def recent(conn: Connection, platform: str, since: float, limit: int) -> tuple[Recent, ...]:
     """The conversations of a platform with a turn received at `since` or later, newest first."""
     return tuple(
-        Recent(ThreadKey(row.thread), row.address, row.sequence, row.first)
+        Recent(ThreadKey(row.thread), row.sequence, row.first)
         for row in _RECENT.rows(conn, {"on": platform, "since": since, "limit": limit})
     )
 
@@ -21,9 +21,8 @@ def recent_turns(
     platform: str | BindParameter[str],
     since: float | BindParameter[float],
     limit: int | BindParameter[int],
-) -> Select[str, str, str, str]:
-    """Thread, address and sequence of the newest turn of each, and the sequence of its first; one
-    read of two indexes.
+) -> Select[str, str, str]:
+    """Each thread, the sequence of its newest turn and that of its first; one read of two indexes.
 
     The conversations are found by the age of their turns; the newest turn, which may be older
     than `since`, by the order within each.
@@ -56,7 +55,7 @@ def recent_turns(
         .scalar_subquery()
     )
     return (
-        select(conversation.c.thread, turn.c.address, turn.c.sequence, first.label("first"))
+        select(conversation.c.thread, turn.c.sequence, first.label("first"))
         .select_from(lately)
         .join(conversation, conversation.c.id == lately.c.conversation_id)
         .join(turn, turn.c.id == newest)

@@ -230,7 +230,9 @@ class People:
                 break
             except StoreError:
                 await asyncio.sleep(1.0)
-        since = max((asked_at(site, known.address) for known in recent), default=0.0) - MARGIN
+        stored = {(one.thread, one.sequence): one.address for one in world.prompts.values()}
+        newest = (stored[known.thread, known.sequence] for known in recent)
+        since = max((asked_at(site, address) for address in newest), default=0.0) - MARGIN
         process.reading = True
         page = list(self._spoken)
         await asyncio.sleep(world.rng.choice(_PAGE_TAKES))

@@ -76,7 +76,7 @@ class Inbox:
         newest: dict[ThreadKey, Recent] = {}
         for prompt in self.taken:
             first = min(p.sequence for p in self.taken if p.thread == prompt.thread)
-            newest[prompt.thread] = Recent(prompt.thread, prompt.address, prompt.sequence, first)
+            newest[prompt.thread] = Recent(prompt.thread, prompt.sequence, first)
         return sorted(newest.values(), key=lambda recent: recent.sequence, reverse=True)
 
     @property

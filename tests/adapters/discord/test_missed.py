@@ -98,7 +98,7 @@ async def api(history: History) -> AsyncIterator[Api]:
 def known(thread: str, at: float, first: float | None = None) -> Recent:
     """A conversation whose newest prompt was asked then, the first one at the same time."""
     newest, oldest = (sequence(first_after(when)) for when in (at, first or at))
-    return Recent(ThreadKey(thread), address="", sequence=newest, first=oldest)
+    return Recent(ThreadKey(thread), sequence=newest, first=oldest)
 
 
 LATELY = [known("discord:@100:99", NOW)]  # known, but in no place that can be read

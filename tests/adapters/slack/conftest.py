@@ -75,9 +75,7 @@ class Inbox:
             raise StoreBusy("locked")
         ordered = sorted(self.taken, key=lambda prompt: prompt.sequence)
         first = {p.thread: p.sequence for p in reversed(ordered)}
-        newest = {
-            p.thread: Recent(p.thread, p.address, p.sequence, first[p.thread]) for p in ordered
-        }
+        newest = {p.thread: Recent(p.thread, p.sequence, first[p.thread]) for p in ordered}
         return sorted(newest.values(), key=lambda known: known.sequence, reverse=True)
 
     def texts(self) -> list[str]:

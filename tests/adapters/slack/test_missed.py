@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.slack.events import read
-from adapters.slack.ids import Address, sequence, thread_key
+from adapters.slack.ids import sequence, thread_key
 from adapters.slack.missed import (
     CHANNELS,
     KNOWN,
@@ -207,9 +207,7 @@ async def test_one_busy_place_does_not_take_for_ever(
 
 def lately(channel: str, root: float, newest: float) -> Recent:
     thread_ts, ts = f"{root:.6f}", f"{newest:.6f}"
-    address = Address(TEAM, channel, thread_ts, ts, "U1").encode()
-    key = thread_key(TEAM, channel, thread_ts)
-    return Recent(key, address, sequence(ts), sequence(thread_ts))
+    return Recent(thread_key(TEAM, channel, thread_ts), sequence(ts), sequence(thread_ts))
 
 
 NOW = 1_800_000_000.0

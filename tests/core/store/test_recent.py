@@ -12,13 +12,13 @@ START = 1_700_000_000.0
 async def ask(store: Store, number: int, thread: str, at: float, **changes: object) -> None:
     """Take a prompt in, `at` seconds after the start."""
     store.clock.now = START + at
-    assert await store.turns.accept(prompt(number, thread, address=f"{thread}@{number}", **changes))
+    assert await store.turns.accept(prompt(number, thread, **changes))
 
 
 def seen(thread: str, number: int, first: int | None = None) -> Recent:
     """number: of the newest turn. first: of the oldest one, the same unless it says so."""
     oldest = number if first is None else first
-    return Recent(ThreadKey(thread), f"{thread}@{number}", f"{number:06}", f"{oldest:06}")
+    return Recent(ThreadKey(thread), f"{number:06}", f"{oldest:06}")
 
 
 async def test_the_newest_conversation_is_first_with_its_newest_turn(store: Store) -> None:
