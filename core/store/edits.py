@@ -1,7 +1,8 @@
 """What a person changes after asking: the text edited, or the message deleted.
 
 Each function is one transaction, and locks the conversation first, as every writer of a turn does:
-whichever commits first wins. A turn that is withdrawn stays so: nothing brings its text back.
+whichever commits first wins. A turn that is withdrawn, or erased, stays so: nothing brings its text
+back.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     _amend_adopted(conn, identity, text)
     if row is None:
         return Amended(known=False)
-    if row.withdrawn or row.text == text:
+    if row.withdrawn or row.erased or row.text == text:
         return Amended(known=True)
     changed: dict[str, Any] = {"text": text}
     if row.state == State.RECEIVED:
@@ -111,8 +112,9 @@ def current(claimed: Turn, entries: Sequence[Remembered], text: str) -> tuple[Re
 def _locked(conn: Connection, identity: str) -> _Row | None:
     """The turn of a message, its conversation locked. begun: a part of it was announced."""
     _lock(conn, conversation.c.id == _conversation_of(identity))
-    columns = (turn.c.id, turn.c.conversation_id, turn.c.state, turn.c.text, turn.c.withdrawn)
-    row = select(*columns, _begun.label("begun")).where(turn.c.identity == identity)
+    columns = (turn.c.id, turn.c.conversation_id, turn.c.state, turn.c.text)
+    flags = (turn.c.withdrawn, turn.c.erased, _begun.label("begun"))
+    row = select(*columns, *flags).where(turn.c.identity == identity)
     return conn.execute(row).first()
 
 

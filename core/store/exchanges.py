@@ -1,7 +1,8 @@
 """What was asked in a conversation and what became of it: for showing it anew.
 
 More than what is sent to the model again (`core.store.history`), which leaves out what failed. What
-was refused beside it (`core.types.ASIDE`) is a conversation of its own, and is left out here.
+was refused beside it (`core.types.ASIDE`) is a conversation of its own, and is left out here, as is
+what was erased.
 """
 
 from sqlalchemy import BindParameter, Connection, Integer, Select, bindparam, select
@@ -29,7 +30,7 @@ def newest_turns(
     return (
         select(turn.c.identity, turn.c.text, turn.c.answer, turn.c.notice)
         .join(conversation)
-        .where(conversation.c.thread == thread)
+        .where(conversation.c.thread == thread, turn.c.erased.is_(False))
         .order_by(turn.c.sequence.desc(), turn.c.id.desc())
         .limit(limit)
     )

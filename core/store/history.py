@@ -1,4 +1,5 @@
-"""The stored conversations: what is sent to the model again. Positions are contiguous from 0.
+"""The stored conversations: what is sent to the model again. Positions are contiguous, from 0 or
+from where what was said long ago was erased (`core.store.retention`).
 
 Plain functions over a connection, one transaction each.
 """
@@ -45,6 +46,7 @@ _WINDOW = Statement(
         message.c.content,
         message.c.author,
         message.c.identity,
+        message.c.position,
         conversation.c.start,
         conversation.c.ratio,
         type_coerce(conversation.c.told, Integer).label("told"),
@@ -71,7 +73,7 @@ _HELD = select(conversation.c.id).where(HOLDS).scalar_subquery()
 _KNOWN = Statement(
     select(message.c.identity)
     .where(message.c.conversation_id == _HELD)
-    .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD))
+    .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD, turn.c.erased.is_(False)))
 )
 _NOTICED = Statement(select(turn.c.id).where(turn.c.id == bindparam("claim_id"), NOTICED))
 _REMEMBER = Statement(
@@ -79,6 +81,11 @@ _REMEMBER = Statement(
     .where(HOLDS)
     .values(fresh=and_(conversation.c.fresh, ~bindparam("spoken", type_=Boolean())), **_MEMORY)
     .returning(conversation.c.id, _END)
+)
+_BEGIN = Statement(
+    update(conversation)
+    .where(conversation.c.id == bindparam("its_id"))
+    .values(start=bindparam("its_end"))
 )
 _STORE = Statement(
     insert(message).values({column: bindparam(f"its_{column.name}") for column in message.c})
@@ -94,7 +101,7 @@ def load(conn: Connection, thread: ThreadKey) -> Conversation:
     rows = _WINDOW.plain(conn, {"of": thread})
     if not rows:
         return Conversation(thread)
-    first, *_, start, ratio, told, speaker, several, fresh = rows[0]
+    first, _, _, _, position, start, ratio, told, speaker, several, fresh = rows[0]
     return Conversation(
         thread=thread,
         messages=tuple(
@@ -103,7 +110,7 @@ def load(conn: Connection, thread: ThreadKey) -> Conversation:
             else ()
         ),
         memory=Memory(
-            start=start,
+            start=start if position is None else position,
             ratio=ratio,
             told=bool(told),
             speaker=speaker,
@@ -146,6 +153,8 @@ def append(
     row = _REMEMBER.first(conn, parameters)
     if row is None:
         raise lost(conn, claimed)
+    if row.end < memory.start:  # what was before it has been erased since the memory was read
+        _BEGIN.count(conn, {"its_id": row.id, "its_end": row.end})
     if entries:
         _STORE.each(
             conn,

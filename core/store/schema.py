@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     false,
     text,
 )
@@ -31,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 
 from core.lifecycle import OPEN
 
-REVISION = "0010"
+REVISION = "0011"
 """The alembic revision that these tables are. Older files are upgraded, newer ones refused."""
 
 # What no database takes: PostgreSQL refuses NUL, no driver encodes a lone surrogate.
@@ -111,6 +112,7 @@ conversation = Table(
 # settle_at: when what was cut off before a delivered turn was shown can't land any more, by the
 # clock that counts from settle_since (core.store.clock.Uptime).
 # crashes: how often whoever worked on it stopped without giving it back.
+# erased: it ended long ago, and its words are gone (core.store.retention).
 turn = Table(
     "turn",
     metadata,
@@ -146,6 +148,7 @@ turn = Table(
     Column("settle_since", Text),
     Column("crashes", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn", Boolean, nullable=False, server_default=false()),
+    Column("erased", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("identity"),
     CheckConstraint(f"(settled_at IS NULL) = (state IN ({_OPEN_STATES}))", name="settled"),
     CheckConstraint("(answered_at IS NULL) = (verdict IS NULL)", name="answered"),
@@ -174,6 +177,11 @@ Index(
 # Over every turn: who talked to us lately, and where each of these conversations has come to.
 Index("ix_turn_in_order", turn.c.conversation_id, turn.c.sequence, turn.c.id)
 Index("ix_turn_by_age", turn.c.received_at, turn.c.conversation_id)
+
+HAS_WORDS = and_(turn.c.settled_at.is_not(None), turn.c.erased.is_(False))
+"""A turn that has ended, with the words that it ended with."""
+
+Index("ix_turn_with_words", turn.c.settled_at, sqlite_where=HAS_WORDS)
 
 # The platform messages of a reply. part_id NULL: about to be posted, or its id was lost; named: its
 # key finds whatever may be of it, or there was no other try.

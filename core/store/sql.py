@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from core.lifecycle import State
 from core.ports import Amended, Exchange, Recent, Turn
 from core.seats import Seat, Seating
-from core.store import claims, edits, history, inbox, leases, seats
+from core.store import claims, edits, history, inbox, leases, retention, seats
 from core.store.clock import Clock, Uptime
 from core.store.exchanges import exchanges
 from core.store.opening import Transactions
 from core.store.recent import recent as recent_of
+from core.store.retention import Erased
 from core.store.strangers import strangers
 from core.types import Conversation, Kept, Memory, Outcome, PartId, Prompt, Remembered, ThreadKey
 
@@ -22,6 +23,9 @@ SET_BACK_AGAIN = 10.0
 
 SEAT_PATIENCE = 3.0
 """Seconds to wait for the database about a seat: it is asked again before a lease ends."""
+
+ERASING = 0.005
+"""Seconds that one transaction erases what is old, and others wait for it."""
 
 RELEASE_PATIENCE = 3.0
 """Seconds to give a turn back: whoever does is about to end, and its lease runs out anyway."""
@@ -147,6 +151,13 @@ class SqlTurns:
         return await self._database.write(
             edits.withdraw_thread, *arguments, patience=INGRESS_PATIENCE
         )
+
+    async def erase(self, age: float) -> Erased:
+        """Take the words of turns that ended at least `age` seconds ago out of the store: some of
+        them, so that nobody waits for long. Nothing: all are out.
+        """
+        arguments = (age, ERASING, self._clock())
+        return await self._database.write(retention.erase, *arguments)
 
 
 class SqlHistory:

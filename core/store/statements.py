@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Update
+from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.selectable import CompoundSelect
@@ -20,7 +20,9 @@ from sqlalchemy.util import await_
 Values: TypeAlias = Mapping[str, Any]
 """Parameter -> value; those that a statement does not have are passed over."""
 
-Core: TypeAlias = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | Insert | Update
+Core: TypeAlias = (
+    Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]] | Insert | Update | Delete
+)
 
 _Processor: TypeAlias = Callable[[Any], Any]
 

@@ -18,7 +18,7 @@ ONLY_FILES = (
 LATE = "I was away when this was asked. Ask me again if it still matters."
 CROWDED = "I have ten questions waiting in this thread. Please ask again when some are answered."
 INTERRUPTED = "_I am being restarted; this answer goes on as soon as I am back._"
-LEFT_OUT = "_This conversation has grown long: I no longer see its beginning._"
+LEFT_OUT = "_This conversation goes back far: I no longer see its beginning._"
 GIVEN_UP = (
     "I was interrupted {times} times while answering this and stopped trying. Please ask again."
 )

@@ -19,6 +19,7 @@ from tests.core.store import (
     test_history,
     test_inbox,
     test_recent,
+    test_retention,
     test_seats,
     test_strangers,
 )
@@ -58,6 +59,7 @@ for _module in (
     test_history,
     test_inbox,
     test_recent,
+    test_retention,
     test_seats,
     test_strangers,
 ):

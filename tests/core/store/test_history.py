@@ -51,14 +51,16 @@ async def test_the_window_begins_at_the_start(store: Store) -> None:
 
 
 async def test_a_window_past_the_end_is_empty_and_not_fresh(store: Store) -> None:
-    await answer(store, 1, *SPOKEN, start=2)
+    await answer(store, 1, *SPOKEN)
+    await answer(store, 2, start=2)
     kept = await store.history.load(THREAD)
     assert (kept.messages, kept.fresh, kept.memory.start) == ((), False, 2)
 
 
 async def test_the_memory_is_kept_whole(store: Store) -> None:
+    await answer(store, 1, user(1))
     memory = Memory(start=1, ratio=1.23456789, told=True, speaker="Ann", several=True)
-    await store.turns.accept(prompt(1))
+    await store.turns.accept(prompt(2))
     await store.turns.answer(await store.claim(), COMPLETE, SPOKEN, memory)
     assert (await store.history.load(THREAD)).memory == memory
 

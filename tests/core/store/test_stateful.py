@@ -15,9 +15,10 @@ from sqlalchemy import create_engine
 from core.errors import LostClaim
 from core.lifecycle import OPEN, State
 from core.ports import Turn
-from core.store import claims, history, inbox, leases
+from core.store import claims, history, inbox, leases, retention
 from core.store.clock import Uptime
 from core.store.database import configure
+from core.store.retention import Erased
 from core.store.schema import metadata
 from core.types import Memory, Outcome, Remembered, Role, ThreadKey, Verdict
 from tests.core.store.making import HERE, LEASE, prompt
@@ -36,6 +37,17 @@ class Known:
     attempts: int = 0
     settle_at: float = 0.0
     crashes: int = 0
+    ended_at: float = 0.0
+    erased: bool = False
+
+
+@dataclass
+class Entry:
+    """What the model knows of an entry of the history: whose it is, and whether it is sent."""
+
+    number: int
+    content: str
+    sent: bool = True
 
 
 @dataclass
@@ -43,8 +55,9 @@ class Talk:
     """What the model knows of a conversation."""
 
     turns: dict[int, Known] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
+    said: list[Entry] = field(default_factory=list)
     fresh: bool = True
+    restarted: bool = False
     fence: int = 0
     held_until: float | None = None
 
@@ -154,7 +167,7 @@ class StoreMachine(RuleBasedStateMachine):
         if allowed and known.state is State.CLAIMED:
             known.state, known.crashes = State.ANSWERED, 0
             talk.fresh = False
-            talk.said.append(entry.content)
+            talk.said.append(Entry(known.number, entry.content))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), seconds=st.integers(1, 25))
@@ -179,7 +192,7 @@ class StoreMachine(RuleBasedStateMachine):
         allowed = holds and steps.get(known.state, False)
         self.expect(allowed, claims.finish, claim, end, "", self.now)
         if allowed:
-            known.state, talk.held_until = end, None
+            known.state, known.ended_at, talk.held_until = end, self.now, None
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -209,7 +222,27 @@ class StoreMachine(RuleBasedStateMachine):
         done = (talk.head() is None) if talk.turns else None
         assert self.run(history.restart, ThreadKey(thread)) is done
         if done:
-            talk.said, talk.fresh = [], False
+            talk.said = [Entry(said.number, said.content, sent=False) for said in talk.said]
+            talk.fresh, talk.restarted = False, True
+
+    @rule(age=st.sampled_from([0.0, LEASE, 5 * LEASE]))
+    def erase(self, age: float) -> None:
+        """What ended so long ago goes; where nothing is left, the thread may be read again."""
+        turns = entries = 0
+        for talk in self.talks.values():
+            old = {
+                known.number
+                for known in talk.turns.values()
+                if known.state not in OPEN and not known.erased and known.ended_at <= self.now - age
+            }
+            for number in old:
+                talk.turns[number].erased = True
+            left = [said for said in talk.said if said.number not in old]
+            turns, entries = turns + len(old), entries + len(talk.said) - len(left)
+            talk.said = left
+            if old and not left and not talk.restarted:
+                talk.fresh = True
+        assert self.run(retention.erase, age, 60.0, self.now) == Erased(turns, entries)
 
     @rule()
     def stop_answering(self) -> None:
@@ -230,7 +263,8 @@ class StoreMachine(RuleBasedStateMachine):
             still_open = sum(turn.state in OPEN for turn in talk.turns.values())
             assert self.run(inbox.waiting, ThreadKey(thread)) == still_open
             kept = self.run(history.load, ThreadKey(thread))
-            assert [entry.content for entry in kept.messages] == talk.said
+            sent = [said.content for said in talk.said if said.sent]
+            assert [entry.content for entry in kept.messages] == sent
             assert kept.fresh == talk.fresh
 
 
