@@ -33,7 +33,7 @@ SYSTEM_PROMPT = (
     "You are a helpful assistant in a team's chat. Answer in the language of the question, "
     "to the point, in Markdown."
 )
-_PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_")
+_PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_", "RETENTION_")
 _VERSION = re.compile(r"/v\d+\Z")
 _SLACK_KINDS = {
     "xoxb-": "a bot token",
@@ -245,6 +245,13 @@ class Settings(BaseModel):
         repr=False,
         description="Where conversations are kept: `sqlite:///FILE`, or for several replicas "
         "`postgresql://user:password@host/name`.",
+    )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after which what was asked and answered is erased from the database, 1 "
+        "at least. Unset: kept until it is deleted.",
     )
     http_host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1",

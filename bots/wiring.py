@@ -20,6 +20,7 @@ import structlog
 
 from adapters.web.app import WebPlatform
 from bots.connecting import Say, connected
+from bots.retention import erased_after
 from bots.server import Health, serve
 from bots.settings import Loaded, Settings
 from bots.vitals import spared, watched
@@ -227,6 +228,8 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
                 await stack.enter_async_context(connection)
             else:
                 tell(off)
+        erasing = erased_after(settings.retention_days, core.turns, core.database, web.forget)
+        await stack.enter_async_context(erasing)
         await stack.enter_async_context(watched())
         stack.enter_context(spared())
         try:

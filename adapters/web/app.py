@@ -63,6 +63,10 @@ class WebPlatform:
         room = ThreadKey(prompt.address or prompt.thread)
         return WebThread(self._rooms, room, question_id(prompt.identity))
 
+    def forget(self) -> None:
+        """Show what is stored, where nobody looks on: something of it has been erased."""
+        self._rooms.forget()
+
     def address(self, host: str, port: int) -> str:
         """Where a person opens the page. host: what the server listens on."""
         shown = _SHOWN.get(host, f"[{host}]" if ":" in host else host)

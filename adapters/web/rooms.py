@@ -89,7 +89,7 @@ class Rooms:
             entries = {entry["id"]: entry for each in stored for entry in self._entries(each)}
             room.entries = entries | room.entries  # what was said since is newer
             room.loaded = True
-        self._forget_old()
+        self.forget(_MOST_ROOMS)
 
     def _entries(self, exchange: Exchange) -> Iterator[Event]:
         """The entries of a stored turn, as they were when it was answered."""
@@ -131,9 +131,10 @@ class Rooms:
         finally:
             room.watchers.discard(changes)
 
-    def _forget_old(self) -> None:
+    def forget(self, beyond: int = 0) -> None:
+        """Forget the rooms that nobody watches, the oldest first, until so many rooms are left."""
         unwatched = [key for key, room in self._rooms.items() if not room.watchers]
-        for key in unwatched[: max(0, len(self._rooms) - _MOST_ROOMS)]:
+        for key in unwatched[: max(0, len(self._rooms) - beyond)]:
             del self._rooms[key]
 
 

@@ -24,7 +24,7 @@ from core.store.batches import Batches
 from core.store.clock import Clock, machine_uptime, steady
 from core.store.failures import Damaged, explained
 from core.store.files import database_file, sole_use
-from core.store.migrate import migrate_file
+from core.store.migrate import drop_backups, migrate_file
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -119,6 +119,13 @@ class Database:
     async def probe(self) -> None:
         """Write what changes nothing. Raises: StoreBusy, StoreUnusable, as any write would now."""
         await self.write(_rewrite_header, patience=_LOOKING)
+
+    async def drop_backups(self, age: float) -> int:
+        """Delete the backups made before migrations that are `age` seconds old; returns how many.
+
+        Raises: StoreUnusable.
+        """
+        return await asyncio.to_thread(drop_backups, self.path, age)
 
     def tell(self) -> None:
         """Nobody else works on a file."""

@@ -4,6 +4,7 @@ alembic is slow to import (0.2 s) and large (11 MiB): it is imported only to upg
 gets its tables from the schema, which the migrations are tested to come to.
 """
 
+import re
 import sqlite3
 import time
 from contextlib import closing, nullcontext
@@ -163,6 +164,20 @@ def _run(
     backup = _back_up(path, revision) if revision is not None else None
     command.upgrade(settings, head)
     return backup
+
+
+def drop_backups(path: Path, age: float) -> int:
+    """Delete our backups of the file that are `age` seconds old, unfinished ones too; returns how
+    many. Blocks. What has any other name is somebody else's. Raises: StoreUnusable.
+    """
+    ours = re.compile(rf"{re.escape(path.name)}\.\d{{4}}\.backup(\.part)?")
+    dropped = 0
+    with explained(path):
+        for file in path.parent.iterdir():
+            if ours.fullmatch(file.name) and file.stat().st_mtime <= time.time() - age:
+                file.unlink()
+                dropped += 1
+    return dropped
 
 
 def _back_up(path: Path, revision: str) -> Path:

@@ -47,6 +47,12 @@ class Transactions(Protocol):
     async def probe(self) -> None:
         """Write what changes nothing. Raises: StoreBusy, StoreUnusable, as any write would now."""
 
+    async def drop_backups(self, age: float) -> int:
+        """Delete what this program copied of it `age` seconds ago or earlier; returns how many.
+
+        Raises: StoreUnusable.
+        """
+
     def sole(self, name: str) -> AbstractAsyncContextManager[None]:
         """Within it, nobody else gets past this for the same name; who dies lets go of it.
 

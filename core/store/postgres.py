@@ -108,6 +108,10 @@ class PostgresDatabase:
         """Ask the least. Raises: StoreBusy, StoreUnusable, as any write would now."""
         await self.write(_ask, patience=_LOOKING)
 
+    async def drop_backups(self, age: float) -> int:
+        """None is made here: whoever runs the server has a way of their own."""
+        return 0
+
     @asynccontextmanager
     async def sole(self, name: str) -> AsyncGenerator[None, None]:
         """Within it, no other process gets past this for the same name. Raises: InUse.

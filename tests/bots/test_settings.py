@@ -30,6 +30,7 @@ def test_nothing_is_needed() -> None:
     assert settings.deepseek_temperature is None
     assert settings.context_tokens == 64_000
     assert settings.database_url == "sqlite:///threadseek.db"
+    assert settings.retention_days is None, "no upgrade erases anything"
     assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
     assert (settings.log_level, settings.log_format) == ("info", "console")
 
@@ -322,3 +323,18 @@ def test_a_file_that_is_not_read_because_of_the_value_beside_it_is_warned_of(
     dotenv.write_text(f"{name}=sqlite:///b.db\n")
     nearer = load({f"{name}_FILE": str(file)}, dotenv)
     assert (nearer.warnings, nearer.origins) == ((), {name: f"{name}_FILE"})
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "0.5", "36501", "a month"])
+def test_what_is_no_number_of_days_is_refused_and_told_what_is(days: str) -> None:
+    """0 might mean never or at once: nobody finds out by losing everything."""
+    problem = problems(RETENTION_DAYS=days)["RETENTION_DAYS"]
+    assert "1 at least. Unset: kept" in problem
+    assert loaded(RETENTION_DAYS="1").settings.retention_days == 1
+
+
+def test_a_slip_in_how_long_words_are_kept_is_told() -> None:
+    assert loaded(RETENTION_DAY="30").warnings == (
+        "RETENTION_DAY is not a variable of Threadseek and is ignored: "
+        "did you mean RETENTION_DAYS?",
+    )

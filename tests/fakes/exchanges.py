@@ -9,11 +9,12 @@ from core.types import ThreadKey
 class FixedExchanges:
     """Turns by conversation, where the page asks for them.
 
-    error: is raised instead. reads: how often each conversation was asked for.
+    threads: may be changed meanwhile. error: is raised instead. reads: how often each conversation
+    was asked for.
     """
 
     def __init__(self, **threads: Sequence[Exchange]) -> None:
-        self._threads = {
+        self.threads = {
             ThreadKey(key.replace("_", ":", 1)): tuple(value) for key, value in threads.items()
         }
         self.error: Exception | None = None
@@ -24,4 +25,4 @@ class FixedExchanges:
         self.reads.append(thread)
         if self.error:
             raise self.error
-        return self._threads.get(thread, ())[-limit:]
+        return self.threads.get(thread, ())[-limit:]

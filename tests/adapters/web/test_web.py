@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from adapters.web.app import WebPlatform
-from adapters.web.rooms import LIMITS
+from adapters.web.rooms import LIMITS, Rooms
 from bots.server import Health, serve
 from core.delivery.reply import Reply
 from core.errors import StoreBusy
@@ -280,6 +280,25 @@ async def test_what_was_said_before_anybody_looked_is_newer_than_what_is_stored(
         assert texts == ["first", "one", "second", "two"]
         await shown(session, 4)
         assert stored.reads == ["web:t1"], "once for all who look"
+
+
+async def test_what_was_erased_is_shown_no_more_to_who_comes_later() -> None:
+    """Who looks on has it on their screen."""
+    stored = FixedExchanges(web_t1=[Exchange("web:t1:a", "first", "one")])
+    rooms, here = Rooms(stored, json=False), ThreadKey("web:t1")
+
+    async def seen() -> list[str]:
+        await rooms.load(here)
+        with rooms.watch(here) as changes:
+            return [event["text"] for event in await changes.next()]
+
+    await rooms.load(here)
+    with rooms.watch(here):
+        stored.threads.clear()
+        rooms.forget()
+        assert await seen() == ["first", "one"]
+    rooms.forget()
+    assert await seen() == []
 
 
 async def test_json_that_was_stored_is_shown_as_it_was() -> None:
