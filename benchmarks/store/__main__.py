@@ -1,7 +1,8 @@
 """How fast the store is: `python -m benchmarks.store [--quick] [--json] [PART ...]`.
 
-Parts: turns, hops, windows, servers; all of them without one. The windows of a file of ten million
-messages come with --large only: it takes minutes to fill it where others want the disk too.
+Parts: turns, hops, windows, servers, erasing; without one all but the last. With --large that comes
+too, and the windows of a file of ten million messages: it takes minutes to fill such files where
+others want the disk too.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.store import files, servers
+from benchmarks.store.erasing import erasing
 from benchmarks.store.hops import hops
 from benchmarks.store.load import silent
 from benchmarks.store.told import figures, lines
@@ -21,7 +23,8 @@ _SHARED_TURNS = 300
 _SIZES = (10_000, 1_000_000)
 _LARGE = 10_000_000
 _WORKERS = (1, 2, 4)
-_PARTS = ("turns", "hops", "windows", "servers")
+_ERASED = 100_000
+_PARTS = ("turns", "hops", "windows", "servers", "erasing")
 
 
 def main() -> None:
@@ -30,14 +33,14 @@ def main() -> None:
     options.add_argument("parts", nargs="*", metavar="PART", help=", ".join(_PARTS))
     options.add_argument("--json", action="store_true", help="for programs")
     options.add_argument("--quick", action="store_true", help="once, no large file, fewer workers")
-    options.add_argument("--large", action="store_true", help="ten million messages, too")
+    options.add_argument("--large", action="store_true", help="files that take minutes, too")
     options.add_argument("--repetitions", type=int, default=0, help="5, with --quick 1")
     chosen = options.parse_args()
     if unknown := set(chosen.parts) - set(_PARTS):
         options.error(f"no such part: {', '.join(sorted(unknown))}")
     silent()
     found = _measured(
-        chosen.parts or _PARTS,
+        chosen.parts or (_PARTS if chosen.large else _PARTS[:-1]),
         chosen.repetitions or (1 if chosen.quick else 5),
         quick=chosen.quick,
         large=chosen.large,
@@ -64,6 +67,8 @@ def _measured(
     if "servers" in parts:
         workers = _WORKERS[:2] if quick else _WORKERS
         found["servers"] = servers.shared(repetitions, _SHARED_TURNS, workers)
+    if "erasing" in parts:
+        found["erasing"] = asyncio.run(erasing(_ERASED // 20 if quick else _ERASED))
     return found
 
 

@@ -12,6 +12,8 @@ from benchmarks.reporting import Figure
 RATE, P99, RATIO = 2_000, 30.0, 4.0
 """SQLite, 32 at a time: the least turns a second, the most milliseconds, and the most CPU of a turn
 as a multiple of sqlite3's by hand."""
+ERASES = 15.0
+"""The most milliseconds of a transaction that erases what is old."""
 SLOWER = 1.3
 """The most that loading a window costs in the largest file, as a multiple of the smallest."""
 SCALES = {"2": 1.7, "4": 3.0}
@@ -43,6 +45,21 @@ def lines(found: dict[str, Any]) -> Iterable[str]:
             server = _spread(row["server"], 1e6, 0)
             yield f"  {number:<10}{_row(row)}, the server's {server} us"
         yield f"  one keeps {busy(part['workers']['1']):.2f} of {part['cores']} cores busy"
+    if part := found.get("erasing"):
+        yield (
+            f"SQLite, erasing {part['turns']:,} turns of a file of {part['mib']:,.0f} MiB"
+            f" ({part['mib_after']:,.0f} afterwards):"
+        )
+        cpu = _spread(part["cpu"], 1e3, 1)
+        yield f"  a transaction         {_waits(part['held'])}"
+        yield f"    {part['each']:.0f} turns, CPU {cpu} ms"
+        yield f"  a question meanwhile  {_waits(part['accepted'])}"
+        yield f"  a question before     {_waits(part['accepted_before'])}"
+
+
+def _waits(seconds: dict[str, float]) -> str:
+    middle, p99, most = (1e3 * seconds[name] for name in ("median", "p99", "most"))
+    return f"{middle:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms"
 
 
 def _row(run: dict[str, Any]) -> str:
@@ -91,6 +108,13 @@ def figures(found: dict[str, Any]) -> list[Figure]:
         )
     if part := found.get("servers"):
         made += _of_servers(part)
+    if part := found.get("erasing"):
+        waits = {name: {"median": part[name]["p99"]} for name in ("held", "accepted")}
+        made += [
+            _at_most("CPU of a transaction that erases", part["cpu"], 1e3, "ms", ERASES),
+            _plain("p99 of a transaction that erases", waits["held"], 1e3, "ms"),
+            _plain("p99 of a question to be stored meanwhile", waits["accepted"], 1e3, "ms"),
+        ]
     return made
 
 
