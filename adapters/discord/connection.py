@@ -179,11 +179,8 @@ class Connection:
             case "READY":
                 self.session.begin(data)
                 self.incoming.begin()
-            case "GUILD_CREATE":
-                if self.session.named(data):
-                    self.incoming.named(str(data["id"]))
-            case "GUILD_DELETE":
-                self.session.left(str(data["id"]), down=bool(data.get("unavailable")))
+            case "GUILD_CREATE" | "GUILD_DELETE":
+                self._on_server(name, data)
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE" if self._ours(data):
                 self._ends.posts.heard(data)  # every edit of ours comes back, too
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
@@ -196,6 +193,15 @@ class Connection:
                 task = ends.keep(interactions.take(dict(data)), ends.commands)
                 self._commands.add(task)
                 task.add_done_callback(self._commands.discard)
+
+    def _on_server(self, name: str, guild: Mapping[str, Any]) -> None:
+        """A server has come, is down, or we are in it no longer."""
+        id_, down = str(guild["id"]), bool(guild.get("unavailable"))
+        if name == "GUILD_CREATE" and not down:
+            if self.session.named(guild):
+                self.incoming.named(id_)
+        elif self.session.left(id_, down=down):
+            self.incoming.down(id_)
 
     def _ours(self, message: Mapping[str, Any]) -> bool:
         return (message.get("author") or {}).get("id") == self.session.bot.user

@@ -66,6 +66,9 @@ class Incoming:
         self._reading: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(missed.SIDE_BY_SIDE)
         self._known: missed.Known | None = None
+        self._falling: set[str] = set()  # servers that went down just now
+        self._down: dict[str, missed.Known] = {}  # what was known when they did
+        self._looking = asyncio.Lock()
         self._first: float | None = None  # when the first session began
 
     def add(self, name: str, message: Mapping[str, Any]) -> None:
@@ -81,9 +84,16 @@ class Incoming:
         self._first = self._first or time.monotonic()
         self._aware.clear()
         self._known = None
+        self._falling.clear()
+        self._down.clear()
         for task in self._reading:
             task.cancel()
         self._spawn(self._catch_up())
+
+    def down(self, guild: str) -> None:
+        """A server of this session went down; it is read back from there on when it comes."""
+        self._falling.add(guild)
+        self._spawn(self._note_down())
 
     def named(self, guild: str) -> None:
         """A server of this session has been named; one that comes late is read back by itself."""
@@ -134,15 +144,22 @@ class Incoming:
     async def _catch_up(self) -> None:
         """Accept what was asked before this session."""
         # Before anything of the new session is stored, which needs no reading back.
-        recent = await self._recent(time.time() - missed.KNOWN)
+        known = await self._look()
         self.looked.set()
         await self._named_within(missed.GATHERING)
-        here = [known for known in recent if self._session.concerns(known.thread)]
-        known = self._known = missed.Known(here, recent, time.time())
+        self._known = known
         places = [place for named in self._session.places.values() for place in named]
-        self._spawn(self._read_back(places, here, known))
+        self._spawn(self._read_back(places, known.recent, known))
         if not await self._named_within(missed.NAMING - missed.GATHERING):
             log.warning("discord.servers_down", servers=self._session.enough())
+
+    async def _note_down(self) -> None:
+        """Keep what is known now for the servers that went down: many do so at once."""
+        async with self._looking:
+            if falling := frozenset(self._falling):
+                known = await self._look()
+                self._down |= dict.fromkeys(falling, known)
+                self._falling -= falling
 
     async def _named_within(self, seconds: float) -> bool:
         """Whether all servers have been named, in these seconds."""
@@ -154,9 +171,13 @@ class Incoming:
         return True
 
     async def _read_late(self, guild: str, known: missed.Known) -> None:
-        """Accept what was asked in a server that was named when the others were being read."""
+        """Accept what was asked in a server that was named when the others were being read, or
+        while it was down.
+        """
         if self._session.complete.is_set():
             log.info("discord.server_late", server=guild)
+        async with self._looking:  # it may have gone down just now
+            known = self._down.pop(guild, known)
         await self._read_back(self._session.places.get(guild, ()), known.of(guild), known)
 
     async def _read_back(
@@ -182,11 +203,16 @@ class Incoming:
         await asyncio.sleep(HELD)
         await self._held.open(channels)
 
-    async def _recent(self, since: float) -> Sequence[Recent]:
+    async def _look(self) -> missed.Known:
         """What was talked in lately, however long the store takes: the rest waits for it, too."""
+        now, recent = time.time(), await self._recent()
+        here = [known for known in recent if self._session.concerns(known.thread)]
+        return missed.Known(here, recent, now)
+
+    async def _recent(self) -> Sequence[Recent]:
         for pause in pauses():
             try:
-                return await self._intake.recent(since)
+                return await self._intake.recent(time.time() - missed.KNOWN)
             except StoreError as error:
                 log.error("discord.not_read_back", again_in=pause, reason=str(error))
                 await asyncio.sleep(pause)

@@ -53,7 +53,7 @@ class Session:
         self._account = account
         self._seat = seat
         self._missing: set[str] = set()
-        self._silent: set[str] = set()  # named by READY, and not heard of since
+        self._silent: set[str] = set()  # those that are down, or have not come yet
 
     @property
     def bot(self) -> Bot:
@@ -81,8 +81,8 @@ class Session:
             self.complete.set()
 
     def named(self, guild: Mapping[str, Any]) -> bool:
-        """A server and all that is in it (GUILD_CREATE); whether we were in it when this session
-        began, so that something may have been missed there.
+        """A server and all that is in it (GUILD_CREATE); whether we were in it already and heard
+        nothing of it, so that something may have been missed there.
         """
         bot, id_ = self.bot, str(guild["id"])
         ours = frozenset(
@@ -99,15 +99,20 @@ class Session:
         self._heard_of(id_)
         return expected
 
-    def left(self, guild: str, *, down: bool) -> None:
-        """A server that is down or that we are no longer in (GUILD_DELETE)."""
-        self.places.pop(guild, None)
-        if not down:
+    def left(self, guild: str, *, down: bool) -> bool:
+        """A server that is down or that we are no longer in (GUILD_DELETE); whether it went down,
+        having been heard of in this session.
+        """
+        known = self.places.pop(guild, None) is not None
+        if down:
+            self._silent.add(guild)
+        else:
             self._silent.discard(guild)
         self._heard_of(guild)
+        return down and known
 
     def enough(self) -> int:
-        """Wait for no more servers; how many have not been named: they are down."""
+        """Wait for no more servers; how many are down."""
         self.complete.set()
         return len(self._silent)
 

@@ -37,7 +37,8 @@ class Gateway:
     many sessions may be begun at once. resets_in: milliseconds until the day's are there again.
     scale: of the 5 s between identifies and the minute of sends. session_life, heartbeat: real
     seconds. acking: heartbeats are acknowledged. identified, resumed: how often it happened.
-    changed: called when something did. down: servers that READY names and that don't come then.
+    changed: called when something did. down: servers that READY names and that don't come then;
+    nothing is heard of them.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class Gateway:
 
     def publish(self, name: str, guild: str, body_for: Callable[[int], Json | None]) -> None:
         """Dispatch to every session. body_for: the payload for a session's intents, or None."""
+        if guild in self.down:
+            return
         for session in self.sessions:
             if session.concerns(guild) and (body := body_for(session.intents)) is not None:
                 session.add(name, body)
@@ -283,6 +286,11 @@ class Gateway:
             for guild in guilds:
                 if guild["id"] not in self.down:
                     session.add("GUILD_CREATE", guild)
+
+    def go_down(self, id_: str) -> None:
+        """A server goes down in mid-session. People may write on, as far as they can reach it."""
+        self.publish("GUILD_DELETE", id_, lambda _: {"id": id_, "unavailable": True})
+        self.down.add(id_)
 
     def come_up(self, id_: str) -> None:
         """A server that was down is there again."""

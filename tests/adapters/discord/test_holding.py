@@ -49,6 +49,45 @@ async def test_a_server_that_comes_late_is_read_back_then(
     assert [line["server"] for line in lines(log, "discord.server_late")] == [OTHER]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["gone", "named as down"])
+async def test_a_server_that_goes_down_in_mid_session_is_read_back_when_it_comes(
+    discord: DiscordServer,
+    make: Make,
+    inbox: Inbox,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    named: bool,
+) -> None:
+    """From the time at which it went down on, whatever was asked elsewhere since."""
+    monkeypatch.setattr(missed, "MARGIN", 0.0)
+    world = discord.world
+    world.add_guild("other", OTHER)
+    await make().connect()
+    ask(discord, "first")
+    asked = world.say("bob", "other", f"{discord.mention} one")
+    await inbox.holds("first", "one")
+    thread = world.open_thread("bob", asked, "One")
+    discord.gateway.go_down(OTHER)
+    if named:
+        discord.gateway.send_raw("GUILD_CREATE", {"id": OTHER, "unavailable": True})
+    await asyncio.sleep(0.1)
+    world.say("alice", "other", f"{discord.mention} a question")
+    world.say("bob", thread, "a follow-up")
+    await asyncio.sleep(0.1)  # ids tell the millisecond
+    ask(discord, "elsewhere")
+    await inbox.holds("first", "one", "elsewhere")
+    discord.gateway.come_up(OTHER)
+    world.say("bob", thread, "live")
+    everything = ("first", "one", "elsewhere", "a question", "a follow-up", "live")
+    await inbox.holds(*everything)
+    assert [line["server"] for line in lines(log, "discord.server_late")] == [OTHER]
+    discord.gateway.go_down(OTHER)
+    discord.gateway.come_up(OTHER)
+    world.say("bob", thread, "again")
+    await inbox.holds(*everything, "again")
+
+
 async def test_nobody_waits_for_a_server_that_does_not_come(
     discord: DiscordServer, make: Make, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
