@@ -5,7 +5,15 @@ Codes: docs.discord.com/developers/topics/opcodes-and-status-codes#json.
 
 from collections.abc import Mapping
 
-from core.errors import DeliveryError, LockedOut, PartGone, TooLarge, Undeliverable, Unreachable
+from core.errors import (
+    DeliveryError,
+    LockedOut,
+    PartGone,
+    TooLarge,
+    Undeliverable,
+    Unreachable,
+    Untouchable,
+)
 
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
@@ -54,6 +62,10 @@ _WHAT_TO_DO = {
 }
 _UNKNOWN = "see the code on docs.discord.com"
 
+_UNTOUCHABLE = frozenset({50005, 50021})
+"""What an edit is told of one message, somebody else's or of a kind of its own; others can be
+posted."""
+
 
 class TokenRefused(LockedOut):
     """Discord takes the bot token no more."""
@@ -66,12 +78,7 @@ class Refused(Undeliverable):
     """Discord said a definite no. code: its JSON error code, 0 without one; status: HTTP's."""
 
     def __init__(self, route: str, status: int, code: int, message: str = "") -> None:
-        what = str(code) if code else f"HTTP {status}"
-        advice = _WHAT_TO_DO.get(code, _UNKNOWN)
-        if code == NO_PERMISSION:
-            advice = advice.format(lacking=_LACKING.get(route, "a permission"))
-        said = f" {message}" if message else ""
-        super().__init__(f"Discord refused {route} ({what}{said}): {advice}")
+        super().__init__(_explained(route, status, code, message))
         self.route = route
         self.status = status
         self.code = code
@@ -96,7 +103,20 @@ def translate(route: str, status: int, body: object) -> DeliveryError:
     if status == UNAUTHORIZED and not code:
         return TokenRefused(route)
     message = body.get("message")
-    return Refused(route, status, code, message[:100] if isinstance(message, str) else "")
+    said = message[:100] if isinstance(message, str) else ""
+    if code in _UNTOUCHABLE and route.startswith("PATCH "):
+        return Untouchable(_explained(route, status, code, said))
+    return Refused(route, status, code, said)
+
+
+def _explained(route: str, status: int, code: int, message: str) -> str:
+    """What was refused, why, and what to do."""
+    what = str(code) if code else f"HTTP {status}"
+    advice = _WHAT_TO_DO.get(code, _UNKNOWN)
+    if code == NO_PERMISSION:
+        advice = advice.format(lacking=_LACKING.get(route, "a permission"))
+    said = f" {message}" if message else ""
+    return f"Discord refused {route} ({what}{said}): {advice}"
 
 
 def _too_long(errors: object) -> bool:

@@ -19,7 +19,14 @@ from adapters.discord.posts import Posts
 from adapters.discord.refusals import Refused
 from adapters.discord.typist import Typist
 from adapters.discord.waiting import mark
-from core.errors import DeliveryError, PartGone, RateLimited, Undeliverable, Unreachable
+from core.errors import (
+    DeliveryError,
+    PartGone,
+    RateLimited,
+    Undeliverable,
+    Unreachable,
+    Untouchable,
+)
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
 
 log = structlog.get_logger()
@@ -292,11 +299,12 @@ class DiscordThread:
         """Fill the message that waits for a command's answer."""
         try:
             found = await self._rewrite(self._at.channel, self._at.answer, form)
-        except Refused as refused:
-            if not self._at.member or refused.code == refusals.UNKNOWN_CHANNEL:
+        except (Refused, Untouchable) as refused:
+            gone = isinstance(refused, Refused) and refused.code == refusals.UNKNOWN_CHANNEL
+            if not self._at.member or gone:
                 raise
             # The token is dead and the bot's own is not let near the message that waits.
-            log.info("discord.answer_posted_anew", code=refused.code)
+            log.info("discord.answer_posted_anew", reason=str(refused))
             return await self._post(self._at.channel, form, key)
         part = forms.part(found, self._at.channel)
         await self._opening.on_answer()

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.discord import refusals
+from adapters.discord import calls, refusals
+from adapters.discord.calls import Route
 from adapters.discord.refusals import TOKEN_ADVICE, Refused, translate
-from core.errors import DeliveryError, LockedOut, PartGone, TooLarge, Undeliverable, Unreachable
+from core.errors import (
+    DeliveryError,
+    LockedOut,
+    PartGone,
+    TooLarge,
+    Undeliverable,
+    Unreachable,
+    Untouchable,
+)
 from tests.adapters.discord.payloads import garbage
 
 ROUTE = "POST /channels/{channel}/messages"
@@ -63,7 +72,6 @@ def test_another_invalid_form_is_not_the_size(body: dict[str, Any]) -> None:
         (400, 40094, "six messages"),
         (403, 50001, "can't see the channel"),
         (403, 50013, "lacks Send Messages"),
-        (403, 50005, "somebody else"),
         (403, 50007, "no direct messages"),
         (400, 50083, "archived"),
         (403, 160002, "Read Message History"),
@@ -80,6 +88,18 @@ def test_a_refusal_says_what_to_do(status: int, code: int, advice: str) -> None:
     assert (error.route, error.status, error.code) == (ROUTE, status, code)
     for part in (ROUTE, str(code), "As Discord says", advice):
         assert part in str(error)
+
+
+@pytest.mark.parametrize("code", [50005, 50021])
+@pytest.mark.parametrize("route", [calls.EDIT, calls.EDIT_ORIGINAL, calls.EDIT_FOLLOW_UP])
+def test_a_message_that_can_not_be_edited_is_no_end(route: Route, code: int) -> None:
+    error = translate(route.name, 403, {"code": code, "message": "As Discord says"})
+    assert isinstance(error, Untouchable)
+    for part in (route.name, str(code), "As Discord says"):
+        assert part in str(error)
+    assert ("somebody else" in str(error)) == (code == 50005)
+    for other in (calls.OPEN_THREAD, calls.DELETE):
+        assert isinstance(translate(other.name, 403, {"code": code}), Refused)
 
 
 def test_a_wrong_token_is_said_as_such() -> None:

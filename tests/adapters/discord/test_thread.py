@@ -123,6 +123,21 @@ async def test_a_post_of_a_former_process_is_found_by_its_nonce_and_shows_the_ne
     in_order(discord, only_message(discord, prompt))
 
 
+async def test_an_answer_whose_message_is_another_bots_goes_on_in_a_new_one(
+    discord: DiscordServer, given: Given
+) -> None:
+    """As after the token was replaced by one of another application."""
+    prompt = given.mention()
+    former = (await given.answer(prompt, ["word0"])).parts
+    id_ = only_message(discord, prompt)
+    other = discord.world.add_user("other", bot=True)
+    discord.world.messages[id_] = replace(discord.world.messages[id_], author=other)
+    await given.answer(prompt, parts=[Posted(0, former[0])])
+    in_order(discord, only_message(discord, prompt))
+    assert discord.world.messages[id_].content == "word0"
+    assert [call.error for call in discord.record.called_with(EDIT) if call.error] == [50005]
+
+
 async def test_a_token_that_dies_is_followed_by_the_bots_own_on_the_same_message() -> None:
     async with fresh(1.5) as given:
         asked, prompt = await given.ask()
