@@ -13,7 +13,7 @@ from adapters.discord.ids import Address, Bot, channel_of, split_part_id
 from adapters.discord.posts import Posts
 from adapters.discord.thread import DiscordThread
 from core.types import PartId, Prompt
-from tests.contract.threads.stage import LATE, TOKEN, Call, Stage, Trait, Trouble
+from tests.contract.threads.stage import LATE, SOON, TOKEN, Call, Stage, Trait, Trouble
 from tests.emulators import discord_wire as wire
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_app import App
@@ -140,7 +140,7 @@ class DiscordOnMention(Stage):
         """Whether there was any typing since the bot's last message."""
         ours = [self.discord.record.history(i) for i in self.discord.record.bot_messages()]
         since = max((states[0].time for states in ours), default=0.0)
-        end = time.monotonic() + LATE
+        end = time.monotonic() + SOON
         while not self._typed_after(prompt, since):
             if not self.tasks or self.tasks[-1].done() or time.monotonic() > end:
                 return False
@@ -170,7 +170,7 @@ class DiscordOnMention(Stage):
                 fault.status = 503
             case Trouble.LIMITED:
                 fault.retry_after = self.wait
-        self.discord.faults.add(fault)
+        self.planned = self.discord.faults.add(fault)
 
     def calls(self, call: Call) -> int:
         """From the record."""

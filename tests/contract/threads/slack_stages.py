@@ -103,7 +103,7 @@ class SlackInChannel(Stage):
                 fault.status = 503
             case Trouble.LIMITED:
                 fault.retry_after = int(self.wait)
-        self.slack.faults.add(fault)
+        self.planned = self.slack.faults.add(fault)
 
     def calls(self, call: Call) -> int:
         """From the record."""

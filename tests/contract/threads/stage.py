@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 from core.errors import DeliveryError, Undeliverable
 from core.ports import Thread
 from core.types import PartId, Prompt
+from tests.emulators.faults import AnyFault
 
 TOKEN = "xoxb-very-secret-token-1234"
 """The bot token on every stage that has one: nothing that is raised may contain it."""
@@ -22,6 +23,8 @@ TOKEN = "xoxb-very-secret-token-1234"
 
 HURRY, LATE = 0.1, 0.15
 """Seconds until a handle without patience gives up, and for which something late is late."""
+SOON = 1.0
+"""Seconds in which what is on its way comes, also while the machine is busy."""
 
 
 class Trait(Enum):
@@ -51,8 +54,8 @@ class Trait(Enum):
 class Trouble(StrEnum):
     """What goes wrong with one call. Before and after: of its effect.
 
-    LATE: its answer comes late, LANDS: its effect does. The next handle that is opened after one of
-    these has no patience.
+    LATE: its answer comes late, LANDS: its effect does. Handles that are opened before the call of
+    one of these has come have no patience.
     """
 
     CUT_BEFORE = "cut before"
@@ -100,6 +103,7 @@ class Stage(ABC):
 
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
+        self.planned: AnyFault | None = None
         self.hurried = False
 
     async def __aenter__(self) -> Self:
@@ -161,8 +165,20 @@ class Stage(ABC):
 
     def patience(self) -> float:
         """Seconds in which a call of the handle that is being opened must be answered."""
-        hurried, self.hurried = self.hurried, False
+        hurried = self.hurried and self.planned is not None and self.planned.times > 0
         return HURRY if hurried else 5.0
+
+    async def comes(self) -> bool:
+        """Whether the call that goes wrong reaches the platform. While the machine stands still, a
+        handle without patience may give it up before it is sent.
+        """
+        assert self.planned is not None
+        end = asyncio.get_running_loop().time() + SOON
+        while self.planned.times > 0:
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(0.01)
+        return True
 
     def trouble(self, trouble: Trouble, call: Call, times: int = 1) -> None:
         """The next such calls go wrong."""
