@@ -210,7 +210,8 @@ class DiscordThread:
         except PartGone:
             return
         except Refused as refused:
-            log.warning("discord.remove_refused", code=refused.code)
+            if refused.code != refusals.UNKNOWN_CHANNEL:  # else it went with its thread
+                log.warning("discord.remove_refused", code=refused.code)
 
     async def status(self, text: str) -> None:
         """Show that we are typing; a command's answer shows that we are thinking by itself."""

@@ -13,7 +13,7 @@ from core.errors import RateLimited, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import Prompt
 from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
-from tests.adapters.discord.conftest import US
+from tests.adapters.discord.conftest import US, Log
 from tests.adapters.discord.given import (
     EDIT,
     HOOK,
@@ -282,3 +282,14 @@ async def test_what_was_said_in_a_channel_is_no_past_of_a_command_whose_answer_i
     ask = commands.read(asked.body, US)
     assert isinstance(ask, commands.Ask)
     assert await given.thread(ask.prompt("")).earlier() == ()
+
+
+async def test_what_went_with_its_thread_needs_no_removal(
+    discord: DiscordServer, given: Given, log: Log
+) -> None:
+    prompt = given.mention()
+    part = (await given.answer(prompt, ["x"])).parts[0]
+    discord.world.delete_channel(Address.decode(prompt.address).message)
+    await given.thread(prompt).remove(part)
+    assert discord.record.calls[-1].error == 10003
+    assert not log
