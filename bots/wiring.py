@@ -32,9 +32,8 @@ from core.proxies import Proxies
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns
-from core.turns.answering import Means
-from core.turns.asking import Policy
 from core.turns.engine import Engine
+from core.turns.means import Means, Policy
 from core.turns.window import Room
 from core.types import Prompt, ThreadKey
 

@@ -1,12 +1,10 @@
 """The life of one claimed turn: ask, commit, deliver, settle. Nothing of it outlives `run`."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
-from core.budget import Budget
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import (
@@ -21,11 +19,12 @@ from core.errors import (
 )
 from core.lifecycle import WITHDRAWN, State
 from core.placing import Continues
-from core.ports import Completions, Concludes, History, ShowsStatus, Thread, Turn, Turns
+from core.ports import Concludes, ShowsStatus, Thread, Turn
 from core.turns import notices, telling
 from core.turns.answer import Frame
-from core.turns.asking import Asked, Asking, Cap, Policy, parked
+from core.turns.asking import Asked, Asking, parked
 from core.turns.journal import AGAIN, Journal
+from core.turns.means import Means
 from core.turns.restored import answered_before
 from core.turns.retrying import MOST_ATTEMPTS, MOST_SHOWINGS
 from core.turns.status import StatusLine
@@ -36,28 +35,6 @@ log = structlog.get_logger()
 _GONE = "our message was deleted"
 _STOPPED = "a person stopped it"
 _ANSWERED_BEFORE = "it is answered already; this database is older than that answer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What every turn works with. now: seconds, monotonic. chance: uniform in [0, 1). cap: of the
-    model, for all turns of this process.
-
-    exclusive: no other process can claim a turn that this one holds. began: when this process did,
-    seconds since the epoch.
-    """
-
-    turns: Turns
-    history: History
-    completions: Completions
-    budget: Budget
-    policy: Policy
-    lease: float
-    now: Callable[[], float]
-    chance: Callable[[], float]
-    cap: Cap = field(default_factory=Cap)
-    exclusive: bool = False
-    began: float = float("-inf")
 
 
 class Answering:
@@ -87,20 +64,7 @@ class Answering:
             random=means.chance,
             settles_in=None if turn.withdrawn else turn.settles_in,
         )
-        self._asking = Asking(
-            turn,
-            thread,
-            self._reply,
-            self._writer,
-            self._status,
-            policy=means.policy,
-            cap=means.cap,
-            turns=means.turns,
-            history=means.history,
-            completions=means.completions,
-            now=means.now,
-            chance=means.chance,
-        )
+        self._asking = Asking(turn, thread, self._reply, self._writer, self._status, means)
         self._started = means.now()
         self._asker: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None

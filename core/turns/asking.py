@@ -1,7 +1,6 @@
 """From a prompt to an outcome: window, attempts, verdict, notice. Shows text as it comes."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,9 +10,10 @@ import structlog
 from core.delivery.freshness import Freshness
 from core.delivery.reply import Reply
 from core.errors import CompletionError, DeliveryError, Failure, LockedOut
-from core.ports import Completions, History, ReadsEarlier, Thread, Turn, Turns
+from core.ports import ReadsEarlier, Thread, Turn
 from core.turns import metrics, notices, retrying, telling
 from core.turns.answer import Answer, Frame
+from core.turns.means import Means
 from core.turns.patience import briefly
 from core.turns.retrying import Change
 from core.turns.status import REASONING, StatusLine
@@ -94,34 +94,6 @@ class _Try:
         self.messages = flattened(messages) if flat else messages
 
 
-@dataclass(slots=True, eq=False)
-class Cap:
-    """The largest `max_tokens` that the model takes, once it has said so; for all its turns."""
-
-    tokens: int | None = None
-
-    def lower(self, tokens: int) -> None:
-        """It said so: each request that asks for more would be refused. The operator is told."""
-        if tokens != self.tokens:
-            self.tokens = tokens
-            fix = f"set DEEPSEEK_MAX_TOKENS to {tokens} at most"
-            log.warning("completion.max_tokens_lowered", tokens=tokens, fix=fix)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How prompts are answered. seconds: of all attempts of a turn and the pauses between them.
-
-    operator: the people who ask also run the service, so they are told what can be done.
-    """
-
-    system_prompt: str
-    room: Room
-    json_object: bool = False
-    seconds: float = 600.0
-    operator: bool = False
-
-
 def parked(turn: Turn) -> Outcome:
     """The outcome of a turn whose handling broke off too often; the operator is told."""
     reference = notices.reference_of(turn.id)
@@ -139,29 +111,17 @@ class Asking:
         reply: Reply,
         writer: Wakes,
         status: StatusLine,
-        *,
-        policy: Policy,
-        cap: Cap,
-        turns: Turns,
-        history: History,
-        completions: Completions,
-        now: Callable[[], float],
-        chance: Callable[[], float],
+        means: Means,
     ) -> None:
         self._turn = turn
         self._thread = thread
         self._reply = reply
         self._writer = writer
         self._status = status
-        self._policy = policy
-        self._cap = cap
-        self._turns = turns
-        self._history = history
-        self._completions = completions
-        self._now = now
-        self._chance = chance
+        self._means = means
+        self._policy = means.policy
         self._reference = notices.reference_of(turn.id)
-        self._frame = Frame(json=policy.json_object)
+        self._frame = Frame(json=self._policy.json_object)
         self._under_way: tuple[Answer, CompletionError | None, Remembered, Window] | None = None
 
     async def run(self) -> Asked:
@@ -210,13 +170,13 @@ class Asking:
 
     async def _said(self, text: str) -> Asked:
         """An answer of our own: shown, but no part of the conversation with the model."""
-        conversation = await self._history.load(self._turn.prompt.thread)
+        conversation = await self._means.history.load(self._turn.prompt.thread)
         self._show(text)
         return Asked(Outcome(verdict=Verdict.COMPLETE, text=text), (), conversation.memory)
 
     async def _refused(self, notice: str) -> Asked:
         """Why there is no answer: shown, and no part of the conversation either."""
-        conversation = await self._history.load(self._turn.prompt.thread)
+        conversation = await self._means.history.load(self._turn.prompt.thread)
         return Asked(Outcome(verdict=Verdict.REFUSED, notice=notice), (), conversation.memory)
 
     async def _parked(self) -> Asked:
@@ -224,18 +184,18 @@ class Asking:
 
         Nor is it remembered: it may be what breaks the handling.
         """
-        conversation = await self._history.load(self._turn.prompt.thread)
+        conversation = await self._means.history.load(self._turn.prompt.thread)
         outcome = parked(self._turn)
         return Asked(outcome, (), conversation.memory)
 
     async def _conversation(self) -> Conversation:
         """The stored conversation; a fresh one first takes in what the thread said before."""
         key = self._turn.prompt.thread
-        conversation = await self._history.load(key)
+        conversation = await self._means.history.load(key)
         if not (conversation.fresh and isinstance(self._thread, ReadsEarlier)):
             return conversation
         try:
-            earlier = await briefly(self._thread.earlier, self._now)
+            earlier = await briefly(self._thread.earlier, self._means.now)
         except LockedOut:
             raise
         except DeliveryError as error:
@@ -244,23 +204,23 @@ class Asking:
         if not earlier:
             return conversation
         entries, memory = labelled(earlier, conversation.memory)
-        await self._history.adopt(self._turn, entries, memory)
-        return await self._history.load(key)
+        await self._means.history.adopt(self._turn, entries, memory)
+        return await self._means.history.load(key)
 
     async def _attempts(
         self, conversation: Conversation, entry: Remembered, window: Window
     ) -> tuple[Answer, CompletionError | None, _Try]:
-        attempt = _Try(window, window.messages, self._policy.room, self._cap.tokens)
-        deadline = self._now() + self._policy.seconds
+        attempt = _Try(window, window.messages, self._policy.room, self._means.cap.tokens)
+        deadline = self._means.now() + self._policy.seconds
         answer = Answer()
         while True:
-            number = await self._turns.attempt(self._turn)
+            number = await self._means.turns.attempt(self._turn)
             if number > retrying.MOST_ATTEMPTS:
                 telling.given_up(self._turn, self._reference, number - 1)
                 return answer, None, attempt
             answer = Answer()
             self._under_way = answer, None, entry, attempt.window
-            error = await self._attempt(answer, attempt, deadline - self._now())
+            error = await self._attempt(answer, attempt, deadline - self._means.now())
             if error is None:
                 return answer, None, attempt
             metrics.FAILURES.labels(error.failure.value).inc()
@@ -271,9 +231,9 @@ class Asking:
                 attempt=number,
                 visible=self._reply.begun,
                 made=attempt.made,
-                chance=self._chance(),
+                chance=self._means.chance(),
             )
-            if again is not None and self._now() + again.delay >= deadline:
+            if again is not None and self._means.now() + again.delay >= deadline:
                 again = None
             if again is not None:
                 again = self._changed(attempt, again, error, conversation, entry)
@@ -284,7 +244,7 @@ class Asking:
             self._writer.freshness.restarted()
             await asyncio.sleep(again.delay)
             # What was deleted or edited meanwhile isn't sent again.
-            current = await self._history.load(self._turn.prompt.thread)
+            current = await self._means.history.load(self._turn.prompt.thread)
             conversation = replace(current, memory=conversation.memory)
             attempt.build(self._policy.system_prompt, conversation, entry)
 
@@ -302,12 +262,12 @@ class Asking:
             seconds=seconds,
             arrivals=self._writer.arrivals,
         )
-        started = self._now()
+        started = self._means.now()
         try:
-            async with aclosing(self._completions.stream(request)) as chunks:
+            async with aclosing(self._means.completions.stream(request)) as chunks:
                 async for chunk in chunks:
                     if answer.chunks == 0:
-                        metrics.FIRST_CHUNK.observe(self._now() - started)
+                        metrics.FIRST_CHUNK.observe(self._means.now() - started)
                     self._take(answer, frame, chunk)
                     if chunk.done:
                         break
@@ -325,7 +285,7 @@ class Asking:
     def _show(self, text: str) -> None:
         if text:
             self._reply.add(text)
-            self._writer.freshness.arrived(len(text), self._now())
+            self._writer.freshness.arrived(len(text), self._means.now())
             self._writer.wake()
 
     def _changed(
@@ -348,7 +308,7 @@ class Asking:
             case Change.CAP:
                 if not error.limit:
                     return None
-                self._cap.lower(error.limit)
+                self._means.cap.lower(error.limit)
                 attempt.max_tokens = error.limit
         return again
 

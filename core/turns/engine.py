@@ -13,7 +13,8 @@ from core.errors import DeliveryError, StoreError
 from core.lifecycle import State
 from core.ports import Readmits, Threads, Turn
 from core.turns import metrics
-from core.turns.answering import Answering, Means
+from core.turns.answering import Answering
+from core.turns.means import Means
 from core.turns.queueing import Queueing
 from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Prompt, ThreadKey

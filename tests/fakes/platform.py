@@ -11,9 +11,8 @@ from core.delivery.sharing import OwnBudget
 from core.ports import Threads
 from core.store.schema import turn
 from core.store.sql import SqlHistory, SqlTurns
-from core.turns.answering import Means
-from core.turns.asking import Policy
 from core.turns.engine import Engine
+from core.turns.means import Means, Policy
 from core.turns.window import Room
 from core.types import Outcome, PartId, Prompt, Remembered, Role, ThreadKey
 from tests.fakes.clock import now

@@ -52,7 +52,7 @@ IMPURE = {
     "core.deepseek": {"client", "gate", "gathering"},
     "core.delivery": {"clearing", "failing", "finding", "lanes", "writer"},
     "core.turns": {
-        *("answering", "asking", "engine", "journal", "metrics", "patience"),
+        *("answering", "asking", "engine", "journal", "means", "metrics", "patience"),
         *("queueing", "restored", "status", "telling"),
     },
     "adapters.slack": {

@@ -11,9 +11,8 @@ from core.errors import CompletionError, Failure, LockedOut, StoreError
 from core.ports import History, Thread, Threads
 from core.store.clock import steady
 from core.store.sql import SqlHistory, SqlTurns
-from core.turns.answering import Means
-from core.turns.asking import Policy
 from core.turns.engine import Engine
+from core.turns.means import Means, Policy
 from core.turns.window import Room
 from core.types import Chunk, CompletionRequest, Prompt, Usage
 from tests.simulation.logs import SECRET

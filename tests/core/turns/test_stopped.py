@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from core.errors import CompletionError, Failure, PartGone, StreamOver, Untouchable
 from core.lifecycle import State
 from core.store.schema import turn
-from core.turns.asking import Policy
+from core.turns.means import Policy
 from core.types import Outcome, PartId, ThreadKey, Verdict
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
