@@ -56,6 +56,7 @@ async def test_what_is_read_is_the_conversations_own(stage: Stage) -> None:
 async def test_reading_may_fail_as_the_port_says(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(type(stage), "wait", 1.0)
     for platform in ("slack", "discord"):  # less than a rate limit lasts
         monkeypatch.setattr(f"adapters.{platform}.earlier.WITHIN", 0.5)
     first = await stage.ask()
