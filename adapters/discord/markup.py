@@ -15,6 +15,7 @@ import re
 import unicodedata
 from itertools import zip_longest
 
+from core.delivery.characters import visible
 from core.delivery.sanitise import REACH, Fence, blocks, sanitise, segments
 
 LINE = 80
@@ -58,7 +59,6 @@ _EMPHASIS = re.compile(
     r"(?<![A-Za-z0-9\\])(\*{1,3}|_{1,3}|~~)(?=[^\s*_~])(.{1,200}?)(?<=[^\s\\])\1(?![A-Za-z0-9])"
 )
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without ink
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff]")
 
 
@@ -75,7 +75,7 @@ def render(markdown: str) -> str:
         for block in blocks(text)
     ]
     content = _MASS.sub(f"@{_BREAK}", _TOKEN.sub(f"<{_BREAK}", "".join(pieces))).strip()
-    return content if any(map(_has_ink, content)) else NOTHING
+    return content if visible(content) else NOTHING
 
 
 def measure(markdown: str) -> int:
@@ -85,11 +85,6 @@ def measure(markdown: str) -> int:
     the latter are never fewer.
     """
     return len(render(markdown).encode("utf-16-le")) // 2
-
-
-def _has_ink(sign: str) -> bool:
-    """Whether a character can be seen."""
-    return unicodedata.category(sign)[0] not in "CZM" and sign not in _BLANK
 
 
 def _without_bare_end(text: str) -> str:

@@ -8,6 +8,7 @@ show the entity, so a zero-width space breaks the token there. Nothing else is t
 
 import re
 
+from core.delivery.characters import visible
 from core.delivery.sanitise import sanitise, segments
 
 NOTHING = "…"
@@ -32,7 +33,7 @@ _IN_CODE = "<\u200b"
 def render(markdown: str) -> str:
     """The text to send, never blank: no mention, group or masked link in either reading."""
     text = _rendered(markdown)
-    return text if text.strip() else NOTHING
+    return text if visible(text) else NOTHING
 
 
 def growing(markdown: str) -> str:
@@ -43,7 +44,8 @@ def growing(markdown: str) -> str:
     """
     text = _rendered(markdown)
     begun = _TOKEN_BEGUN.search(text, max(0, len(text) - _LONGEST_BEGUN))
-    return text[: begun.start() if begun else None].rstrip()
+    text = text[: begun.start() if begun else None].rstrip()
+    return text if visible(text) else ""
 
 
 def links(markdown: str) -> bool:

@@ -1,4 +1,4 @@
-"""Characters of texts: where a cut tears none of them, how many two texts begin with. Pure."""
+"""Characters of texts: which are seen, where a cut tears none, how many two begin with. Pure."""
 
 import re
 import unicodedata
@@ -14,6 +14,19 @@ _ATTACHED = re.compile(
 )
 _FLAG = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 """The letters of flags: each is a pair of them."""
+
+_INK = re.compile(
+    r"[^\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Any character but white space, controls, the empty Braille pattern, and what fonts are to draw
+nothing for (Default_Ignorable_Code_Point of the Unicode Character Database)."""
+
+
+def visible(text: str) -> bool:
+    """Whether a person sees anything in it."""
+    return _INK.search(text) is not None
 
 
 def tears(text: str, place: int) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core.delivery import inline
-from core.delivery.characters import between, common, tears
+from core.delivery.characters import between, common, tears, visible
 from core.delivery.lines import last_block, lines, next_number, prose_lines, row_begun
 from core.delivery.sanitise import REACH, Fence, blocks, opaque, undecided
 
@@ -97,7 +97,7 @@ class Splitter:
         self._advance(final=False)
         body = self._body(self._visible())
         shown = body[: decided(body)]
-        return completed(shown) if shown[len(self._carry) :].strip() else ""
+        return completed(shown) if visible(shown[len(self._carry) :]) else ""
 
     def growing(self) -> str:
         """What can be shown of the open part where only new text can be added to what is shown.
@@ -115,7 +115,7 @@ class Splitter:
             end = inline.first_open(shown, last.start)
             line = shown.rfind("\n", 0, end) + 1
             shown = shown[: line if inline.bare(shown, line, end) else end]
-        return shown.rstrip() if shown[len(self._carry) :].strip() else ""
+        return shown.rstrip() if visible(shown[len(self._carry) :]) else ""
 
     def finish(self) -> None:
         """The text is complete: seal what is left of it."""
@@ -366,9 +366,8 @@ class Splitter:
     def _seal(self, end: int, final: bool = False) -> None:
         """End the part at `end` and begin the next one. final: there is none, the text is over."""
         body = self._body(end)
-        seen = self._open[self._skip : end].strip()
         text = ""
-        if seen:
+        if visible(self._open[self._skip : end]):
             last = last_block(body)
             fence = None if last.closed else last.fence
             text = _with_fence_closed(body, fence) if final else completed(body)

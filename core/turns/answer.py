@@ -1,5 +1,6 @@
 """What came of one attempt: chunks in, outcome out. Pure."""
 
+from core.delivery.characters import visible
 from core.delivery.sanitise import clean
 from core.errors import CompletionError, Failure
 from core.types import Chunk, Outcome, Usage, Verdict
@@ -51,7 +52,7 @@ class Answer:
 
         A filter's silence and a length limit that reasoning used up would only repeat themselves.
         """
-        if self.text.strip() or self._finish.get(0) in ("content_filter", "length"):
+        if visible(self.text) or self._finish.get(0) in ("content_filter", "length"):
             return None
         return CompletionError(Failure.EMPTY, "the stream finished without a visible word")
 
@@ -76,14 +77,14 @@ class Answer:
                 return Verdict.EMPTY
             if error.failure is Failure.MODERATED:
                 return Verdict.FILTERED
-            return Verdict.TRUNCATED if self.text.strip() else Verdict.ERROR
+            return Verdict.TRUNCATED if visible(self.text) else Verdict.ERROR
         match self._finish.get(0):
             case "content_filter":
                 return Verdict.FILTERED
             case _ if self._stopped:
                 return Verdict.STOPPED
             case "length":
-                return Verdict.LENGTH if self.text.strip() else Verdict.EMPTY
+                return Verdict.LENGTH if visible(self.text) else Verdict.EMPTY
             case _:
                 return Verdict.COMPLETE
 
@@ -106,7 +107,7 @@ class Frame:
     def add(self, text: str) -> str:
         """The Markdown to show for the next piece of text."""
         prefix = ""
-        if self._json and text.strip():
+        if self._json and visible(text):
             self._json = False
             self._open = text.lstrip()[0] in "{["
             prefix = "```json\n" if self._open else ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from core.delivery.characters import visible
 from core.delivery.reply import Reply
 from core.delivery.writer import Writer
 from core.errors import (
@@ -213,7 +214,7 @@ class Answering:
             log.error("turn.not_made_sure_of", turn=turn.id, exc_info=mistake)
             return
         if turn.outcome is not None and turn.crashes >= MOST_ATTEMPTS - 1:
-            if not turn.outcome.text.strip():
+            if not visible(turn.outcome.text):
                 raise Undeliverable(f"showing it failed again and again: {mistake!r}") from mistake
             await self._means.turns.park(turn, parked(turn))
         raise mistake
@@ -270,7 +271,7 @@ class Answering:
         """
         turn = self._turn
         broken = turn.state is State.ANSWERED and turn.crashes >= MOST_SHOWINGS
-        if not (broken and outcome.text.strip()):
+        if not (broken and visible(outcome.text)):
             return outcome
         notice = parked(turn)
         await self._means.turns.park(turn, notice)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from core.delivery.characters import visible
 from core.delivery.freshness import Freshness
 from core.delivery.reply import Reply
 from core.errors import CompletionError, DeliveryError, Failure, LockedOut
@@ -136,7 +137,7 @@ class Asking:
             return await self._refused(notices.CROWDED)
         if self._turn.crashes >= retrying.MOST_ATTEMPTS:
             return await self._parked()
-        if not prompt.text.strip():
+        if not visible(prompt.text):
             return await self._said(notices.ONLY_FILES if prompt.files else notices.HELP)
         conversation = await self._conversation()
         (entry,), memory = labelled([entry_of(prompt)], conversation.memory)

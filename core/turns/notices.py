@@ -3,6 +3,7 @@
 A person gets one calm sentence and a reference; the operator's log gets the cause and the fix.
 """
 
+from core.delivery.characters import visible
 from core.errors import Clock, CompletionError, Failure
 from core.turns.retrying import MOST_ATTEMPTS
 from core.types import Outcome, Verdict
@@ -126,7 +127,7 @@ def beneath(
     """The line under (or instead of) the text of an outcome; empty for a complete answer."""
     if error is not None:
         sentence = apology(error, reference, operator=operator)
-        return f"_{sentence}_" if outcome.text.strip() else sentence
+        return f"_{sentence}_" if visible(outcome.text) else sentence
     match outcome.verdict:
         case Verdict.LENGTH:
             return _LENGTH

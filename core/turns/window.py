@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from core.delivery.characters import visible
 from core.turns.tokens import MESSAGE_OVERHEAD, estimate
 from core.types import Conversation, Memory, Message, Prompt, Remembered, Role
 
@@ -78,9 +79,9 @@ def entry_of(prompt: Prompt) -> Remembered:
 
 def merged(system: str, entries: Iterable[Remembered]) -> tuple[Message, ...]:
     """System prompt and entries as messages; neighbours of one role become one, blanks go."""
-    messages = [Message(Role.SYSTEM, clean(system))] if system.strip() else []
+    messages = [Message(Role.SYSTEM, clean(system))] if visible(system) else []
     for entry in entries:
-        if not entry.content.strip():
+        if not visible(entry.content):
             continue
         if messages and messages[-1].role is entry.role:
             messages[-1] = Message(entry.role, f"{messages[-1].content}\n\n{entry.content}")

@@ -46,6 +46,7 @@ RULE = "─" * 12
         ("  \n  text \n ", "text"),
         ("", NOTHING),
         (f" {ZERO}\u2060\n\u3164", NOTHING),
+        ("\U0001fa77", "\U0001fa77"),
     ],
 )
 def test_prose(markdown: str, sent: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack.markup import measure, render
+from adapters.slack.markup import NOTHING, measure, render
 from tests.emulators.slack_markup import masked_links, pings
 
 ZERO = "\u200b"
@@ -52,6 +52,11 @@ def test_tokens_are_broken(markdown: str, sent: str) -> None:
 )
 def test_everything_else_is_as_the_model_wrote_it(markdown: str) -> None:
     assert render(markdown) == markdown
+
+
+@pytest.mark.parametrize("markdown", ["", " \n", ZERO, "\x00\ufe0f"])
+def test_what_nobody_can_see_is_never_sent(markdown: str) -> None:
+    assert render(markdown) == NOTHING
 
 
 def test_a_scheme_that_is_none_makes_no_token_either() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.delivery.characters import between, tears
+from core.delivery.characters import between, tears, visible
 from core.delivery.markup import Splitter
 
 WHOLE = {
@@ -44,3 +44,37 @@ def test_parts_begin_and_end_with_whole_ones(sign: str) -> None:
         parts = [part.source.strip("x") for part in splitter.sealed]
         assert len(parts) > 1
         assert all(part == sign * (len(part) // len(sign)) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "sign", [*WHOLE.values(), "a", "0", "-", ".", "\u093f", "\ufffd", "\U0001fae9"]
+)
+def test_what_has_ink_is_seen_whatever_stands_around_it(sign: str) -> None:
+    assert visible(f"\u200b \n{sign}\ufe0f")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t\u3000\u2028",
+        "\x00\x07\x1b\x7f\x9b",
+        "\xad",
+        "\u200b\u200c\u200d\u200e\u202e\u2060\u2066\ufeff",
+        "\ufe0f",
+        "\U000e0041\U000e0100",
+        "\u034f\u115f\u1160\u180b\u2800\u3164\uffa0",
+        " \x00\u200b\n" * 3,
+    ],
+)
+def test_what_has_no_ink_is_not_seen(text: str) -> None:
+    assert not visible(text)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\xad\ufe0f\n", "\u3164 "])
+def test_nothing_is_shown_of_what_nobody_can_see(text: str) -> None:
+    splitter = Splitter(60, len)
+    splitter.feed(text)
+    assert (splitter.interim(), splitter.growing()) == ("", "")
+    splitter.finish()
+    assert [part.text for part in splitter.sealed] == [""]

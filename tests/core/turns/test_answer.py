@@ -24,6 +24,8 @@ def answered(*chunks: Chunk) -> Answer:
         ("content_filter", "hi", None, Verdict.FILTERED),
         ("content_filter", "", None, Verdict.FILTERED),
         ("stop", "  \n", Failure.EMPTY, Verdict.EMPTY),
+        ("length", "\x00\u200b", None, Verdict.EMPTY),
+        (None, "\x00\u200b", Failure.STALLED, Verdict.ERROR),
         (None, "hi", Failure.TRUNCATED, Verdict.TRUNCATED),
         (None, "hi", Failure.STALLED, Verdict.TRUNCATED),
         (None, "", Failure.STALLED, Verdict.ERROR),
@@ -42,6 +44,8 @@ def test_blank_answers_are_failures_unless_asking_again_is_useless() -> None:
     assert blank is not None
     assert blank.failure is Failure.EMPTY
     assert answered(Chunk(reasoning="hm", finish_reason="stop")).blank is not None
+    assert answered(Chunk(text="\x00\n\x1b", finish_reason="stop")).blank is not None
+    assert answered(Chunk(text="\u200b\ufe0f", finish_reason="stop")).blank is not None
     assert answered(Chunk(text="a", finish_reason="stop")).blank is None
     assert answered(Chunk(finish_reason="length")).blank is None
     assert answered(Chunk(finish_reason="content_filter")).blank is None
@@ -80,6 +84,7 @@ def test_reasoning_usage_and_names_are_kept_beside_the_text() -> None:
         (["\n  ", "[1]\n"], "\n  ```json\n[1]\n```"),
         (["I can't do that."], "I can't do that."),
         ([" ", "\n"], " \n"),
+        (["\x00", "\u200b", '{"a": 1}'], '\x00\u200b```json\n{"a": 1}\n```'),
     ],
 )
 def test_json_is_shown_in_a_code_block(pieces: list[str], shown: str) -> None:

@@ -136,7 +136,17 @@ def test_direct_messages_have_no_labels() -> None:
 
 
 def test_neighbours_of_one_role_are_merged_and_blanks_go() -> None:
-    entries = [user("a"), user("b"), bot("  "), user("c"), bot("d"), bot("e"), user("f")]
+    entries = [
+        user("a"),
+        user("b"),
+        bot("  "),
+        user("\u200b"),
+        bot("\x00"),
+        user("c"),
+        bot("d"),
+        bot("e"),
+        user("f"),
+    ]
     assert [message.content for message in merged("", entries)] == ["a\n\nb\n\nc", "d\n\ne", "f"]
 
 
