@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 
 from core.deepseek import wire
+from core.deepseek.broken import noticed
 from core.deepseek.failures import MAX_BODY, decipher, redact
 from core.deepseek.gate import Gate
 from core.deepseek.gathering import Gatherer, Gathering
@@ -108,16 +109,17 @@ class DeepSeek(Completions):
         gathering: Gathering | None = None
         try:
             response = await self._ask(wire.encode(fields), attempt)
-            while not reading.ended:
-                data = await attempt.read(response, reading, gathering)
-                chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
-                del data  # it may be large, and the next comes late
-                attempt.note(reading)
-                if reading.moved and not reading.complete and gathering is None:
-                    transport = response.connection and response.connection.transport
-                    gathering = self._gatherer.gather(transport, request.arrivals)
-                for chunk in chunks:
-                    yield chunk
+            with noticed(response):
+                while not reading.ended:
+                    data = await attempt.read(response, reading, gathering)
+                    chunks = reading.feed(data) if isinstance(data, bytes) else reading.end(data)
+                    del data  # it may be large, and the next comes late
+                    attempt.note(reading)
+                    if reading.moved and not reading.complete and gathering is None:
+                        transport = response.connection and response.connection.transport
+                        gathering = self._gatherer.gather(transport, request.arrivals)
+                    for chunk in chunks:
+                        yield chunk
             if reading.failure:
                 raise reading.failure
         except CompletionError as error:
@@ -174,10 +176,11 @@ class DeepSeek(Completions):
     async def _refused(self, response: aiohttp.ClientResponse) -> CompletionError:
         body = bytearray()
         try:
-            async with asyncio.timeout(ERROR_WAIT):
-                while len(body) < MAX_BODY and (block := await response.content.readany()):
-                    body += block
-        except (aiohttp.ClientError, OSError):
+            with noticed(response):
+                async with asyncio.timeout(ERROR_WAIT):
+                    while len(body) < MAX_BODY and (block := await response.content.readany()):
+                        body += block
+        except (aiohttp.ClientError, OSError, RuntimeError):
             pass  # what came says enough
         finally:
             _close(response)
@@ -290,7 +293,7 @@ class _Attempt:
             drawn = most > 0 and gathering is not None and gathering.draw()
             sound = drawn and response.content.exception() is None
             return response.content.read_nowait() if sound else self.stalled()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
             told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
             message = f"The connection broke in the middle of the answer ({told})."[:300]
             return CompletionError(Failure.TRUNCATED, message)
@@ -336,10 +339,11 @@ class _Attempt:
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Read to the end of the response, if it comes in time."""
     try:
-        async with asyncio.timeout(DRAIN):
-            while await response.content.readany():
-                pass
-    except (TimeoutError, aiohttp.ClientError, OSError):
+        with noticed(response):
+            async with asyncio.timeout(DRAIN):
+                while await response.content.readany():
+                    pass
+    except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
         pass  # the connection will not be used again
 
 

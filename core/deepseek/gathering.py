@@ -152,7 +152,7 @@ class Gathering(asyncio.BufferedProtocol):
         self.left = True
         self.arrivals.draw = nothing
         self._owner.forget(self)
-        if self.number < 0:
+        if self.number < 0 and not self.transport.is_closing():
             self.transport.set_protocol(self._protocol)
         self._hand_on()
         if self.number >= 0 and not self.transport.is_closing():

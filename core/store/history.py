@@ -25,7 +25,7 @@ from sqlalchemy import (
 from core.delivery.characters import visible
 from core.ports import Turn
 from core.store.inbox import waiting
-from core.store.leases import HOLDS, by, lost
+from core.store.leases import HOLDS, NOTICED, by, lost
 from core.store.schema import conversation, message, turn
 from core.store.statements import Statement, one_statement
 from core.types import Conversation, Memory, Remembered, Role, ThreadKey
@@ -175,7 +175,7 @@ def append(
 
 
 def say_instead(conn: Connection, turn_id: int, text: str) -> None:
-    """Another answer of a turn that is the last of its conversation; one that nobody can see removes it."""
+    """Another answer of a turn that is the last of its conversation; an invisible one removes it."""
     answer = message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT
     if visible(text):
         conn.execute(update(message).where(*answer).values(content=text))

@@ -49,7 +49,7 @@ VIOLATIONS = {
 
 IMPURE = {
     "core": {"proxies"},
-    "core.deepseek": {"client", "gate", "gathering"},
+    "core.deepseek": {"broken", "client", "gate", "gathering"},
     "core.delivery": {"clearing", "failing", "finding", "lanes", "writer"},
     "core.turns": {
         *("answering", "asking", "engine", "journal", "means", "metrics", "patience"),

@@ -84,7 +84,7 @@ def repeating(*first: bytes, again: bytes = b"", every: float = 0.02) -> Any:
         ),
         (
             (HEAD, event(content="a")),
-            b"nonsense\r\n",
+            chunked(b"nonsense\r\n"),
             {"progress_timeout": 0.1},
             "No further word",
             Clock.PROGRESS,
