@@ -68,7 +68,8 @@ class CompletionError(ThreadseekError):
     status: HTTP status, 0 without one. code, message: the API's own, keys redacted, message at
     most 300 characters. trace_id: the API's id of the request, "" without one. retry_after:
     seconds the API asked us to wait, None without. limit: a number the message named, see Failure.
-    clock: what ran out, None when nothing did.
+    clock: what ran out, None when nothing did. own: the message is a sentence of ours; what the far
+    end or a library says may repeat what people said.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class CompletionError(ThreadseekError):
         retry_after: float | None = None,
         limit: int | None = None,
         clock: Clock | None = None,
+        own: bool = False,
     ) -> None:
         super().__init__(failure, message)
         self.failure = failure
@@ -92,6 +94,7 @@ class CompletionError(ThreadseekError):
         self.retry_after = retry_after
         self.limit = limit
         self.clock = clock
+        self.own = own
 
     def __str__(self) -> str:
         facts = [self.failure.value, self.status and f"HTTP {self.status}", self.code, self.message]

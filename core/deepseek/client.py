@@ -202,13 +202,13 @@ class DeepSeek(Completions):
         trouble = self._proxies.trouble(self._url, error)
         if isinstance(trouble, Barred):
             return decipher(407, {}, b"")
+        own = ""
         if trouble:
-            told = str(trouble)
+            own = str(trouble)
         elif isinstance(error, aiohttp.ConnectionTimeoutError):
-            told = f"No connection within {self._options.connect_timeout:g} s."
-        else:
-            told = redact(f"{type(error).__name__}: {error}", self._options.api_key)
-        return CompletionError(Failure.TRANSPORT, told[:300])
+            own = f"No connection within {self._options.connect_timeout:g} s."
+        told = own or redact(f"{type(error).__name__}: {error}", self._options.api_key)
+        return CompletionError(Failure.TRANSPORT, told[:300], own=bool(own))
 
     def _let_go(self, response: aiohttp.ClientResponse, complete: bool) -> None:
         """Close the connection, or read it to its end in the background to use it again."""
@@ -274,7 +274,7 @@ class _Attempt:
         else:
             clock = Clock.IDLE
             message = f"Not a byte came for {limits.idle_timeout:g} s."
-        return CompletionError(Failure.STALLED, message, clock=clock)
+        return CompletionError(Failure.STALLED, message, clock=clock, own=True)
 
     async def read(
         self, response: aiohttp.ClientResponse, reading: Reading, gathering: Gathering | None
@@ -300,9 +300,8 @@ class _Attempt:
         finally:
             if gathering is not None:
                 gathering.rest()
-        return data or CompletionError(
-            Failure.TRUNCATED, "The stream ended before the answer was finished."
-        )
+        message = "The stream ended before the answer was finished."
+        return data or CompletionError(Failure.TRUNCATED, message, own=True)
 
     def note(self, reading: Reading) -> None:
         """Reset the progress clock when the answer has moved; not behind its end."""
@@ -357,7 +356,7 @@ def _close(response: aiohttp.ClientResponse) -> None:
 
 def _unsendable() -> CompletionError:
     message = "The request can't be sent. Check DEEPSEEK_BASE_URL and DEEPSEEK_API_KEY."
-    return CompletionError(Failure.CONFIGURATION, message)
+    return CompletionError(Failure.CONFIGURATION, message, own=True)
 
 
 def _facts(error: CompletionError) -> dict[str, Any]:

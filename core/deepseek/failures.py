@@ -101,19 +101,20 @@ def decipher(
     if status == 200:
         status = _own_status(found)
     failure = _failure(status, code, message)
-    told = redact(message, secret)
+    own = ""
     if failure is Failure.CREDENTIALS:  # DeepSeek's own text holds the key's last characters
-        told = _BARRED if status == 407 else _REFUSED_KEY
+        own = _BARRED if status == 407 else _REFUSED_KEY
     elif 300 <= status < 400:
-        told = _REDIRECTED
+        own = _REDIRECTED
     return CompletionError(
         failure,
-        told[:MAX_MESSAGE],
+        own or redact(message, secret)[:MAX_MESSAGE],
         status=status,
         code=redact(code, secret)[:60],
         trace_id=redact(_trace_id(found, head), secret)[:128],
         retry_after=_retry_after(head),
         limit=_limit(failure, message),
+        own=bool(own),
     )
 
 

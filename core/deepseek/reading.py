@@ -211,4 +211,4 @@ class Reading:
 
 
 def _too_long(size: str) -> CompletionError:
-    return CompletionError(Failure.SERVER, f"An answer of over {size}.")
+    return CompletionError(Failure.SERVER, f"An answer of over {size}.", own=True)

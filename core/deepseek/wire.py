@@ -99,7 +99,8 @@ def decode(event: Event, secret: str = "") -> list[Chunk]:
         return []
     found = parse(event.data)
     if not isinstance(found, dict):
-        raise CompletionError(Failure.TRUNCATED, "The stream broke off inside an event.")
+        message = "The stream broke off inside an event."
+        raise CompletionError(Failure.TRUNCATED, message, own=True)
     if is_error(found):
         raise decipher(200, {}, event.data, secret)
     return list(_chunks(found))
@@ -180,9 +181,9 @@ def refusal(finish_reason: str) -> CompletionError | None:
     code = finish_reason[:60]
     if finish_reason == "insufficient_system_resource":
         message = "The API ran out of capacity in the middle of the answer."
-        return CompletionError(Failure.SERVER, message, code=code)
-    message = f"The API ended the answer for a reason unknown here: {code}"
-    return CompletionError(Failure.TRUNCATED, message, code=code)
+        return CompletionError(Failure.SERVER, message, code=code, own=True)
+    message = "The API ended the answer for a reason unknown here: see the code."
+    return CompletionError(Failure.TRUNCATED, message, code=code, own=True)
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, str]]:

@@ -54,7 +54,8 @@ class Answer:
         """
         if visible(self.text) or self._finish.get(0) in ("content_filter", "length"):
             return None
-        return CompletionError(Failure.EMPTY, "the stream finished without a visible word")
+        message = "the stream finished without a visible word"
+        return CompletionError(Failure.EMPTY, message, own=True)
 
     def outcome(self, error: CompletionError | None = None) -> Outcome:
         """The outcome without its notice. error: what ended the attempt, None for a clean end."""

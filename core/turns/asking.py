@@ -226,7 +226,7 @@ class Asking:
                 return answer, None, attempt
             metrics.FAILURES.labels(error.failure.value).inc()
             said = [m.content for m in attempt.messages if m.role is not Role.SYSTEM]
-            cause = unsaid(error.message, [*said, answer.text])
+            cause = error.message if error.own else unsaid(error.message, [*said, answer.text])
             again = retrying.decide(
                 error,
                 attempt=number,

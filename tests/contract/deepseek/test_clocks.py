@@ -108,6 +108,7 @@ async def test_a_stall_ends_by_the_clock(
     assert failure is not None
     assert failure.failure is Failure.STALLED
     assert word in failure.message
+    assert failure.own
     assert failure.clock is clock
     assert text(chunks)[:1] == ("a" if len(first) > 1 else "")
 

@@ -175,6 +175,8 @@ def test_a_refused_key_is_answered_with_our_own_words() -> None:
     error = decipher(401, {}, deepseek("Your api key: ****f00d is invalid"), KEY)
     assert "f00d" not in error.message
     assert "DEEPSEEK_API_KEY" in error.message
+    assert error.own
+    assert not decipher(400, {}, deepseek("your words"), KEY).own
 
 
 def test_a_key_at_the_cut_is_gone_before_the_cut() -> None:

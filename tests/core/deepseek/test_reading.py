@@ -188,7 +188,7 @@ def test_any_other_reason_is_no_good_end(said: str) -> None:
     chunks, failure = run(event("The steps are: 1. stop the ser") + event("", said) + DONE)
     assert failure is not None
     assert (failure.failure, failure.code) == (Failure.TRUNCATED, said)
-    assert said in failure.message
+    assert failure.own
     assert not any(chunk.done for chunk in chunks)
 
 
