@@ -87,28 +87,29 @@ _REDIRECTED = "The API's address redirects, which is not followed. Check DEEPSEE
 
 
 def decipher(
-    status: int, headers: Mapping[str, str], body: bytes, secret: str = ""
+    status: int, headers: Mapping[str, str], body: bytes, secret: str = "", said: str = ""
 ) -> CompletionError:
     """The error that a response stands for. status: 200 for an error inside a good response.
 
-    secret: the key in use; it and whatever looks like a key is left out of every field.
+    secret: the key in use; it and whatever looks like a key is left out of every field. said: what
+    is put before the message.
     """
     head = {name.lower(): value for name, value in headers.items()}
     found = _loads(body)
     code, message = _code_and_message(found)
-    if not isinstance(found, dict | list | str):
+    if not (isinstance(found, dict) or (isinstance(found, list | str) and message)):
         message = _page(body)
     if status == 200:
         status = _own_status(found)
     failure = _failure(status, code, message)
-    own = ""
+    own = "" if message.strip() else _mute(status, body)
     if failure is Failure.CREDENTIALS:  # DeepSeek's own text holds the key's last characters
         own = _BARRED if status == 407 else _REFUSED_KEY
     elif 300 <= status < 400:
         own = _REDIRECTED
     return CompletionError(
         failure,
-        own or redact(message, secret)[:MAX_MESSAGE],
+        own or (said + redact(message, secret))[:MAX_MESSAGE],
         status=status,
         code=redact(code, secret)[:60],
         trace_id=redact(_trace_id(found, head), secret)[:128],
@@ -116,6 +117,14 @@ def decipher(
         limit=_limit(failure, message),
         own=bool(own),
     )
+
+
+def no_completion(body: bytes, secret: str = "") -> CompletionError:
+    """The error that a good response stands for which is neither a completion nor an error object:
+    a page, a text, a list. body: the beginning of it.
+    """
+    page = body.lstrip().startswith(b"<")
+    return decipher(200, {}, body, secret, "" if page else "an answer that is no completion: ")
 
 
 def is_error(found: Mapping[str, Any]) -> bool:
@@ -192,6 +201,12 @@ def _page(body: bytes) -> str:
     if title:
         return f"an HTML page: {unescape(title[1]).strip()}"
     return "an HTML page" if text.lstrip().startswith("<") else text
+
+
+def _mute(status: int, body: bytes) -> str:
+    """What is told of an error that says nothing itself."""
+    what = f"HTTP {status}" if status else "an error"
+    return f"{what} without a {'message' if body.strip() else 'body'}"
 
 
 def _trace_id(found: Any, head: Mapping[str, str]) -> str:

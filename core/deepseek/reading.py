@@ -4,10 +4,11 @@ Whatever comes back with status 200 goes through here: a stream of events, a who
 although a stream was asked for, an error object, an HTML page. They differ in the first character.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.deepseek.failures import decipher
+from core.deepseek.failures import no_completion
 from core.deepseek.sse import MAX_LINE, Decoder, Event
 from core.deepseek.think import ThinkFilter
 from core.deepseek.wire import decode, parse, refusal, valid, words
@@ -21,6 +22,10 @@ MAX_WHOLE = 16 * 1024 * 1024
 """Bytes a whole completion may have, and characters of a streamed one: all candidates together."""
 
 _BETWEEN = b"\n\n"
+_FIELD = re.compile(rb"(?:data|event|id|retry|)(?:[:\r\n]|\Z)")
+"""How the lines of a stream of events begin; one begins with a colon, or is a mere name."""
+
+_FIRST = 4096  # bytes: more than is told of them, so that no key is cut in two
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -52,6 +57,7 @@ class Reading:
         self._done = False
         self._head: bytearray | None = bytearray()
         self._whole = False
+        self._first = b""  # of a body that brought nothing yet
 
     @property
     def complete(self) -> bool:
@@ -79,6 +85,10 @@ class Reading:
                     self._events(self._decoder.feed(piece), chunks)
         except CompletionError as error:
             self._stop(error, chunks)
+        if self.moved:
+            self._first = b""
+        elif len(self._first) < _FIRST:
+            self._first = (self._first + data[:_FIRST]).lstrip(_BLANK)
         return chunks
 
     def end(self, because: CompletionError) -> list[Chunk]:
@@ -87,6 +97,8 @@ class Reading:
         try:
             if self._head is None:
                 self._events(self._decoder.finish(), chunks)
+                if self._first and not (self.moved or _FIELD.match(self._first)):
+                    raise no_completion(self._first, self._secret)
             else:
                 self._completion(bytes(self._head).lstrip(_BLANK), chunks)
         except CompletionError as error:
@@ -132,7 +144,7 @@ class Reading:
             self._events([Event(body)], chunks)
             self._done = True
         elif found is not None or body.startswith(b"<"):
-            raise decipher(200, {}, body, self._secret)
+            raise no_completion(body, self._secret)
 
     def _events(self, events: list[Event], chunks: list[Chunk]) -> None:
         for event in events:

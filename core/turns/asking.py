@@ -329,7 +329,8 @@ class Asking:
         if again is not None:
             log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
         else:
-            log.error("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
+            say = log.warning if error.failure is Failure.MODERATED else log.error
+            say("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
 
     def _conclude(
         self, answer: Answer, error: CompletionError | None, entry: Remembered, window: Window

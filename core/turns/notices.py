@@ -67,6 +67,7 @@ _FIXES: dict[Failure, str] = {
     Failure.BUSY: "lower DEEPSEEK_CONCURRENCY or ask the provider for a higher limit",
     Failure.MAX_TOKENS: "lower DEEPSEEK_MAX_TOKENS",
     Failure.TOO_LONG: "lower CONTEXT_TOKENS to the model's context",
+    Failure.TOO_BIG: "lower CONTEXT_TOKENS, or raise the limit of what stands before the API",
     Failure.CREDENTIALS: "check DEEPSEEK_API_KEY: wrong, expired or not allowed for this address",
     Failure.BALANCE: "top up the account behind DEEPSEEK_API_KEY",
     Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",

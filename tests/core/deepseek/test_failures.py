@@ -98,7 +98,9 @@ def test_every_row_of_the_table(
         (b'{"error": null, "message": "told"}', "told"),
         (b'{"error": [{"message": "told"}]}', "told"),
         (b'{"error": ["told"]}', "told"),
-        (b'{"error": []}', ""),
+        (b'{"error": []}', "HTTP 500 without a message"),
+        (b'{"error": {"code": "busy"}}', "HTTP 500 without a message"),
+        (b"[]", "[]"),
         (b'{"detail": "told"}', "told"),
         (b'{"error": {"message": {"deep": 1}}}', '{"deep": 1}'),
         (b'["told"]', "told"),
@@ -108,7 +110,8 @@ def test_every_row_of_the_table(
         (b"<html>", "an HTML page"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"17", "17"),
-        (b"", ""),
+        (b"", "HTTP 500 without a body"),
+        (b"\r\n", "HTTP 500 without a body"),
         (b"{" * 200_000, "{" * MAX_MESSAGE),
     ],
 )
@@ -177,6 +180,11 @@ def test_a_refused_key_is_answered_with_our_own_words() -> None:
     assert "DEEPSEEK_API_KEY" in error.message
     assert error.own
     assert not decipher(400, {}, deepseek("your words"), KEY).own
+
+
+def test_an_error_in_a_good_response_that_says_nothing_is_called_one() -> None:
+    error = decipher(200, {}, b'{"success": false, "error": {"code": "busy"}}')
+    assert (error.message, error.own, error.code) == ("an error without a message", True, "busy")
 
 
 def test_a_key_at_the_cut_is_gone_before_the_cut() -> None:

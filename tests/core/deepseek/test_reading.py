@@ -192,6 +192,45 @@ def test_any_other_reason_is_no_good_end(said: str) -> None:
     assert not any(chunk.done for chunk in chunks)
 
 
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b"[]", "an answer that is no completion: []"),
+        (b'["no", "pe"]', "an answer that is no completion: no"),
+        (b"upstream connect error\n", "an answer that is no completion: upstream connect error"),
+        (b'"nope"', "an answer that is no completion: nope"),
+        (b"null", "an answer that is no completion: null"),
+        (b"d" * 1_000, "an answer that is no completion: " + "d" * 267),
+        (b"<html><title>Sign in</title>", "an HTML page: Sign in"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_what_is_no_completion_is_named(body: bytes, cause: str, size: int) -> None:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks, failure = run(*pieces)
+    assert chunks == []
+    assert failure is not None
+    assert (failure.failure, failure.message) == (Failure.SERVER, cause)
+
+
+def test_a_limit_that_a_plain_text_names_counts() -> None:
+    failure = run(b"Rate limit reached")[1]
+    assert failure is not None
+    assert failure.failure is Failure.BUSY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\n\n", b": keep-alive\n\n", b"\n: a\n", b"retry: 3\n\n", b"data: \n\n", b"id\n\n"],
+)
+def test_a_stream_that_ended_without_an_event_has_ended(body: bytes) -> None:
+    assert run(body)[1] is EOF
+
+
+def test_what_stood_before_an_answer_does_not_matter_at_its_end() -> None:
+    assert run(b"OK\n\n", event("a"))[1] is EOF
+
+
 def test_interleaved_choices_stay_apart() -> None:
     raw = b"".join(event(text, index=at % 2) for at, text in enumerate("a1b2c3"))
     raw += event("", "stop", 0) + event("<", "stop", 1) + DONE

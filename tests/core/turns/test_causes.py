@@ -39,3 +39,8 @@ def test_a_sentence_of_ours_is_left_whole() -> None:
 def test_the_same_of_the_api_s_is_not() -> None:
     error = CompletionError(Failure.SERVER, "Why did the stream end before my answer? Ask later.")
     assert told("turn.retrying", error)["cause"] == "…? Ask later."
+
+
+def test_what_a_filter_refuses_is_no_error_of_the_service() -> None:
+    assert told("turn.failed", CompletionError(Failure.MODERATED))["log_level"] == "warning"
+    assert told("turn.failed", CompletionError(Failure.REFUSED))["log_level"] == "error"
