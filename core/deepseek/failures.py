@@ -59,6 +59,9 @@ _CODES: dict[str, Failure] = {
     "timeout": Failure.SERVER,
 }
 
+_BARE = {*_CODES, "api_error", "bad_request"}
+"""Codes that come as an error's only word, too."""
+
 _STATUSES: dict[int, Failure] = {
     400: Failure.REFUSED,
     401: Failure.CREDENTIALS,
@@ -169,16 +172,19 @@ def _loads(body: bytes) -> Any:
 
 
 def _code_and_message(found: Any) -> tuple[str, str]:
-    """`error` may be an object, a bare string, a list or null; then the top level counts."""
+    """`error` may be an object, a list, null or a bare string: a code or a message. The top level
+    counts for what it doesn't say.
+    """
     error = found.get("error") if isinstance(found, dict) else found
     if isinstance(error, list):
         error = next((entry for entry in error if entry), None)
-    if isinstance(error, str):
-        return _word(_get(found, "code")), error
+    bare = error if isinstance(error, str) else ""
+    if bare and bare.lower() not in _BARE:
+        return _word(_get(found, "code")), bare
     if not isinstance(error, dict):
         error = found if isinstance(found, dict) else {}
     names = ("code", "type", "status")
-    code = next((_word(error.get(name)) for name in names if _word(error.get(name))), "")
+    code = bare or next((_word(error.get(name)) for name in names if _word(error.get(name))), "")
     message = error.get("message") or error.get("msg") or error.get("detail") or ""
     return code, message if isinstance(message, str) else json.dumps(message)
 

@@ -21,6 +21,10 @@ def deepseek(message: str, kind: str = "invalid_request_error") -> bytes:
     return json.dumps({"error": error}).encode()
 
 
+def bare(error: str, **more: Any) -> bytes:
+    return json.dumps({"success": False, "error": error, "trace_id": "t", **more}).encode()
+
+
 CONTEXT = (
     "This model's maximum context length is 65536 tokens. However, you requested 70000 tokens "
     "(66000 in the messages, 4000 in the completion)."
@@ -78,6 +82,14 @@ TABLE: list[tuple[int, bytes, Failure, int | None]] = [
     (200, body(429, "x"), F.BUSY, None),
     (200, body("400", "x"), F.REFUSED, None),
     (200, b'{"error": "upstream failed"}', F.SERVER, None),
+    (200, bare("invalid_token"), F.CREDENTIALS, None),
+    (200, bare("Too_Many_Requests"), F.BUSY, None),
+    (200, bare("api_error"), F.SERVER, None),
+    (200, bare("bad_request"), F.REFUSED, None),
+    (400, bare("token_mismatched"), F.CONFIGURATION, None),
+    (400, bare("api_not_implemented", message="x"), F.CONFIGURATION, None),
+    (403, bare("used_up"), F.BALANCE, None),
+    (500, bare("api_error"), F.SERVER, None),
 ]
 
 
@@ -180,6 +192,15 @@ def test_a_refused_key_is_answered_with_our_own_words() -> None:
     assert "DEEPSEEK_API_KEY" in error.message
     assert error.own
     assert not decipher(400, {}, deepseek("your words"), KEY).own
+
+
+def test_a_bare_code_is_one_and_no_message() -> None:
+    error = decipher(400, {}, bare("token_mismatched"))
+    assert (error.code, error.message) == ("token_mismatched", "HTTP 400 without a message")
+    error = decipher(400, {}, bare("disabled", message="told"))
+    assert (error.code, error.message) == ("disabled", "told")
+    error = decipher(500, {}, bare("it is disabled", code="c"))
+    assert (error.code, error.message) == ("c", "it is disabled")
 
 
 def test_an_error_in_a_good_response_that_says_nothing_is_called_one() -> None:
