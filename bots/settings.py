@@ -123,7 +123,7 @@ def _header_safe(value: SecretStr) -> SecretStr:
 def _format_name(value: object) -> object:
     if isinstance(value, str) and value.startswith("{"):
         form = extra_body.parsed(value)
-        return form.get("type") if isinstance(form, dict) else value
+        return form.get("type") or "" if isinstance(form, dict) else value
     return value
 
 

@@ -160,6 +160,8 @@ def test_a_temperature_from_0_to_2_is_taken(value: str) -> None:
         ("DEEPSEEK_EXTRA_BODY", '{"a": [{"b": -1e999}]}', "a number that can't be sent"),
         ("DEEPSEEK_EXTRA_BODY", '{"stop": ["\\ud83d"]}', "half a character"),
         ("DEEPSEEK_EXTRA_BODY", '{"\\ude0a": 1}', "half a character"),
+        ("DEEPSEEK_RESPONSE_FORMAT", '{"a": 1}', "must be 'text' or 'json_object'"),
+        ("DEEPSEEK_RESPONSE_FORMAT", '{"type": null}', "must be 'text' or 'json_object'"),
         ("DATABASE_URL", "postgresql://u:p@db", "postgresql://user:password@host/name"),
         ("DATABASE_URL", "postgres://u:sk-1/#@db/x", "%XX"),
         ("DATABASE_URL", "postgres://u:1/u:p@db/x", "%XX"),
