@@ -1,10 +1,12 @@
-"""What DEEPSEEK_EXTRA_BODY may hold: a JSON object of request fields that have no variable."""
+"""What DEEPSEEK_EXTRA_BODY may hold: a JSON object of request fields that have no variable; and how
+the one that has both, the response format, is divided between them.
+"""
 
 import json
 from typing import Any
 
 _OWN = {"max_tokens", "model", "n", "response_format", "stream", "temperature"}
-_FORMATS = ("text", "json_object")
+FORMATS = ("text", "json_object")
 """Those that DEEPSEEK_RESPONSE_FORMAT takes; a schema, say, can only be given here."""
 
 
@@ -12,10 +14,34 @@ def parsed(value: object) -> object:
     """The object of a text, anything else as it is. Raises: ValueError."""
     if not isinstance(value, str):
         return value
+    found = _loads(value)
+    if not isinstance(found, dict):
+        raise ValueError('must be a JSON object such as {"top_p": 0.9}')
+    return found
+
+
+def format_name(value: object) -> object:
+    """The name of a response format, given by itself or in the object that is sent. Raises:
+    ValueError.
+    """
+    if not isinstance(value, str):
+        return value
+    found = _loads(value)
+    name = found.get("type") if isinstance(found, dict) else value
+    if name not in FORMATS:
+        raise ValueError(
+            "must be text or json_object; any other is given by DEEPSEEK_EXTRA_BODY, such as "
+            '{"response_format": {"type": "json_schema", "json_schema": {...}}}'
+        )
+    return name
+
+
+def _loads(text: str) -> object:
+    """The value of a JSON text; None when it is none."""
     try:
-        return json.loads(value)
+        return json.loads(text)
     except ValueError:
-        raise ValueError('must be a JSON object such as {"top_p": 0.9}') from None
+        return None
 
 
 def unreserved(value: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +50,7 @@ def unreserved(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("messages can't be set here")
     taken = _OWN & value.keys()
     form = value.get("response_format")
-    if isinstance(form, dict) and form.get("type") not in _FORMATS:
+    if isinstance(form, dict) and form.get("type") not in FORMATS:
         taken.discard("response_format")
     if taken:
         variables = ", ".join(f"DEEPSEEK_{name.upper()}" for name in sorted(taken))

@@ -120,13 +120,6 @@ def _header_safe(value: SecretStr) -> SecretStr:
     return value
 
 
-def _format_name(value: object) -> object:
-    if isinstance(value, str) and value.startswith("{"):
-        form = extra_body.parsed(value)
-        return form.get("type") or "" if isinstance(form, dict) else value
-    return value
-
-
 def _database(value: str) -> str:
     """The errors do not repeat the value, which may hold a password."""
     if value.startswith(("postgresql:", "postgres:")):
@@ -179,7 +172,7 @@ class Settings(BaseModel):
         None, ge=1, le=128, description="Candidates an answer; the first is shown, all are stored."
     )
     deepseek_response_format: Annotated[
-        Literal["text", "json_object"] | None, BeforeValidator(_format_name)
+        Literal["text", "json_object"] | None, BeforeValidator(extra_body.format_name)
     ] = Field(None, description="`text` or `json_object`. Unset: not sent.")
     deepseek_extra_body: Annotated[
         dict[str, Any],
