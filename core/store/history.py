@@ -175,7 +175,7 @@ def append(
 
 
 def say_instead(conn: Connection, turn_id: int, text: str) -> None:
-    """Another answer of a turn that is the last of its conversation; an invisible one removes it."""
+    """Another answer of a turn that is the last of its conversation; an unseen one removes it."""
     answer = message.c.turn_id == turn_id, message.c.role == Role.ASSISTANT
     if visible(text):
         conn.execute(update(message).where(*answer).values(content=text))
