@@ -64,11 +64,11 @@ _SENTENCES: dict[Failure, str] = {
 _FIXES: dict[Failure, str] = {
     Failure.TRANSPORT: "check the network and DEEPSEEK_BASE_URL, and HTTPS_PROXY if it is set",
     Failure.STALLED: "if it goes on, ask the provider",
-    Failure.BUSY: "lower DEEPSEEK_CONCURRENCY or ask the provider for a higher limit",
+    Failure.BUSY: "if it goes on, lower DEEPSEEK_CONCURRENCY or ask the provider for more",
     Failure.MAX_TOKENS: "lower DEEPSEEK_MAX_TOKENS",
     Failure.TOO_LONG: "lower CONTEXT_TOKENS to the model's context",
     Failure.TOO_BIG: "lower CONTEXT_TOKENS, or raise the limit of what stands before the API",
-    Failure.CREDENTIALS: "check DEEPSEEK_API_KEY: wrong, expired or not allowed for this address",
+    Failure.CREDENTIALS: "check DEEPSEEK_API_KEY (wrong, expired or not allowed for this address)",
     Failure.BALANCE: "top up the account behind DEEPSEEK_API_KEY",
     Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",
     Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
@@ -118,7 +118,7 @@ def apology(error: CompletionError, reference: str, *, operator: bool = False) -
     sentence = _SLOW if error.clock is Clock.TURN else _SENTENCES[error.failure]
     advice = fix(error)
     if operator and advice:
-        sentence = f"{_CAUSES.get(sentence, sentence).rstrip('.')}: {advice}."
+        sentence = f"{_CAUSES.get(sentence, sentence)} {advice[0].upper()}{advice[1:]}."
     return referenced(sentence, error.trace_id or reference)
 
 

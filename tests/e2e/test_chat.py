@@ -24,13 +24,13 @@ async def test_a_failure_is_one_clear_sentence_on_standard_error(
     assert code == 1
     assert out == ""
     assert len(err.splitlines()) == 1
-    assert "check DEEPSEEK_API_KEY" in err
+    assert "does not accept the request. Check DEEPSEEK_API_KEY (wrong," in err
     assert "canary" not in err
     unreachable = {**settings, "DEEPSEEK_BASE_URL": "http://127.0.0.1:9"}
     code, out, err = await command(tmp_path, unreachable, "chat", "say hello")
     assert (code, out) == (1, "")
     assert len(err.splitlines()) == 1
-    assert "can't be reached: check the network and DEEPSEEK_BASE_URL" in err
+    assert "can't be reached. Check the network and DEEPSEEK_BASE_URL" in err
 
 
 async def test_a_question_that_is_refused_is_no_answer(

@@ -15,6 +15,21 @@ def test_the_advice_names_the_clock_that_ran_out(clock: Clock) -> None:
     assert clock.value not in notices.apology(error, "turn-1")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(CompletionError, Failure),
+        *(CompletionError(Failure.STALLED, clock=clock) for clock in Clock),
+    ],
+    ids=str,
+)
+def test_an_operator_is_told_what_to_do_in_a_sentence_of_its_own(error: CompletionError) -> None:
+    told = notices.apology(error, "", operator=True)
+    advice = notices.fix(error)
+    assert ":" not in told
+    assert not advice or told.lower().endswith(f". {advice.lower()}.")
+
+
 def test_an_answer_that_was_still_coming_did_not_stop() -> None:
     late = notices.apology(CompletionError(Failure.STALLED, clock=Clock.TURN), "turn-1")
     assert "stopped sending" not in late
