@@ -83,6 +83,7 @@ _LIMITS = {
 }
 
 _KEYS = re.compile(r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|\*{2,}[\w-]+", re.IGNORECASE)
+_KEY = re.compile(r"key|token|authenti", re.IGNORECASE)  # what is said is about it
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _REFUSED_KEY = "The API did not accept the key, or the key may not do this. Check DEEPSEEK_API_KEY."
 _BARRED = "A proxy on the way did not accept our user and password. Check HTTPS_PROXY."
@@ -106,7 +107,9 @@ def decipher(
         status = _own_status(found)
     failure = _failure(status, code, message)
     own = "" if message.strip() else _mute(status, body)
-    if failure is Failure.CREDENTIALS:  # DeepSeek's own text holds the key's last characters
+    elsewhere = status == 403 and not _KEY.search(f"{code} {message}")
+    if failure is Failure.CREDENTIALS and not elsewhere:
+        # DeepSeek's own text holds the key's last characters
         own = _BARRED if status == 407 else _REFUSED_KEY
     elif 300 <= status < 400:
         own = _REDIRECTED

@@ -194,6 +194,31 @@ def test_a_refused_key_is_answered_with_our_own_words() -> None:
     assert not decipher(400, {}, deepseek("your words"), KEY).own
 
 
+@pytest.mark.parametrize(
+    ("status", "raw", "message"),
+    [
+        (
+            403,
+            b"<title>Attention Required! | Cloudflare</title>",
+            "Attention Required! | Cloudflare",
+        ),
+        (403, body("forbidden", f"No {KEY} here"), "No [key] here"),
+        (403, b"", "HTTP 403 without a body"),
+        (403, body("invalid_token", "x f00d"), "did not accept the key"),
+        (403, body("forbidden", "the API key ending in f00d may not"), "did not accept the key"),
+        (401, body("forbidden", "x f00d"), "did not accept the key"),
+        (200, body("token_expired", "x f00d"), "did not accept the key"),
+    ],
+)
+def test_a_prohibition_that_is_not_about_the_key_is_told(
+    status: int, raw: bytes, message: str
+) -> None:
+    error = decipher(status, {}, raw, KEY)
+    assert error.failure is Failure.CREDENTIALS
+    assert message in error.message
+    assert "f00d" not in error.message
+
+
 def test_a_bare_code_is_one_and_no_message() -> None:
     error = decipher(400, {}, bare("token_mismatched"))
     assert (error.code, error.message) == ("token_mismatched", "HTTP 400 without a message")
