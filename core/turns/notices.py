@@ -37,8 +37,10 @@ _BROKEN = "DeepSeek can't be reached right now. Please try again in a moment."
 _REFUSED = "DeepSeek refused this request."
 _SLOW = "DeepSeek took too long for this answer. Please try again, or ask for less at once."
 _OPERATOR = "DeepSeek does not accept me at the moment; whoever runs me has to look at it."
+_PARAMETER = _REFUSED + " If it happens again, whoever runs me has to look at it."
 _CAUSES = {
     _OPERATOR: "DeepSeek does not accept the request.",
+    _PARAMETER: _REFUSED,
     _BROKEN: "DeepSeek can't be reached.",
 }
 """What the operator is told in place of a sentence that would send them to themselves."""
@@ -55,7 +57,7 @@ _SENTENCES: dict[Failure, str] = {
     Failure.MAX_TOKENS: _OPERATOR,
     Failure.SHAPE: _REFUSED + " A new thread may help.",
     Failure.MODERATED: "DeepSeek's content filter refused this. Please ask differently.",
-    Failure.REFUSED: _REFUSED + " Please try to ask differently.",
+    Failure.REFUSED: _PARAMETER,
     Failure.CREDENTIALS: _OPERATOR,
     Failure.BALANCE: _OPERATOR,
     Failure.CONFIGURATION: _OPERATOR,

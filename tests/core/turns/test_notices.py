@@ -30,6 +30,14 @@ def test_an_operator_is_told_what_to_do_in_a_sentence_of_its_own(error: Completi
     assert not advice or told.lower().endswith(f". {advice.lower()}.")
 
 
+def test_who_asks_is_not_told_to_mend_what_only_an_operator_can() -> None:
+    told = notices.apology(CompletionError(Failure.REFUSED), "turn-1")
+    assert "ask differently" not in told
+    assert "whoever runs me" in told
+    told = notices.apology(CompletionError(Failure.REFUSED), "turn-1", operator=True)
+    assert "whoever runs me" not in told
+
+
 def test_an_answer_that_was_still_coming_did_not_stop() -> None:
     late = notices.apology(CompletionError(Failure.STALLED, clock=Clock.TURN), "turn-1")
     assert "stopped sending" not in late
