@@ -226,7 +226,7 @@ def _trace_id(found: Any, head: Mapping[str, str]) -> str:
         head.get("x-request-id"),
         head.get("x-deepseek-request-id"),
     )
-    return next((place for place in places if isinstance(place, str) and place), "")
+    return next(filter(None, map(_word, places)), "")
 
 
 def _retry_after(head: Mapping[str, str]) -> float | None:

@@ -142,7 +142,8 @@ def test_every_shape_of_a_body_says_something(raw: bytes, message: str) -> None:
         ({"X-Request-Id": "t2"}, b"", "t2"),
         ({"x-deepseek-request-id": "t3"}, b"{}", "t3"),
         ({"x-request-id": "t2"}, b'{"trace_id": "t1"}', "t1"),
-        ({}, b'{"trace_id": 5}', ""),
+        ({}, b'{"trace_id": 5}', "5"),
+        ({"x-request-id": "t2"}, b'{"trace_id": true}', "t2"),
     ],
 )
 def test_the_trace_id(headers: dict[str, str], raw: bytes, expected: str) -> None:
