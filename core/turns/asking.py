@@ -238,7 +238,7 @@ class Asking:
                 again = None
             if again is not None:
                 again = self._changed(attempt, again, error, conversation, entry)
-            self._report(error, cause, number, again)
+            telling.failed(self._turn, error, cause, number, again, self._reference)
             if again is None:
                 return answer, error, attempt
             self._reply.restart()
@@ -312,25 +312,6 @@ class Asking:
                 self._means.cap.lower(error.limit)
                 attempt.max_tokens = error.limit
         return again
-
-    def _report(
-        self, error: CompletionError, cause: str, number: int, again: retrying.Again | None
-    ) -> None:
-        """Tell the operator: what failed, whether it is tried again, what can be done."""
-        facts = {
-            "turn": self._turn.id,
-            "attempt": number,
-            "failure": error.failure.value,
-            "status": error.status,
-            "code": error.code,
-            "cause": cause,
-            "trace": error.trace_id or self._reference,  # what a person is shown
-        }
-        if again is not None:
-            log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
-        else:
-            say = log.warning if error.failure is Failure.MODERATED else log.error
-            say("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
 
     def _conclude(
         self, answer: Answer, error: CompletionError | None, entry: Remembered, window: Window

@@ -3,9 +3,11 @@
 A person gets one calm sentence and a reference; the operator's log gets the cause and the fix.
 """
 
+import math
+
 from core.delivery.characters import visible
 from core.errors import Clock, CompletionError, Failure
-from core.turns.retrying import MOST_ATTEMPTS
+from core.turns.retrying import LONGEST_RETRY_AFTER, MOST_ATTEMPTS
 from core.types import Outcome, Verdict
 
 HELP = (
@@ -76,6 +78,7 @@ _FIXES: dict[Failure, str] = {
     Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
 }
 _BARRED = "write the proxy's user and password into HTTPS_PROXY"
+_LATER = 90  # minutes that nobody counts
 _MORE_TIME = "if it goes on, raise {} or ask the provider"
 _LESS_TEXT = "if answers may be that long, raise {}; if not, set DEEPSEEK_MAX_TOKENS"
 
@@ -118,10 +121,21 @@ def apology(error: CompletionError, reference: str, *, operator: bool = False) -
     operator: whoever reads it also runs the service, so it says what can be done.
     """
     sentence = _SLOW if error.clock is Clock.TURN else _SENTENCES[error.failure]
+    wait = error.retry_after or 0.0
+    if wait > LONGEST_RETRY_AFTER:
+        sentence = sentence.replace("in a moment", _when(wait))
     advice = fix(error)
     if operator and advice:
         sentence = f"{_CAUSES.get(sentence, sentence)} {advice[0].upper()}{advice[1:]}."
     return referenced(sentence, error.trace_id or reference)
+
+
+def _when(seconds: float) -> str:
+    """When so many seconds will be over."""
+    minutes = math.ceil(seconds / 60)
+    if minutes > _LATER:
+        return "later"
+    return "in a minute" if minutes == 1 else f"in {minutes} minutes"
 
 
 def beneath(

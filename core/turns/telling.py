@@ -3,9 +3,11 @@
 import structlog
 
 from core.delivery.freshness import Figures
+from core.errors import CompletionError, Failure
 from core.lifecycle import State
 from core.ports import Turn
-from core.turns import metrics
+from core.turns import metrics, notices
+from core.turns.retrying import Again
 from core.types import Outcome
 
 log = structlog.get_logger()
@@ -31,6 +33,31 @@ def answered(turn: Turn, outcome: Outcome, seconds: float) -> None:
         response=outcome.response_id,
         trace=outcome.trace_id,
     )
+
+
+def failed(
+    turn: Turn, error: CompletionError, cause: str, attempt: int, again: Again | None, trace: str
+) -> None:
+    """An attempt failed: whether it is made again, else what can be done.
+
+    cause: without what people said. trace: what a person is shown where the API gave none.
+    """
+    facts: dict[str, object] = {
+        "turn": turn.id,
+        "attempt": attempt,
+        "failure": error.failure.value,
+        "status": error.status,
+        "code": error.code,
+        "cause": cause,
+        "trace": error.trace_id or trace,
+    }
+    if error.retry_after is not None:
+        facts["retry_after"] = error.retry_after
+    if again is not None:
+        log.warning("turn.retrying", seconds=round(again.delay, 2), **facts)
+        return
+    say = log.warning if error.failure is Failure.MODERATED else log.error
+    say("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
 
 
 def parked(turn: Turn, trace: str) -> None:

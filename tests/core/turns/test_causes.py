@@ -44,3 +44,9 @@ def test_the_same_of_the_api_s_is_not() -> None:
 def test_what_a_filter_refuses_is_no_error_of_the_service() -> None:
     assert told("turn.failed", CompletionError(Failure.MODERATED))["log_level"] == "warning"
     assert told("turn.failed", CompletionError(Failure.REFUSED))["log_level"] == "error"
+
+
+def test_how_long_the_api_asked_to_wait_is_told() -> None:
+    assert told("turn.retrying", CompletionError(Failure.BUSY, retry_after=2.0))["retry_after"] == 2
+    assert told("turn.failed", CompletionError(Failure.BUSY, retry_after=60.0))["retry_after"] == 60
+    assert "retry_after" not in told("turn.retrying", CompletionError(Failure.BUSY))

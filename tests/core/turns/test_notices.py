@@ -38,6 +38,28 @@ def test_who_asks_is_not_told_to_mend_what_only_an_operator_can() -> None:
     assert "whoever runs me" not in told
 
 
+@pytest.mark.parametrize(
+    ("seconds", "when"),
+    [
+        (None, "in a moment"),
+        (30.0, "in a moment"),
+        (31.0, "in a minute"),
+        (60.0, "in a minute"),
+        (60.5, "in 2 minutes"),
+        (5_400.0, "in 90 minutes"),
+        (86_400.0, "later"),
+        (1e300, "later"),
+    ],
+)
+@pytest.mark.parametrize("operator", [False, True])
+def test_who_asks_is_told_when_the_api_may_be_asked_again(
+    seconds: float | None, when: str, operator: bool
+) -> None:
+    error = CompletionError(Failure.BUSY, retry_after=seconds)
+    told = notices.apology(error, "turn-1", operator=operator)
+    assert told.startswith(f"DeepSeek is busy right now. Please try again {when}. ".rstrip())
+
+
 def test_an_answer_that_was_still_coming_did_not_stop() -> None:
     late = notices.apology(CompletionError(Failure.STALLED, clock=Clock.TURN), "turn-1")
     assert "stopped sending" not in late
