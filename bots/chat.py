@@ -12,6 +12,7 @@ from adapters.console.app import ConsolePlatform, platform_of
 from adapters.console.lines import Lines
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
+from core.delivery.sanitise import clean
 from core.errors import ConfigurationError, StoreError
 from core.ports import Threads
 from core.store.files import InUse
@@ -129,11 +130,14 @@ async def _failing(core: Core) -> str:
 
 
 def _print_plain(outcome: Outcome) -> None:
-    """For a pipe: the answer alone on standard output, what there is to say about it beside."""
+    """For a pipe: the answer alone on standard output, what there is to say about it beside.
+
+    A terminal may stand at its other end, which no control character may steer either.
+    """
     if outcome.text:
-        print(outcome.text)  # noqa: T201
+        print(clean(outcome.text))  # noqa: T201
     if outcome.notice:
-        print(outcome.notice.strip("_"), file=sys.stderr)  # noqa: T201
+        print(clean(outcome.notice).strip("_"), file=sys.stderr)  # noqa: T201
 
 
 def _greet(core: Core, name: str) -> None:

@@ -16,6 +16,14 @@ async def test_one_question_is_answered_on_standard_output(
     assert (code, out, err) == (0, "**Hello**\n\n```py\nx\n```\n", "")
 
 
+async def test_no_control_character_gets_out_that_a_terminal_behind_a_pipe_would_obey(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("a\x1b]0;gone\x07", "\x1b[31mb\tc\x9b\r\n", "d")))
+    code, out, err = await command(tmp_path, settings, "chat", "say hello")
+    assert (code, out, err) == (0, "a]0;gone[31mb\tc\nd\n", "")
+
+
 async def test_a_failure_is_one_clear_sentence_on_standard_error(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
