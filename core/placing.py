@@ -1,4 +1,4 @@
-"""What some platforms can do besides, where an answer needs a place first. Pure.
+"""What some platforms can do besides, where an answer needs a place first, or has one. Pure.
 
 As in `core.ports`: a thread that has the method has the ability.
 """
@@ -29,3 +29,13 @@ class Continues(Protocol):
 
     def continues(self, parts: Sequence[PartId]) -> None:
         """These messages, the first of them first. Told before anything else; makes no call."""
+
+
+@runtime_checkable
+class ReadsPart(Protocol):
+    """Can read one of our messages."""
+
+    async def says(self, part: PartId, texts: Sequence[str]) -> str | None:
+        """Which of these texts it says, all of which were sent to it; None: none of them, as far as
+        the platform tells. Raises: DeliveryError.
+        """

@@ -2,7 +2,7 @@
 (docs.slack.dev/reference/methods/conversations.replies); what matters most is the newest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from adapters.slack.calls import Api
@@ -32,18 +32,28 @@ year to less than a second."""
 
 async def replies(
     api: Api, at: Address, patience: float = PATIENCE, **bounds: Any
-) -> AsyncIterator[Message]:
+) -> Sequence[Message]:
     """The thread's messages between `oldest` and `latest`, oldest first, from `PAGES` pages.
 
     patience: seconds that each page waits for rate limits. Raises: DeliveryError.
     """
+    said: list[Message] = []
     cursor = ""
     for _ in range(PAGES):
         messages, cursor = await _page(api, at, cursor, bounds, patience)
-        for message in messages:
-            yield message
+        said += messages
         if not cursor:
-            return
+            break
+    return said
+
+
+async def one(api: Api, at: Address, ts: str) -> Message | None:
+    """A message of the thread, if it is there. Rate limits aren't waited for.
+
+    Raises: DeliveryError.
+    """
+    around = await replies(api, at, patience=0, oldest=ts, latest=ts, inclusive=True)
+    return next((message for message in around if message["ts"] == ts), None)
 
 
 async def before(api: Api, at: Address) -> Sequence[Message]:

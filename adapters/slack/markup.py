@@ -7,6 +7,8 @@ show the entity, so a zero-width space breaks the token there. Nothing else is t
 """
 
 import re
+from collections.abc import Sequence
+from html import unescape
 
 from core.delivery.characters import visible
 from core.delivery.sanitise import sanitise, segments
@@ -26,6 +28,7 @@ _TOKEN_BEGUN = re.compile(
 )
 _LONGEST_BEGUN = 40
 _ADDRESS = re.compile(r"https?://|\bwww\.", re.IGNORECASE)
+_NAMES = re.compile(r":[\w+-]+:|```[\w+#-]*(?=\n)")
 _IN_TEXT = "&lt;"
 _IN_CODE = "<\u200b"
 
@@ -66,3 +69,23 @@ def _rendered(markdown: str) -> str:
 def measure(markdown: str) -> int:
     """UTF-8 bytes of the rendered text."""
     return len(render(markdown).encode())
+
+
+def which(said: str, texts: Sequence[str]) -> str | None:
+    """Which of these texts a message says, by what Slack tells of it; None: none of them.
+
+    How Slack tells what came as Markdown is not documented, so letters and digits are compared.
+    """
+    letters = _letters(said)
+    alike = [
+        text
+        for text in texts
+        for sent in (render(text), growing(text))
+        if sent.split() == said.split() or (letters and _letters(sent) == letters)
+    ]
+    return min(alike, key=lambda text: abs(len(text) - len(said)), default=None)
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text, but for those in names of emoji, characters, languages."""
+    return "".join(filter(str.isalnum, _NAMES.sub("", unescape(unescape(text)))))

@@ -8,7 +8,7 @@ import structlog
 
 from adapters.slack import budgets, calls, earlier, streams
 from adapters.slack.calls import Api, Method
-from adapters.slack.events import remembered
+from adapters.slack.events import plain, remembered
 from adapters.slack.hints import hint
 from adapters.slack.ids import (
     Address,
@@ -19,7 +19,7 @@ from adapters.slack.ids import (
     sequence,
     split_part_id,
 )
-from adapters.slack.markup import growing, measure, render
+from adapters.slack.markup import growing, measure, render, which
 from adapters.slack.refusals import (
     CONFLICT,
     ENDED,
@@ -29,6 +29,7 @@ from adapters.slack.refusals import (
     NotServed,
     Refused,
 )
+from adapters.slack.words import own
 from core.errors import (
     DeliveryError,
     PartGone,
@@ -59,7 +60,7 @@ EVENT_TYPE = "threadseek"
 
 class SlackThread:
     """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier, Streams,
-    FindsPost, HasNameless and RemovesPart of `core.ports`; raises what they say.
+    FindsPost, HasNameless and RemovesPart of `core.ports`, and ReadsPart; raises what they say.
 
     A stream can't be named when it is started, so one whose start got no answer is told by what it
     lacks. That is right because no other message of ours in the thread lacks it: posts, stops and
@@ -191,16 +192,17 @@ class SlackThread:
 
     async def _said(self, part: PartId) -> str:
         """What Slack says that a message of ours says; empty when it can't be asked now."""
-        ts = split_part_id(part)[1]
         try:
-            async for message in earlier.replies(
-                self._api, self._at, patience=0, oldest=ts, latest=ts, inclusive=True
-            ):
-                if message["ts"] == ts:
-                    return str(message.get("text") or "")
+            message = await earlier.one(self._api, self._at, split_part_id(part)[1])
         except DeliveryError as error:
             log.info("slack.stream_not_read", error=type(error).__name__)
-        return ""
+            return ""
+        return str(message.get("text") or "") if message else ""
+
+    async def says(self, part: PartId, texts: Sequence[str]) -> str | None:
+        """Which of these texts the message says, as it is told in Slack's own markup."""
+        message = await earlier.one(self._api, self._at, split_part_id(part)[1])
+        return which(plain(own(message)), texts) if message else None
 
     def _name(self, part: PartId) -> str:
         """What a message of this answer is called in its metadata. Where its key isn't known (a
@@ -378,7 +380,7 @@ class SlackThread:
         """Our messages in the thread since the question."""
         return [
             (part_id(self._at.channel, str(message["ts"])), message)
-            async for message in earlier.replies(
+            for message in await earlier.replies(
                 self._api, self._at, oldest=self._at.ts, include_all_metadata=True
             )
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot

@@ -9,12 +9,14 @@ from core.errors import StreamOver, ThreadseekError, TooLarge, Undeliverable, Un
 log = structlog.get_logger()
 
 
+def stays(reply: Reply, delivery: Delivery, error: Untouchable, says: str | None) -> None:
+    """Go on in new messages. says: as for `Reply.stays`."""
+    reply.stays(delivery, says)
+    log.warning("delivery.message_stays", part=delivery.index, reason=str(error))
+
+
 def failed(reply: Reply, delivery: Delivery, error: ThreadseekError) -> None:
     """Go on without the call; raises what isn't to be helped by another one."""
-    if isinstance(error, Untouchable):
-        reply.stays(delivery)
-        log.warning("delivery.message_stays", part=delivery.index, reason=str(error))
-        return
     reply.failed(delivery)
     if isinstance(error, StreamOver):
         log.info("delivery.stream_over", part=delivery.index, reason=str(error))

@@ -81,13 +81,16 @@ class Parts:
         self._split_anew(settled, rest)
         return True
 
-    def keep(self, settled: int, shown: str | None) -> None:
+    def keep(self, settled: int, shown: str | None) -> bool:
         """End the first part that isn't settled with what its message says, for ever. What is
         missing begins the next one; all of it where `shown` is None or isn't its beginning.
+
+        False: that is how it ends, so nothing changes.
         """
         texts = self.texts
-        if settled < len(self._before) or texts[settled : settled + 1] == [shown]:
-            return
+        ends = texts[settled].split() if settled < len(texts) else None  # nobody sees other blanks
+        if settled < len(self._before) or (shown and shown.split() == ends):
+            return False
         rest = self._rest(settled)
         if shown is None or not rest.leave(shown, 0):
             shown = ""
@@ -97,6 +100,7 @@ class Parts:
         self._splitter.feed(source)
         if self.finished:
             self._conclude(settled + 1)
+        return True
 
     def cut(self, settled: int, shown: str) -> int:
         """Drop what comes after what is shown of the first part that isn't settled, as if no more

@@ -11,6 +11,7 @@ from core.delivery.deliveries import STREAMED, Delivery, How, Stream
 from core.delivery.markup import completed
 from core.delivery.parts import Parts
 from core.delivery.sanitise import clean
+from core.delivery.visible import Visible
 from core.delivery.waiting import Waiting
 from core.ports import Posted
 from core.types import Kind, Limits, PartId, Unseen
@@ -33,6 +34,7 @@ class Reply:
     plain: no streams any more. withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
+    visible: what its messages say.
     waiting: the text that nobody sees yet.
     whole: its messages say all of it, as a former process split it. Where one can't be touched,
     they stay.
@@ -49,8 +51,7 @@ class Reply:
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
-        self._shown: dict[int, str] = {}  # what is surely visible
-        self._last: dict[int, str] = {}  # what was last; of a lost post: what it says, if it landed
+        self.visible = Visible(self.inherited)
         self._stays: set[int] = set()  # parts whose message can't be touched, ever
         self._settled = 0  # so many parts are shown for good
         self._flying: Delivery | None = None
@@ -98,7 +99,7 @@ class Reply:
         """End with what is visible, to be finished anew; how many characters nobody sees."""
         self._settle()
         self.finished, self._interim, self._stale = False, "", False
-        return self._parts.cut(self._settled, self._last.get(self._settled, ""))
+        return self._parts.cut(self._settled, self.visible.last(self._settled) or "")
 
     def restart(self) -> None:
         """Drop the text of a failed attempt. Raises RuntimeError when some of it was shown."""
@@ -110,8 +111,7 @@ class Reply:
 
     def due(self, now: float) -> Delivery | None:
         """The call to make now, its text bound; it is under way until reported."""
-        plan = self._plan(now)
-        if not isinstance(plan, Delivery):
+        if (plan := self.peek(now)) is None:
             return None
         self.begun = True
         self._flying, self._started = plan, now
@@ -155,7 +155,8 @@ class Reply:
         """The call went through; `part` is the message that shows the text."""
         self._flying = None
         self._ids[delivery.index] = part
-        self._shown[delivery.index] = self._last[delivery.index] = delivery.text
+        shows = self.visible.made if delivery.part is None else self.visible.confirmed
+        shows(delivery.index, delivery.text)
         self.uncertain.discard(delivery.index)
         if delivery.how is How.START:
             self._stream = Stream(delivery.index, self._started)
@@ -169,22 +170,22 @@ class Reply:
     def failed(self, delivery: Delivery) -> None:
         """The call failed; what the message shows is unknown now. Newer text may be due."""
         self._flying = None
-        self._shown.pop(delivery.index, None)
+        self.visible.failed(delivery.index)
         if delivery.how in STREAMED:
             self.go_plain()
 
     def cut_off(self, delivery: Delivery) -> None:
         """The call got no answer: it may have landed, or may yet."""
         self.failed(delivery)
+        self.visible.lost(delivery.index, delivery.text)
         if delivery.part is None:
-            index, text = delivery.index, delivery.text
-            sure = index not in self.inherited and self._last.get(index, text) == text
-            self._last[index] = text if sure else ""
-            self.uncertain.add(index)
+            self.uncertain.add(delivery.index)
 
-    def stays(self, delivery: Delivery) -> None:
+    def stays(self, delivery: Delivery, says: str | None = None) -> None:
         """The message can't be touched, ever: it says what it said before. What is missing follows
         in new messages, each of them whole, as they couldn't be touched either.
+
+        says: what that is, where `visible` doesn't know; None: nobody does, and all of it follows.
         """
         self._flying = None
         if self._is_open(delivery.index):
@@ -192,8 +193,9 @@ class Reply:
         if self.whole or self.withdrawn:
             self._stays.update(range(delivery.index, len(self._final)))
             return
+        if self._parts.keep(delivery.index, self.visible.says(delivery.index) or says):
+            self._stays = {i for i in self._stays if i < delivery.index}  # others say other texts
         self._stays.add(delivery.index)
-        self._parts.keep(delivery.index, self._last.get(delivery.index))
         self.go_plain()
 
     def begin_native(self, native: bool) -> None:
@@ -233,7 +235,7 @@ class Reply:
 
     def recheck(self) -> None:
         """What the messages show is in doubt: every part of the finished reply is due again."""
-        self._shown.clear()
+        self.visible.recheck()
         self._settled = 0
         self.go_plain()
 
@@ -264,7 +266,7 @@ class Reply:
         """
         self._settle()
         index = self._settled
-        shown = self._shown.get(index)
+        shown = self.visible.surely(index)
         if self._flying is not None or self._is_open(index) or not shown:
             return False
         left = self._parts.leave(index, shown, least)
@@ -298,7 +300,7 @@ class Reply:
         """Count the parts that show their final text."""
         for text in self._parts.texts[self._settled :]:
             index = self._settled
-            shows = self._shown.get(index) == text and not self._is_open(index)
+            shows = self.visible.surely(index) == text and not self._is_open(index)
             if not shows and index not in self._stays:
                 return
             self._settled += 1
@@ -334,7 +336,7 @@ class Reply:
         if self._settled == len(texts):
             return None
         index = self._settled
-        text, shown = texts[index], self._shown.get(index)
+        text, shown = texts[index], self.visible.surely(index)
         if self._appendable(index) and shown is not None and text.startswith(shown):
             return self._last_of_stream(index, text, shown, now)
         return Delivery(index, self._ids.get(index), text, Kind.FINAL)
@@ -352,7 +354,7 @@ class Reply:
         """The end of a stream that has been open for as long as may be; None without a stream."""
         if self._stream is None or self.limits.stream is None:
             return None
-        index, shown = self._stream.index, self._shown.get(self._stream.index)
+        index, shown = self._stream.index, self.visible.surely(self._stream.index)
         ends = max(self._stream.since + self.limits.stream.life, self._no_stop_until)
         if (left := ends - now) > _ROUNDING:
             return left
@@ -364,7 +366,7 @@ class Reply:
     def _open_part(self, now: float) -> Delivery | float | None:
         """The part that still grows."""
         index, text = self._settled, self._interim
-        shown = self._shown.get(index)
+        shown = self.visible.surely(index)
         if not text or (shown is not None and shown.rstrip() == text.rstrip()):
             return None
         if self._stays or (index in self.inherited and index in self._ids):

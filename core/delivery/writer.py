@@ -8,18 +8,27 @@ from typing import TypeVar
 import structlog
 
 from core.budget import Budget
+from core.delivery.calling import Calls
 from core.delivery.clearing import Clearing
-from core.delivery.deliveries import Delivery, How
-from core.delivery.failing import failed
+from core.delivery.deliveries import Delivery
+from core.delivery.failing import failed, stays
 from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
+from core.delivery.looking import Looking
 from core.delivery.reply import Reply
 from core.delivery.waiting import DRAWN, EARLY_DRAWN, Deadline
-from core.errors import Held, RateLimited, StreamOpen, ThreadseekError, Undeliverable, Unreachable
-from core.placing import Prepares
-from core.ports import FindsPost, RemovesPart, Retracts, Streams, Thread
-from core.types import Arrivals, PartId
+from core.errors import (
+    Held,
+    RateLimited,
+    StreamOpen,
+    ThreadseekError,
+    Undeliverable,
+    Unreachable,
+    Untouchable,
+)
+from core.ports import FindsPost, RemovesPart, Retracts, Thread
+from core.types import Arrivals
 
 log = structlog.get_logger()
 
@@ -68,11 +77,12 @@ class Writer:
         self._thread = thread
         self._reply = reply
         self._lanes = Lanes(thread, reply, budget, now)
-        self._post_key = partial(post_key, key)
-        self._lost = Lost(thread, journal, reply, self._post_key, now)
-        self._clearing = Clearing(
-            thread, reply, self._lost, self._attempt, self._check_patience, self._post_key
-        )
+        keyed = partial(post_key, key)
+        self._lost = Lost(thread, journal, reply, keyed, now)
+        self._calls = Calls(thread, journal, self._lost, keyed)
+        tries = self._attempt, self._check_patience
+        self._clearing = Clearing(thread, reply, self._lost, *tries, keyed)
+        self._looking = Looking(thread, reply, *tries, self._sleep, now)
         self._journal = journal
         self._now = now
         self._random = random
@@ -241,7 +251,8 @@ class Writer:
             return
         self._lanes.used()
         try:
-            part = await self._call(delivery)
+            only = delivery.index not in self._ambiguous
+            part = await self._calls.make(delivery, only=only)
         except RateLimited as error:
             await self._refused(delivery, error)
         except StreamOpen:
@@ -253,6 +264,8 @@ class Writer:
         except Unreachable:
             self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
+        except Untouchable as error:
+            await self._untouchable(delivery, error)
         except ThreadseekError as error:
             failed(self._reply, delivery, error)
         else:
@@ -260,6 +273,13 @@ class Writer:
             self.freshness.shown(delivery, self._now())
             await self._lanes.succeeded(delivery, part)
             self._failures = 0
+
+    async def _untouchable(self, delivery: Delivery, error: Untouchable) -> None:
+        """The message can't be touched any more; what it says is read, if that is in doubt."""
+        self._reply.refused()
+        landing = self._now() if self._doubt is None else self._doubt + SETTLING
+        says = await self._looking.look(delivery, landing)
+        stays(self._reply, delivery, error, says)
 
     async def _refused(self, delivery: Delivery, error: RateLimited) -> None:
         """It was too early for this call; newer text is sent instead."""
@@ -279,34 +299,6 @@ class Writer:
         if delivery.part is None:
             self._lost_at = self._doubt
             self._ambiguous.add(delivery.index)
-
-    async def _call(self, delivery: Delivery) -> PartId:
-        """The call itself; a new message is announced before each try and kept after."""
-        part, text = delivery.part, delivery.text
-        if part is None:
-            return await self._begin(delivery)
-        if delivery.how is How.EDIT or not isinstance(self._thread, Streams):
-            await self._thread.edit(part, text)
-        elif delivery.how is How.APPEND:
-            await self._thread.append(part, delivery.shown, text)
-        else:
-            await self._thread.stop(part, delivery.shown, text)
-        return part
-
-    async def _begin(self, delivery: Delivery) -> PartId:
-        """Make a new message, unless the claim was lost meanwhile."""
-        self._lost.tried(delivery.index)
-        if isinstance(self._thread, Prepares):
-            await self._thread.prepare()  # until the announcement an edited question is asked anew
-        await self._journal.announce(delivery.index, named=self._lost.named(delivery.how))
-        text, key = delivery.text, self._post_key(delivery.index)
-        if delivery.how is How.START and isinstance(self._thread, Streams):
-            part = await self._thread.start(text, key)
-        else:
-            part = await self._thread.post(text, key)
-        only = delivery.index not in self._ambiguous
-        await self._journal.posted(delivery.index, part, only=only)
-        return part
 
     async def _resolve(self, index: int) -> None:
         """Find out whether an uncertain post landed; else the same key has to do."""

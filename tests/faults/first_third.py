@@ -65,7 +65,7 @@ FAULTS = (
         "goes on in it.",
         (
             Breakage(
-                "core/delivery/writer.py",
+                "core/delivery/calling.py",
                 "await self._journal.announce(delivery.index, named=",
                 "_ = (",
                 ("tests/core/delivery/test_posts.py::test_every_part_is_announced_then_kept",),

@@ -341,4 +341,33 @@ FAULTS = (
             ),
         ),
     ),
+    Fault(
+        38,
+        "A call gets no answer, and its message can't be touched any more",
+        "Slack's message is read, and the rest follows behind what it says, once nothing that was "
+        "cut off can land any more; where nobody can tell, all of it follows.",
+        (
+            Breakage(
+                "core/delivery/reply.py",
+                "self.visible.says(delivery.index) or says",
+                "self.visible.last(delivery.index)",
+                (
+                    "tests/core/delivery/test_doubt.py::test_nothing_is_said_twice_nor_left_out",
+                    "tests/core/delivery/test_doubt.py::test_where_nobody_can_tell_all_of_it_follows",
+                ),
+            ),
+            Breakage(
+                "core/delivery/looking.py",
+                "if read and (says == texts[-1] or self._now() >= landing):",
+                "if read:",
+                ("tests/core/delivery/test_doubt.py::test_nothing_is_said_twice_nor_left_out",),
+            ),
+            Breakage(
+                "adapters/slack/thread.py",
+                "return which(plain(own(message)), texts) if message else None",
+                "return None",
+                ("tests/adapters/slack/test_stuck_streams.py::test_what_a_message_says_is_read",),
+            ),
+        ),
+    ),
 )

@@ -50,7 +50,7 @@ VIOLATIONS = {
 IMPURE = {
     "core": {"proxies"},
     "core.deepseek": {"broken", "client", "gate", "gathering"},
-    "core.delivery": {"clearing", "failing", "finding", "lanes", "writer"},
+    "core.delivery": {"calling", "clearing", "failing", "finding", "lanes", "looking", "writer"},
     "core.turns": {
         *("answering", "asking", "engine", "journal", "means", "metrics", "patience"),
         *("queueing", "restored", "status", "telling"),

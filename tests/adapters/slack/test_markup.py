@@ -2,12 +2,14 @@
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack.markup import NOTHING, measure, render
+from adapters.slack.events import plain
+from adapters.slack.markup import NOTHING, measure, render, which
 from tests.emulators.slack_markup import masked_links, pings
 
 ZERO = "\u200b"
@@ -108,6 +110,46 @@ def test_nothing_can_ping(markdown: str) -> None:
 @given(st.text(max_size=200) | st.lists(PIECES, max_size=25).map("".join))
 def test_the_measure_is_of_what_is_sent(markdown: str) -> None:
     assert measure(markdown) == len(render(markdown).encode("utf-8"))
+
+
+LONG = "It is **so**, see `x < 1`, [the page](https://x.example/a?b=1&c=2) :+1: and 👍 there. "
+AS_TOLD: dict[str, Callable[[str], str]] = {
+    "as it was sent": lambda text: text,
+    "in mrkdwn": lambda text: text.replace("**", "*").replace(
+        "the page (https://x.example/a?b=1&c=2)", "<https://x.example/a?b=1&amp;c=2|the page>"
+    ),
+    "escaped": lambda text: text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+    "by names of emoji": lambda text: text.replace("👍", ":thumbsup:"),
+    "without languages": lambda text: text.replace("```py\n", "```\n"),
+    "without what nobody sees": lambda text: " ".join(text.replace("\u200b", "").split()),
+}
+
+
+@pytest.mark.parametrize("told", AS_TOLD)
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_which_text_a_message_says_is_known_by_its_letters(told: str, count: int) -> None:
+    texts = [LONG * (2 + n) + f"And **here**:\n\n```py\nx = {n}\n```" for n in range(4)]
+    said = plain(AS_TOLD[told](render(texts[count])))
+    assert which(said, texts) == texts[count]
+    assert which(said, texts[count + 1 :]) is None
+    assert which(said, []) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("word1 word2", "word1 word2"),
+        ("word1 word2.", "word1 word2."),
+        ("word1 word2 word", "word1 word2 word"),
+        ("👍", "👍"),
+        ("", None),
+        ("another word2", None),
+        ("nothing of all that", None),
+    ],
+)
+def test_which_of_short_texts_a_message_says(said: str, text: str | None) -> None:
+    texts = ["👍", "word1", "word1 word2", "word1 word2.", "word1 word2 word"]
+    assert which(said, texts) == text
 
 
 @pytest.mark.parametrize(

@@ -135,3 +135,16 @@ async def test_a_page_of_somebody_between_ends_streams_for_a_while(
         if not seconds:
             with pytest.raises(DeliveryError):
                 await thread.start("one", "1:0")
+
+
+async def test_what_a_message_says_is_read(slack: SlackServer, thread: SlackThread) -> None:
+    """Of a stream nobody has ended, too."""
+    texts = ["one", "one two", "one two three"]
+    for part in (await thread.start(texts[1], "1:0"), await thread.post(texts[1], "1:1")):
+        assert await thread.says(part, texts) == texts[1]
+        assert await thread.says(part, texts[2:]) is None
+        slack.workspace.delete(split_part_id(part)[1])
+        assert await thread.says(part, texts) is None
+    slack.faults.add(Fault("conversations.replies", retry_after=3))
+    with pytest.raises(RateLimited):
+        await thread.says(part, texts)

@@ -23,6 +23,7 @@ from core.errors import (
     Unreachable,
     Untouchable,
 )
+from core.placing import ReadsPart
 from core.types import Allowance, PartId, Role
 from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
@@ -49,6 +50,7 @@ def test_it_has_every_ability(thread: SlackThread) -> None:
         ports.ShowsQueued,
         ports.ReadsEarlier,
         ports.FindsPost,
+        ReadsPart,
         ports.RemovesPart,
     ):
         assert isinstance(thread, ability)
