@@ -12,8 +12,9 @@ secret is stored). `changed`: what people edited and deleted, I8. `baseline`: I1
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import combinations
 
 from core.delivery.reply import Reply
 from core.lifecycle import State
@@ -66,16 +67,20 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             expected = _expected(row, sites)
             shown = [message for message in shown if not message.gone]
             allowed = _not_to_be_found(row, sites, expected, world)
-            visible = [message.texts[-1] for message in shown if message not in allowed]
+            shown = [message for message in shown if message not in allowed]
             # What people took away stays away; nothing else may be there, unless nothing could be
             # taken away any more.
-            if any(message.sealed_at is not None for message in shown) and not by_people:
+            open_ = (m for m in shown if m.sealed_at is not None and not m.stays)
+            if any(open_) and not by_people:
                 return [f"{identity}: left as a stream"]
-            whole = _solid(visible) == _solid(expected)
-            right = _some_of(visible, expected) if by_people else whole
-            if closed:
-                right = by_people or _some_of(expected, visible)
-            return [] if right else [f"I2 I4 {identity}: {visible} instead of {expected}"]
+            for visible in _besides_foreign(shown):
+                whole = _solid(visible) == _solid(expected)
+                right = _some_of(visible, expected) if by_people else whole
+                if closed:
+                    right = by_people or _some_of(expected, visible)
+                if right:
+                    return []
+            return [f"I2 I4 {identity}: {[m.texts[-1] for m in shown]} instead of {expected}"]
         case State.ABANDONED:
             return [] if closed else [f"I1 {identity} is abandoned without a reason"]
         case State.CANCELLED:
@@ -92,6 +97,17 @@ def _turn(world: World, row: Row, sites: Sequence[Site]) -> list[str]:
             return [f"{identity} was deleted, visible: {m.texts[-1]}" for m in left]
         case _:
             return [f"I1 stuck: {identity} is {row['state']} {row['reason']}"]
+
+
+def _besides_foreign(shown: Sequence[Shown]) -> Iterator[list[str]]:
+    """What they say, without any of those that stay with a text that nobody knew, or behind one
+    that lost some of its own: all of that is said again then.
+    """
+    lost = any(message.overtaken and message.stays for message in shown)
+    foreign = [message for message in shown if message.foreign or (lost and message.stays)]
+    for count in range(len(foreign) + 1):
+        for without in combinations(foreign, count):
+            yield [m.texts[-1] for m in shown if all(m is not other for other in without)]
 
 
 def _in_order(site: Site) -> list[Shown]:

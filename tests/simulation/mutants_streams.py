@@ -88,6 +88,22 @@ class EditsNoStreams(SmallSlackThread):
         await self._update(part, render(text))
 
 
+class TrustsTheLast(SmallSlackThread):
+    """Takes what was confirmed last for what a message says that can't be touched any more."""
+
+    async def says(self, part: PartId, texts: Sequence[str]) -> str | None:
+        """The oldest of what may be there."""
+        return texts[0]
+
+
+class SaysItAgain(SmallSlackThread):
+    """Never looks what it says."""
+
+    async def says(self, part: PartId, texts: Sequence[str]) -> str | None:
+        """Nobody knows."""
+        return None
+
+
 def _with(kind: type[SmallSlackThread]) -> Callable[[Thread], Thread]:
     """Slack's handles as one of these."""
 
@@ -109,4 +125,8 @@ STREAM_MUTANTS = (
 LOST_STREAM_MUTANTS = (
     Protocol("lost streams not looked for", wraps=_with(FindsNoStreams)),
     Protocol("known messages taken for lost ones", turns=KnowsNoMessages),
+)
+DOUBTFUL_MUTANTS = (
+    Protocol("lost calls taken for calls without an effect", wraps=_with(TrustsTheLast)),
+    Protocol("messages in doubt not looked at", wraps=_with(SaysItAgain)),
 )

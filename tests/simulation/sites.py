@@ -45,7 +45,8 @@ MakeLine = Callable[[Any, "Site", Life, str], object]
 @dataclass(frozen=True, slots=True)
 class Call:
     """One HTTP request. identity: of the prompt that it is made for. name: for people.
-    sent: when, in virtual seconds. decided: when it was made up, which a stop may put off.
+    sent: when, in virtual seconds. decided: when it was made up, which a stop may put off. by: the
+    live handle's line.
     """
 
     life: Life
@@ -56,13 +57,16 @@ class Call:
     args: Mapping[str, Any]
     sent: float
     decided: float
+    by: object = None
 
 
 @dataclass(slots=True)
 class Shown:
     """One message of ours on a platform. texts: what it showed, one after the other.
 
-    sealed_at: of a native stream that nobody ended: when the platform does.
+    sealed_at: of a native stream that nobody ended: when the platform does. by: which handle wrote
+    it last, by what it had decided then. stays: it can't be touched any more, as was said; foreign:
+    to a handle that can't know what it says; overtaken: it was written over by something older.
     """
 
     identity: str
@@ -72,6 +76,11 @@ class Shown:
     gone: bool = False
     by_people: bool = False
     sealed_at: float | None = None
+    by: object = None
+    decided: float = 0.0
+    stays: bool = False
+    foreign: bool = False
+    overtaken: bool = False
 
 
 @dataclass(slots=True)
@@ -189,7 +198,7 @@ class Site(ABC):
     def create(self, call: Call, part: PartId, key: str, text: str) -> None:
         """A post takes effect."""
         self._read(call.identity, text)
-        self.messages[part] = Shown(call.identity, key, [text], now())
+        self.messages[part] = Shown(call.identity, key, [text], now(), by=call.by)
         if self.world.ended.get(call.identity) == "cancelled" and now() > 0:
             self.world.hits["post landed after a cancellation"] += 1
         if self.world.happens("deleted"):
@@ -209,7 +218,16 @@ class Site(ABC):
         if settled and text != shown.texts[-1]:
             self.world.wrong(f"an older state after the end: {shown.identity}")
         shown.texts.append(text)
+        shown.overtaken |= call.decided < shown.decided
+        shown.by, shown.decided = call.by, call.decided
         return True
+
+    def stick(self, call: Call, part: PartId) -> None:
+        """An edit is refused for ever."""
+        shown = self.messages[part]
+        shown.stays = True
+        shown.foreign |= shown.by is not call.by
+        self.world.hits["a message that can't be touched"] += 1
 
     def _is_left_over(self, part: PartId, shown: Shown) -> bool:
         """Whether nobody misses it: its own answer is over, and is shown without it."""

@@ -41,6 +41,8 @@ LIFE = 300.0
 _A_PAGE = "a page"
 _NO_STREAMS = ("unknown_method", "feature_not_enabled", "channel_type_not_supported", _A_PAGE)
 """What chat.startStream says where there are no streams. The last: 404, of something between."""
+_WINDOWS = (1.0, 3.0, 10.0, 30.0)
+"""Seconds; administrators choose among minutes."""
 _TIERS = {  # calls in a minute: docs.slack.dev/apis/web-api/rate-limits
     calls.UPDATE.name: 50,
     calls.START.name: 20,
@@ -69,11 +71,14 @@ class SlackSite(Site):
     """Posts carry their name as metadata and are found by it; nothing is recognised again.
 
     Streams get theirs when they end. streamless: why there are none; halted: those that a person
-    ended.
+    ended; unended: those that Slack doesn't end for us. window: seconds in which a message can be
+    edited.
     """
 
     streamless: str = ""
     halted: set[PartId] = field(default_factory=set)
+    unended: set[PartId] = field(default_factory=set)
+    window: float = float("inf")
     metadata: dict[PartId, Mapping[str, Any]] = field(default_factory=dict)
     _made: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
@@ -85,6 +90,8 @@ class SlackSite(Site):
         super().__post_init__()
         if self.world.rng.random() < self.world.weather.streamless:
             self.streamless = self.world.rng.choice(_NO_STREAMS)
+        if self.world.happens("window"):
+            self.window = self.world.rng.choice(_WINDOWS)
 
     def render(self, text: str) -> str:
         """As sent. Nobody sees blanks at the end."""
@@ -159,7 +166,13 @@ class SlackSite(Site):
             return _no(refusal)
         if self._is_open(part):
             self.world.hits["slack: edited while a stream"] += 1
+            if part in self.unended:
+                self.stick(call, part)
             return _no("streaming_state_conflict")
+        shown = self.messages.get(part)
+        if shown and not shown.gone and now() > shown.at + self.window:
+            self.stick(call, part)
+            return _no("edit_window_closed")
         if not self.rewrite(call, part, text.rstrip()):
             return _no("message_not_found")
         self.metadata[part] = call.args.get("metadata", self.metadata.get(part, {}))
@@ -192,12 +205,22 @@ class SlackSite(Site):
         whole = shown.texts[-1] + text
         if len(whole) > min(MOST_STREAMED, self.most):
             return _no("msg_blocks_too_long")
-        if call.name == calls.APPEND.name and not text.strip():
-            return _no("no_text")
-        self.rewrite(call, part, whole if call.name == calls.APPEND.name else whole.rstrip())
         if call.name == calls.STOP.name:
-            shown.sealed_at = None
-            self.metadata[part] = call.args.get("metadata", {})
+            return self._stop(call, part, whole.rstrip())
+        if not text.strip():
+            return _no("no_text")
+        self.rewrite(call, part, whole)
+        return _yes(channel=call.args["channel"], ts=call.args["ts"])
+
+    def _stop(self, call: Call, part: PartId, text: str) -> Said:
+        """chat.stopStream; without a text it says nothing of what is there."""
+        if part in self.unended:
+            return _no("user_not_found")
+        shown = self.messages[part]
+        by = call.by if call.args.get("markdown_text") else shown.by
+        self.rewrite(call, part, text)
+        shown.by, shown.sealed_at = by, None
+        self.metadata[part] = call.args.get("metadata", {})
         return _yes(channel=call.args["channel"], ts=call.args["ts"])
 
     def _start(self, call: Call, text: str) -> Said:
@@ -215,6 +238,8 @@ class SlackSite(Site):
         self.create(call, part, STREAMED, text)
         lasts = rng.uniform(0.5, 10.0) if self.world.happens("sealed") else LIFE
         self.messages[part].sealed_at = now() + lasts
+        if self.world.happens("unended"):
+            self.unended.add(part)
         if self.world.happens("halted"):
             asyncio.get_running_loop().call_later(rng.uniform(0.2, 8.0), self._halt, part)
         return _yes(channel=channel, ts=ts)
@@ -279,14 +304,16 @@ class SlackSite(Site):
             if channel == args["channel"] and not shown.gone
         ]
         oldest, latest = args.get("oldest", "0"), args.get("latest", "9")
+        ends = (oldest, latest) if "inclusive" in args else ()
         found = [
             message
             for message in sorted([*asked, *ours], key=lambda message: str(message["ts"]))
-            if message["ts"] == args["ts"] or oldest < str(message["ts"]) < latest
+            for ts in (str(message["ts"]),)
+            if ts == args["ts"] or oldest < ts < latest or ts in ends
         ]
-        begin = int(args.get("cursor") or 0)
-        cursor = str(begin + PAGE) if len(found) > begin + PAGE else ""
-        page = found[begin : begin + PAGE]
+        behind = [m for m in found if str(m["ts"]) > args.get("cursor", "0")]
+        page = behind[:PAGE]
+        cursor = str(page[-1]["ts"]) if len(behind) > PAGE else ""
         return _yes(messages=page, response_metadata={"next_cursor": cursor})
 
 

@@ -38,6 +38,8 @@ class Weather:
     streamless: float = 0.2  # of the platforms that may have native streams: has none
     sealed: float = 0.1  # of the streams: the platform ends it early
     halted: float = 0.03  # of the streams: a person ends it
+    unended: float = 0.02  # of the streams: the platform doesn't end it for us
+    window: float = 0.05  # of the platforms that may have streams: has no message edited for long
     edited: float = 0.15  # of the prompts
     named: float = 0.1  # of these edits: only this makes the message a prompt
     erased: float = 0.12
@@ -52,6 +54,8 @@ STORM = replace(Weather(), crashes=6, streamless=0.6, **_CUT, **_WILD)
 """For protocols that are broken on purpose."""
 STREAMING = replace(STORM, crashes=3, streamless=0.05, sealed=0.3, lost_after=0.25)
 """For those that are broken where streams are; a crash hides much, since its text is edited."""
+DOUBTING = replace(STORM, crashes=1, streamless=0.5, lost_after=0.2, unended=0.3, window=0.6)
+"""For those that are broken where messages can't be touched any more."""
 LOSING = replace(STREAMING, crashes=6, lost_before=0.3)
 """And where streams get lost."""
 LINGERING = replace(STORM, crash=0.0, asleep=1.0, lost_before=0.3, late=1.0)

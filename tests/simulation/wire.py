@@ -94,7 +94,7 @@ class Wire:
         line.sends(name)
         sent = json.loads(given["data"]) if given.get("data") else None
         args, path = sent or given.get("params") or {}, urlsplit(url).path
-        call = Call(self._life, line.identity, name, method, path, args, now(), decided)
+        call = Call(self._life, line.identity, name, method, path, args, now(), decided, line)
         return _Exchange(self._site, call)
 
 
