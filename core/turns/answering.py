@@ -52,7 +52,9 @@ class Answering:
         if isinstance(thread, Continues):
             thread.continues([part.id for part in turn.parts if part.id is not None])
         self._reply = Reply(thread.limits, turn.parts)
-        self._status = StatusLine(thread, lambda: self._reply.begun)
+        self._status = StatusLine(thread, lambda: self._reply.begun, stands=bool(turn.parts))
+        if turn.outcome is not None:
+            self._status.end()
         held = None if means.exclusive else means.lease
         self._journal = Journal(means.turns, turn, means.now, held, claimed)
         self._writer = Writer(
@@ -263,6 +265,7 @@ class Answering:
         self._journal.outcome_stored.set()
         self._reply.finish(outcome.notice)
         self._writer.wake()
+        self._status.end()
 
     async def _deliverable(self, outcome: Outcome) -> Outcome:
         """The committed outcome, or the notice in its place when showing it broke off too often.

@@ -106,6 +106,26 @@ def test_a_process_that_dies_is_continued_in_the_same_message(seconds: float) ->
     run(main())
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(5.0, ["is thinking…", ""]), (10.05, [])])
+def test_a_status_is_taken_away_where_no_post_does_it(seconds: float, shown: list[str]) -> None:
+    """What goes on in a message that stands; what is committed needs no thinking."""
+
+    async def main() -> None:
+        bench = Bench(LONG)
+        await bench.killed_after(seconds, prompt("hi"))
+        screen = bench.platform.screen()
+        former, restarted = len(screen.statuses), now()
+        async with bench.process():
+            await asyncio.sleep(60)
+        assert screen.visible == [LONG_TEXT]
+        assert [text for _, text in screen.statuses[former:]] == shown
+        (states,) = screen.states.values()
+        whole = next(at for at, text in states if text == LONG_TEXT)
+        assert not shown or restarted < screen.statuses[-1][0] <= whole + 1
+
+    run(main())
+
+
 def test_an_answer_that_was_committed_is_never_asked_for_again() -> None:
     async def main() -> None:
         bench = Bench(LONG)
