@@ -39,3 +39,13 @@ class ReadsPart(Protocol):
         """Which of these texts it says, all of which were sent to it; None: none of them, as far as
         the platform tells. Raises: DeliveryError.
         """
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """Can tell of several prompts of a thread by one look whether something was posted."""
+
+    async def stood(self, key: str) -> bool:
+        """Whether a message posted with this key stands in the thread, as it was when this process
+        looked there last, or now. Raises: DeliveryError.
+        """

@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from adapters.slack.names import Names
 from adapters.slack.refusals import NEVER, TokenRefused, refusal
 from core.errors import Unreachable
 from core.proxies import DIRECT, Proxies
@@ -78,7 +79,7 @@ class Api:
     call. refused: the bot token is; no call is made with it any more, but for the question whether
     it is taken again. off: methods that this workspace does not have, for the life of the process.
     now: seconds, monotonic. reading: who may read a thread; reads_from: until then (the loop's
-    time) Slack refuses that.
+    time) Slack refuses that. names: of what stood in threads.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Api:
         self._no_streams: dict[str, float] = {}  # until when, by channel; "" is everywhere
         self.reading = asyncio.Lock()
         self.reads_from = float("-inf")
+        self.names = Names()
 
     async def call(self, method: Method, *, token: str = "", **args: Any) -> dict[str, Any]:
         """The answer's body. token: in the place of the bot's.

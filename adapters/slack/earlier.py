@@ -32,8 +32,9 @@ year to less than a second."""
 
 async def replies(
     api: Api, at: Address, patience: float = PATIENCE, **bounds: Any
-) -> Sequence[Message]:
-    """The thread's messages between `oldest` and `latest`, oldest first, from `PAGES` pages.
+) -> tuple[Sequence[Message], bool]:
+    """The thread's messages between `oldest` and `latest`, oldest first, from `PAGES` pages, and
+    whether these are all.
 
     patience: seconds that each page waits for rate limits. Raises: DeliveryError.
     """
@@ -44,7 +45,7 @@ async def replies(
         said += messages
         if not cursor:
             break
-    return said
+    return said, not cursor
 
 
 async def one(api: Api, at: Address, ts: str) -> Message | None:
@@ -52,7 +53,7 @@ async def one(api: Api, at: Address, ts: str) -> Message | None:
 
     Raises: DeliveryError.
     """
-    around = await replies(api, at, patience=0, oldest=ts, latest=ts, inclusive=True)
+    around, _ = await replies(api, at, patience=0, oldest=ts, latest=ts, inclusive=True)
     return next((message for message in around if message["ts"] == ts), None)
 
 

@@ -1,5 +1,6 @@
 """One Slack thread, for one answer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from adapters.slack.ids import (
     split_part_id,
 )
 from adapters.slack.markup import growing, measure, render, which
+from adapters.slack.names import metadata, posted_as
 from adapters.slack.refusals import (
     CONFLICT,
     ENDED,
@@ -54,13 +56,10 @@ WAITS = "I'll get to this after the {} before it."
 
 Ours: TypeAlias = tuple[PartId, Mapping[str, Any]]
 
-EVENT_TYPE = "threadseek"
-"""Name of the metadata on our messages. Every member can read metadata, so it holds only a UUID."""
-
 
 class SlackThread:
     """Live handle on one thread. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier, Streams,
-    FindsPost, HasNameless and RemovesPart of `core.ports`, and ReadsPart; raises what they say.
+    FindsPost, HasNameless, RemovesPart, ReadsPart and Recalls; raises what they say.
 
     A stream can't be named when it is started, so one whose start got no answer is told by what it
     lacks. That is right because no other message of ours in the thread lacks it: posts, stops and
@@ -111,7 +110,7 @@ class SlackThread:
             unfurl_links=False,
             unfurl_media=False,
             client_msg_id=identity,
-            metadata=_metadata(identity),
+            metadata=metadata(identity),
         )
         return self._made(calls.POST, answer, identity)
 
@@ -147,7 +146,7 @@ class SlackThread:
             channel=channel,
             ts=ts,
             markdown_text=rendered,
-            metadata=_metadata(self._name(part)),
+            metadata=metadata(self._name(part)),
         )
 
     async def _update_ended(self, part: PartId, rendered: str, kept: str) -> None:
@@ -174,7 +173,7 @@ class SlackThread:
         closing = streams.ending(self._sent.get(part) or await self._said(part))
         try:
             await self._api.call(
-                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **closing
+                calls.STOP, channel=channel, ts=ts, metadata=metadata(self._name(part)), **closing
             )
         except Stopped:
             if part not in self._stopped:
@@ -265,7 +264,7 @@ class SlackThread:
         new = streams.addition(shown, text, render(text))
         async with self._streaming(part):
             await self._api.call(
-                calls.STOP, channel=channel, ts=ts, metadata=_metadata(self._name(part)), **new
+                calls.STOP, channel=channel, ts=ts, metadata=metadata(self._name(part)), **new
             )
         self._open.discard(part)
 
@@ -353,13 +352,25 @@ class SlackThread:
         """The messages posted with this key, by their metadata."""
         name = post_id(self._identity, key)
         found = []
-        read = await self._ours()
+        read, _ = await self._ours()
         self._read = key, read
         for part, message in read:
-            if part not in (known or ()) and _posted_as(message) in (name, self._of_answer):
+            if part not in (known or ()) and posted_as(message) in (name, self._of_answer):
                 self._names[part] = name
                 found.append(part)
         return found
+
+    async def stood(self, key: str) -> bool:
+        """Whether it was there when somebody last read the thread. One read tells that of all that
+        was asked behind the prompt for which it is made.
+        """
+        names = self._api.names.behind(self._at, now := asyncio.get_running_loop().time())
+        if names is None:
+            read, whole = await self._ours()
+            names = {posted_as(message) or "" for _, message in read}
+            if whole:
+                self._api.names.keep(self._at, names, now)
+        return post_id(self._identity, key) in names or self._of_answer in names
 
     async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
         """The streams in the thread, younger than the question, that nobody named: in what `find`
@@ -369,32 +380,21 @@ class SlackThread:
         found = []
         oldest = sequence(split_part_id(after)[1] if after else self._at.ts)
         read, self._read = self._read, None
-        for part, message in read[1] if read and read[0] == key else await self._ours():
+        for part, message in read[1] if read and read[0] == key else (await self._ours())[0]:
             younger = sequence(str(message["ts"])) > oldest
-            if younger and _posted_as(message) is None and not message.get("subtype"):
+            if younger and posted_as(message) is None and not message.get("subtype"):
                 self._names.setdefault(part, post_id(self._identity, key))
                 found.append(part)
         return found
 
-    async def _ours(self) -> Sequence[Ours]:
-        """Our messages in the thread since the question."""
-        return [
-            (part_id(self._at.channel, str(message["ts"])), message)
-            for message in await earlier.replies(
-                self._api, self._at, oldest=self._at.ts, include_all_metadata=True
-            )
+    async def _ours(self) -> tuple[Sequence[Ours], bool]:
+        """Our messages in the thread since the question, and whether these are all."""
+        said, whole = await earlier.replies(
+            self._api, self._at, oldest=self._at.ts, include_all_metadata=True
+        )
+        mine = (
+            message
+            for message in said
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
-        ]
-
-
-def _metadata(name: str) -> dict[str, Any]:
-    """What every message of ours carries. name: a UUID."""
-    return {"event_type": EVENT_TYPE, "event_payload": {"id": name}}
-
-
-def _posted_as(message: Mapping[str, Any]) -> str | None:
-    """The UUID in the metadata of one of our posts."""
-    metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != EVENT_TYPE:
-        return None
-    return (metadata.get("event_payload") or {}).get("id")
+        )
+        return [(part_id(self._at.channel, str(message["ts"])), message) for message in mine], whole

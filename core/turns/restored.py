@@ -7,6 +7,7 @@ import structlog
 
 from core.delivery.finding import post_key
 from core.errors import DeliveryError, LockedOut, Undeliverable
+from core.placing import Recalls
 from core.ports import FindsPost, Thread, Turn
 from core.turns.patience import briefly
 
@@ -26,8 +27,9 @@ async def answered_before(
     untouched = turn.attempts == 0 and not turn.parts
     if not (untouched and turn.prompt.asked_at < began and isinstance(thread, FindsPost)):
         return False
+    look = thread.stood if isinstance(thread, Recalls) else thread.find
     try:
-        return bool(await briefly(partial(thread.find, post_key(turn.prompt.identity, 0)), now))
+        return bool(await briefly(partial(look, post_key(turn.prompt.identity, 0)), now))
     except LockedOut:
         raise
     except Undeliverable:

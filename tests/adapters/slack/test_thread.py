@@ -23,7 +23,7 @@ from core.errors import (
     Unreachable,
     Untouchable,
 )
-from core.placing import ReadsPart
+from core.placing import ReadsPart, Recalls
 from core.types import Allowance, PartId, Role
 from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
@@ -51,6 +51,7 @@ def test_it_has_every_ability(thread: SlackThread) -> None:
         ports.ReadsEarlier,
         ports.FindsPost,
         ReadsPart,
+        Recalls,
         ports.RemovesPart,
     ):
         assert isinstance(thread, ability)

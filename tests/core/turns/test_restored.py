@@ -39,6 +39,25 @@ class Finding(Screen):
         return (PartId("p"),) if self.there else ()
 
 
+class Recalling(Finding):
+    """One that tells so of several prompts by one look."""
+
+    async def stood(self, key: str) -> bool:
+        """The same."""
+        self.looked.append((now(), f"recalled {key}"))
+        return self.there
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_was_read_before_will_do(there: bool) -> None:
+    async def main() -> None:
+        thread = Recalling(there=there)
+        assert await answered_before(TURN, thread, BEGAN, now) is there
+        assert [key for _, key in thread.looked] == [f"recalled {post_key(ASKED.identity, 0)}"]
+
+    run(main())
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_its_first_part_is_looked_for(there: bool) -> None:
     async def main() -> None:
