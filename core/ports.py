@@ -366,6 +366,9 @@ class Turns(Protocol):
         a full queue; returns those for which it says True. What was read there goes, too.
         """
 
+    async def threads(self, within: str, naming: Sequence[str]) -> Sequence[ThreadKey]:
+        """Those whose key begins so, and one prompt's address at least contains one of these."""
+
 
 class Edits(Protocol):
     """Who is told that a person changed a message after it was written.
@@ -378,9 +381,6 @@ class Edits(Protocol):
 
     async def withdraw(self, identity: str) -> None:
         """The message was deleted."""
-
-    async def withdraw_thread(self, thread: ThreadKey) -> None:
-        """The whole thread was deleted, and with it every message in it."""
 
 
 class History(Protocol):

@@ -14,7 +14,7 @@ from adapters.discord.connection import CONNECTING, NO_CONTENT, Connection, Ends
 from adapters.discord.gateway import WRONG_TOKEN, Closed
 from adapters.discord.ids import PLATFORM, Bot
 from adapters.discord.incoming import pauses
-from adapters.discord.intake import Intake
+from adapters.discord.intake import Edits, Intake
 from adapters.discord.invite import invitation
 from adapters.discord.posts import Posts
 from adapters.discord.quiet import quiet
@@ -25,7 +25,6 @@ from adapters.discord.starts import Starts
 from adapters.discord.thread import DiscordThread
 from core.budget import Budget
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
-from core.ports import Edits
 from core.proxies import DIRECT, Proxies
 from core.seats import Seat, Seats
 from core.types import Prompt

@@ -14,6 +14,7 @@ from adapters.discord.ids import (
     Bot,
     identity,
     is_snowflake,
+    parent_of,
     personal_key,
     sequence,
     thread_key,
@@ -66,7 +67,9 @@ _OPTION = ("type", "name", "description", "required", "max_length")
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A command that was used. token: lets us answer for 15 minutes. member: see `Address`."""
+    """A command that was used. token: lets us answer for 15 minutes. member, parent: as in
+    `Address`.
+    """
 
     id: str
     token: str
@@ -76,6 +79,7 @@ class Used:
     author: str
     thread: bool
     member: bool
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ class Ask:
                 token=used.token,
                 member=used.member,
                 thread=bool(used.guild) and used.thread and used.member,
+                parent=used.parent,
             ).encode(),
         )
 
@@ -190,6 +195,7 @@ def _used(interaction: Mapping[str, Any]) -> Used | None:
     member = interaction.get("member")
     user = member.get("user") if isinstance(member, Mapping) else interaction.get("user")
     user = user if isinstance(user, Mapping) else {}
+    thread = where.get("type") in _THREADS
     return Used(
         id=id_,
         token=token,
@@ -197,8 +203,9 @@ def _used(interaction: Mapping[str, Any]) -> Used | None:
         channel=channel,
         user=str(user.get("id") or ""),
         author=str(user.get("username") or ""),
-        thread=where.get("type") in _THREADS,
+        thread=thread,
         member=_member(interaction),
+        parent=parent_of(where) if thread else "",
     )
 
 

@@ -14,12 +14,11 @@ from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
 from adapters.discord.gateway import INTENTS_REFUSED, WRONG_TOKEN, Closed, Gateway
 from adapters.discord.incoming import Incoming, pauses
-from adapters.discord.intake import Intake
+from adapters.discord.intake import Edits, Intake
 from adapters.discord.posts import Posts
 from adapters.discord.session import Account, Session
 from adapters.discord.starts import Starts
 from core.errors import Unreachable
-from core.ports import Edits
 from core.seats import Seat
 
 log = structlog.get_logger()
@@ -185,7 +184,7 @@ class Connection:
                 self._ends.posts.heard(data)  # every edit of ours comes back, too
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
                 self.incoming.add(name, data)
-            case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK" | "THREAD_DELETE":
+            case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK" | "THREAD_DELETE" | "CHANNEL_DELETE":
                 self.incoming.add(name, data)
             case "INTERACTION_CREATE":
                 ends = self._ends

@@ -17,6 +17,8 @@ from adapters.discord.ids import (
     Bot,
     identity,
     is_snowflake,
+    keys_in,
+    naming,
     sequence,
     thread_key,
     time_of,
@@ -58,11 +60,12 @@ Message = Mapping[str, Any]
 
 
 def read(
-    message: Message, bot: Bot, *, thread: bool | None, late: bool = False
+    message: Message, bot: Bot, *, thread: bool | None, parent: str = "", late: bool = False
 ) -> Prompt | Ignored:
     """What one message means to us.
 
-    thread: whether its channel is a thread; None: unknown. late: see `Prompt.late`.
+    thread: whether its channel is a thread; None: unknown. parent: see `Address`. late: see
+    `Prompt.late`.
     """
     if why := speaks(message, bot):
         return Ignored(why)
@@ -92,6 +95,7 @@ def read(
             opens=QUESTION if opens else "",
             replied=replied(message) if opens else "",
             thread=bool(guild and thread),
+            parent=parent,
         ).encode(),
         files=files,
         follow_up=not addressed,
@@ -126,7 +130,9 @@ def left_waiting(message: Message, bot: Bot, *, thread: bool) -> Prompt | None:
     )
 
 
-def edited(message: Message, bot: Bot, *, thread: bool | None, now: float) -> Edited | Ignored:
+def edited(
+    message: Message, bot: Bot, *, thread: bool | None, parent: str = "", now: float
+) -> Edited | Ignored:
     """What a MESSAGE_UPDATE means; it comes for previews, pins and opened threads, too.
 
     Discord doesn't say what the message was before: who edits it to name us asks now if the edit is
@@ -138,7 +144,7 @@ def edited(message: Message, bot: Bot, *, thread: bool | None, now: float) -> Ed
     at = _moment(message.get("edited_timestamp"))
     if at is None:
         return Ignored("not edited")
-    read_now = read(message, bot, thread=thread)
+    read_now = read(message, bot, thread=thread, parent=parent)
     text = words(message, bot)
     addressed = isinstance(read_now, Prompt) and not read_now.follow_up
     if not text and not addressed:
@@ -159,6 +165,16 @@ def thread_deleted(event: Message) -> ThreadKey | None:
     """The conversation of a THREAD_DELETE, should there be one."""
     guild, thread = event.get("guild_id"), event.get("id")
     return thread_key(guild, thread) if is_snowflake(guild) and is_snowflake(thread) else None
+
+
+def channel_deleted(event: Message) -> tuple[str, Sequence[str]] | None:
+    """What the conversations of a CHANNEL_DELETE are told by, those in its threads included, of
+    which Discord says nothing: how their keys begin, and what an address in them contains.
+    """
+    guild, channel = event.get("guild_id"), event.get("id")
+    if not is_snowflake(guild) or not is_snowflake(channel):
+        return None
+    return keys_in(guild), naming(channel)
 
 
 def speaks(message: Message, bot: Bot) -> str:

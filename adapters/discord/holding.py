@@ -23,7 +23,9 @@ class Holding:
     def held(self, event: Event) -> bool:
         """Whether it has to wait; it is kept then."""
         _, message = event
-        place = str(message.get("channel_id") or message.get("id"))  # a thread that was deleted
+        place = str(
+            message.get("channel_id") or message.get("id")
+        )  # a thread or channel that was deleted
         if place not in self._held:
             return False
         self._held[place].append(event)

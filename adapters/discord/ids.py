@@ -7,9 +7,10 @@ of them milliseconds since 2015 (docs.discord.com/developers/reference#snowflake
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from core.types import PartId, ThreadKey
 
@@ -48,7 +49,8 @@ class Address:
     `QUESTION` for the question's own words, which are not stored twice (they may have to go).
     replied: id of the message that the prompt replies to. answer: the message that an interaction
     answers with. token: the interaction's. member: the bot itself can see the channel.
-    thread: what was said there before is the conversation's past.
+    thread: what was said there before is the conversation's past. parent: of a thread, the channel
+    that it is in, if that is known.
     """
 
     channel: str
@@ -60,6 +62,7 @@ class Address:
     token: str = ""
     member: bool = True
     thread: bool = False
+    parent: str = ""
 
     def encode(self) -> str:
         """The text stored in `Prompt.address`."""
@@ -74,12 +77,30 @@ class Address:
         return cls(**{name: told[name] for name in cls.__slots__ if name in told})
 
 
+def parent_of(thread: Mapping[str, Any]) -> str:
+    """The channel that a thread is in; empty when that isn't told."""
+    told = thread.get("parent_id")
+    return told if is_snowflake(told) else ""
+
+
+def naming(channel: str) -> tuple[str, ...]:
+    """Of these, the encoded address of every prompt in a channel or in one of its threads contains
+    one. No other does: a quotation mark in words of people is escaped.
+    """
+    return tuple(f'"{name}":"{channel}"' for name in ("channel", "parent"))
+
+
 def thread_key(guild: str, channel: str) -> ThreadKey:
     """The conversation in one thread or direct message. guild: empty in direct messages.
 
     A thread opened on a message has that message's id, so its key is known before it exists.
     """
     return ThreadKey(f"{PLATFORM}:{guild or '@me'}:{channel}")
+
+
+def keys_in(guild: str) -> str:
+    """How the keys of all conversations in a server begin."""
+    return thread_key(guild, "")
 
 
 def personal_key(user: str, channel: str) -> ThreadKey:

@@ -16,17 +16,18 @@ from adapters.discord.events import (
     Edited,
     Ignored,
     addresses,
+    channel_deleted,
     deleted,
     edited,
     read,
     thread_deleted,
 )
 from adapters.discord.holding import Event, Holding
-from adapters.discord.ids import is_snowflake
-from adapters.discord.intake import Intake
+from adapters.discord.ids import is_snowflake, parent_of
+from adapters.discord.intake import Edits, Intake
 from adapters.discord.session import Session
 from core.errors import DeliveryError, StoreError
-from core.ports import Edits, Recent
+from core.ports import Recent
 from core.types import Prompt
 
 T = TypeVar("T")
@@ -219,20 +220,15 @@ class Incoming:
         return ()
 
     async def _take(self, name: str, message: Mapping[str, Any]) -> None:
-        if name == "THREAD_DELETE":
-            if talk := thread_deleted(message):
-                await _stored(self._edits.withdraw_thread, talk)
+        if "_DELETE" in name:
+            await self._take_away(name, message)
             return
-        if name.startswith("MESSAGE_DELETE"):
-            for gone in deleted(message):
-                await _stored(self._edits.withdraw, gone)
-            return
-        bot, thread = self._session.bot, await self._is_thread(message)
+        bot, (thread, parent) = self._session.bot, await self._thread(message)
         outcome: Prompt | Edited | Ignored
         if name == "MESSAGE_CREATE":
-            outcome = read(message, bot, thread=thread)
+            outcome = read(message, bot, thread=thread, parent=parent)
         else:
-            outcome = edited(message, bot, thread=thread, now=time.time())
+            outcome = edited(message, bot, thread=thread, parent=parent, now=time.time())
         if isinstance(outcome, Prompt):
             await self._commit(outcome)
         elif isinstance(outcome, Edited):
@@ -242,19 +238,36 @@ class Incoming:
         else:
             log.debug("discord.ignored", why=outcome.why)
 
-    async def _is_thread(self, message: Mapping[str, Any]) -> bool | None:
-        """Whether a message was written in a thread; None where it need not be known."""
+    async def _take_away(self, name: str, event: Mapping[str, Any]) -> None:
+        """What was deleted: messages, a thread, or a channel with its threads."""
+        match name:
+            case "CHANNEL_DELETE":
+                if talks := channel_deleted(event):
+                    await _stored(self._edits.withdraw_threads, *talks)
+            case "THREAD_DELETE":
+                if talk := thread_deleted(event):
+                    await _stored(self._edits.withdraw_thread, talk)
+            case _:
+                for gone in deleted(event):
+                    await _stored(self._edits.withdraw, gone)
+
+    async def _thread(self, message: Mapping[str, Any]) -> tuple[bool | None, str]:
+        """Whether a message was written in a thread, and the channel that is in; None where it
+        need not be known.
+        """
         channel = message.get("channel_id")
         if not message.get("guild_id") or not is_snowflake(channel):
-            return None
-        known = self._session.is_thread(channel)
+            return None, ""
+        known, parent = self._session.thread(channel)
         if known is not None or not addresses(message, self._session.bot):
-            return known
+            return known, parent
         try:
             found = (await self._api.call(calls.CHANNEL, {"channel": channel})).body
         except DeliveryError:
-            return None
-        return isinstance(found, Mapping) and found.get("type") in _THREADS
+            return None, ""
+        if isinstance(found, Mapping) and found.get("type") in _THREADS:
+            return True, parent_of(found)
+        return False, ""
 
     async def _commit(self, prompt: Prompt) -> None:
         """Store a prompt."""

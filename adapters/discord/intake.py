@@ -1,8 +1,11 @@
-"""What the adapter asks of the core: take a prompt, start afresh, say what was talked in lately."""
+"""What the adapter asks of the core: take a prompt, start afresh, say what was talked in lately,
+hear what people change.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from core import ports
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
 
@@ -18,3 +21,13 @@ class Intake(Protocol):
 
     async def recent(self, since: float) -> Sequence[Recent]:
         """The conversations with a turn received since then (epoch seconds), newest first."""
+
+
+class Edits(ports.Edits, Protocol):
+    """Is told of whole threads, too."""
+
+    async def withdraw_thread(self, thread: ThreadKey) -> None:
+        """The thread was deleted, and with it every message in it."""
+
+    async def withdraw_threads(self, within: str, naming: Sequence[str]) -> None:
+        """All these threads were; which they are is told as for `core.ports.Turns.threads`."""

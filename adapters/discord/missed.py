@@ -14,7 +14,15 @@ import structlog
 from adapters.discord import calls
 from adapters.discord.calls import Api
 from adapters.discord.events import left_waiting, read
-from adapters.discord.ids import Bot, channel_of, first_after, guild_of, is_snowflake, time_of
+from adapters.discord.ids import (
+    Bot,
+    channel_of,
+    first_after,
+    guild_of,
+    is_snowflake,
+    parent_of,
+    time_of,
+)
 from adapters.discord.reading import patiently
 from core.errors import DeliveryError
 from core.ports import Recent
@@ -48,7 +56,8 @@ _DIRECT = "@me"
 class Place:
     """Where something may have been said. guild: empty in direct messages. thread: is it one?
 
-    last: id of the newest message, empty when unknown. since: when we came, epoch seconds.
+    last: id of the newest message, empty when unknown. since: when we came, epoch seconds. parent:
+    of a thread, the channel that it is in, as far as we know.
     """
 
     channel: str
@@ -56,6 +65,7 @@ class Place:
     thread: bool
     last: str = ""
     since: float = 0.0
+    parent: str = ""
 
 
 def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
@@ -67,7 +77,8 @@ def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
             id_, last = facts.get("id"), facts.get("last_message_id")
             if is_snowflake(id_) and is_snowflake(last) and facts.get("type") not in _FORUMS:
                 thread = name == "threads"
-                yield Place(id_, str(guild.get("id")), thread=thread, last=last, since=since)
+                server, parent = str(guild.get("id")), parent_of(facts) if thread else ""
+                yield Place(id_, server, thread=thread, last=last, since=since, parent=parent)
 
 
 def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> list[Place]:
@@ -204,7 +215,7 @@ class Reading:
             return left
         if self._answered(message):
             return None
-        outcome = read(whole, self._bot, thread=place.thread, late=age > LATE)
+        outcome = read(whole, self._bot, thread=place.thread, parent=place.parent, late=age > LATE)
         return outcome if isinstance(outcome, Prompt) else None
 
     def _answered(self, message: Mapping[str, Any]) -> bool:

@@ -116,10 +116,12 @@ class Session:
         self.complete.set()
         return len(self._silent)
 
-    def is_thread(self, channel: str) -> bool | None:
-        """Whether a channel is a thread; None when it isn't known."""
+    def thread(self, channel: str) -> tuple[bool | None, str]:
+        """Whether a channel is a thread, and the channel it is in; None when it isn't known."""
         known = self.client.get_channel(int(channel)) if self.client else None
-        return None if known is None else isinstance(known, discord.Thread)
+        if isinstance(known, discord.Thread):
+            return True, str(known.parent_id)
+        return None if known is None else False, ""
 
     def readable(self, place: Place) -> bool:
         """Whether we may read there, as far as discord.py's cache knows."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from core.lifecycle import State
 from core.ports import Amended, Exchange, Recent, Turn
 from core.seats import Seat, Seating
-from core.store import claims, edits, history, inbox, leases, retention, seats
+from core.store import claims, edits, history, inbox, leases, places, retention, seats
 from core.store.clock import Clock, Uptime
 from core.store.exchanges import exchanges
 from core.store.opening import Transactions
@@ -151,6 +151,10 @@ class SqlTurns:
         return await self._database.write(
             edits.withdraw_thread, *arguments, patience=INGRESS_PATIENCE
         )
+
+    async def threads(self, within: str, naming: Sequence[str]) -> Sequence[ThreadKey]:
+        """The conversations with a key that begins so and an address that contains one of these."""
+        return await self._database.read(places.threads, within, naming)
 
     async def erase(self, age: float) -> Erased:
         """Take the words of turns that ended at least `age` seconds ago out of the store: some of

@@ -22,7 +22,7 @@ from core.types import Prompt, ThreadKey
 log = structlog.get_logger()
 
 _POLL = 1.0  # seconds; the wake-up is a hint, the poll is the truth
-_AT_ONCE = 16  # claims made side by side while there is much to do: they share a commit
+_AT_ONCE = 16  # writes made side by side while there is much to do: they share a commit
 _READMISSION = 60.0  # seconds between two questions to a platform that refuses our token
 _LOOK = 0.5  # seconds between two looks at what still runs while stopping
 _FAREWELL = 5.0  # seconds that interrupted turns have to say so
@@ -285,6 +285,17 @@ class Engine:
         """
         if identities := await self._means.turns.withdraw_thread(thread):
             self._take_back(identities)
+
+    async def withdraw_threads(self, within: str, naming: Sequence[str]) -> None:
+        """Somebody deleted what all these threads are in, as a channel: `withdraw_thread` of each,
+        some at a time. Which they are: `core.ports.Turns.threads`.
+
+        Raises: StoreError, after which it has to be told again.
+        """
+        threads = await self._means.turns.threads(within, naming)
+        for first in range(0, len(threads), _AT_ONCE):
+            some = threads[first : first + _AT_ONCE]
+            await asyncio.gather(*map(self.withdraw_thread, some))
 
     def _take_back(self, identities: Sequence[str]) -> None:
         """Have what is visible of these prompts' answers removed, by us or whoever holds them."""

@@ -11,7 +11,7 @@ from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
-from tests.emulators.discord_rules import BOT
+from tests.emulators.discord_rules import BOT, PUBLIC_THREAD
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_workspace import BOT_USER
 
@@ -214,6 +214,38 @@ async def test_discord_thread_deleted(
         await discord.wait_for(lambda: "hello" in " ".join(theirs(discord)), 10)
         assert await service.end(signal.SIGTERM) == 0
     assert not holding(tmp_path, "canary")
+
+
+async def test_discord_channel_deleted(
+    tmp_path: Path,
+    api: DeepSeekServer,
+    discord: DiscordServer,
+    discord_settings: dict[str, str],
+) -> None:
+    """Questions in it, in a thread that is archived by now, and in one where it is answering."""
+    world = discord.world
+    api.script("canary", SHORT)
+    api.script("wren", LONG)
+    async with running(tmp_path, discord_settings) as service:
+        asked = world.say("alice", "general", f"{discord.mention} {SECRET}")
+        bobs = world.open_thread("bob", "general", "Theirs", PUBLIC_THREAD)
+        world.say("alice", bobs, f"{discord.mention} {SECRET}")
+        sung = ["It sings."]
+        await discord.wait_for(lambda: shown(discord, asked) == shown(discord, bobs) == sung, 15)
+        await until(lambda: (service.out + service.err).count("turn.settled") == 2)
+        for thread in (asked, bobs):
+            world.archive(thread)
+        other = world.open_thread("bob", "general", "Another", PUBLIC_THREAD)
+        world.say("alice", other, f"{discord.mention} {BETTER}")
+        await discord.wait_for(lambda: "word20" in " ".join(shown(discord, other)), 15)
+        world.delete_channel("general")
+        await until(lambda: api.calls[-1].hung_up, 2)
+        await service.printed("turn.cancelled")
+        world.say("alice", "random", f"{discord.mention} hello")
+        await discord.wait_for(lambda: "hello" in " ".join(theirs(discord)), 10)
+        assert await service.end(signal.SIGTERM) == 0
+        assert "warning" not in service.out + service.err
+    assert not holding(tmp_path, "canary") + holding(tmp_path, "wren")
 
 
 async def test_discord_edited_before_and_after_the_first_words(

@@ -65,6 +65,10 @@ class Inbox:
     async def withdraw_thread(self, thread: ThreadKey) -> None:
         self.changed.append((thread, ""))
 
+    async def withdraw_threads(self, within: str, naming: Sequence[str]) -> None:
+        gone = {p.thread for p in self.taken if any(text in p.address for text in naming)}
+        self.changed += [(key, "") for key in sorted(gone) if key.startswith(within)]
+
     async def restart(self, _thread: ThreadKey) -> bool | None:
         if self.fail:
             raise self.fail.pop(0)

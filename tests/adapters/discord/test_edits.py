@@ -5,12 +5,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from adapters.discord.events import FRESH, Edited, Ignored, deleted, edited, read, thread_deleted
+from adapters.discord.events import (
+    FRESH,
+    Edited,
+    Ignored,
+    channel_deleted,
+    deleted,
+    edited,
+    read,
+    thread_deleted,
+)
+from adapters.discord.ids import Address
 from core.types import Prompt
 from tests.adapters.discord.payloads import (
     ASKED,
     BOT,
     DIRECT,
+    GUILD,
     THREAD,
     US,
     garbage,
@@ -78,6 +89,27 @@ def test_a_thread_is_deleted_with_all_that_is_in_it() -> None:
     assert thread_deleted(gone) == "discord:90:5"
     assert thread_deleted({"id": "5"}) is None
     assert thread_deleted(gone | {"id": 5}) is None
+
+
+def test_a_channel_is_deleted_with_its_threads() -> None:
+    gone = {"id": "20", "guild_id": GUILD, "type": 0}
+    within, naming = channel_deleted(gone) or ("", ())
+    asked = read(message(), BOT, thread=False)
+    inside = read(message(channel_id=THREAD), BOT, thread=True, parent="20")
+    elsewhere = read(message(channel_id=THREAD), BOT, thread=True, parent="200")
+    for prompt, told in ((asked, True), (inside, True), (elsewhere, False)):
+        assert isinstance(prompt, Prompt)
+        assert prompt.thread.startswith(within)
+        assert any(text in prompt.address for text in naming) is told
+    assert channel_deleted({"id": "20"}) is None
+    assert channel_deleted(gone | {"id": 20}) is None
+
+
+@pytest.mark.parametrize("words", ['"channel":"20"', "20", '","parent":"20'])
+def test_no_words_of_a_person_name_a_channel(words: str) -> None:
+    _, naming = channel_deleted({"id": "20", "guild_id": GUILD}) or ("", ())
+    at = Address(channel="5", before="6", opens=words).encode()
+    assert not any(text in at for text in naming)
 
 
 @given(odd(message(edited_timestamp=STAMP)))

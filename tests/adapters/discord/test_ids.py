@@ -19,7 +19,7 @@ def test_the_stored_formats() -> None:
     assert ids.part_id("", "5") == ":5"
     assert Address(channel="20", before="5").encode() == (
         '{"channel":"20","before":"5","message":"","opens":"","replied":"","answer":"",'
-        '"token":"","member":true,"thread":false}'
+        '"token":"","member":true,"thread":false,"parent":""}'
     )
 
 
@@ -56,7 +56,7 @@ def test_an_address_of_an_older_version_is_read() -> None:
 
 def test_an_address_of_a_newer_version_is_read() -> None:
     """Of a replica that is upgraded already, or from before we were taken back."""
-    newer = '{"channel":"20","before":"5","parent":"9"}'
+    newer = '{"channel":"20","before":"5","guild":"9"}'
     assert Address.decode(newer) == Address(channel="20", before="5")
 
 

@@ -306,7 +306,7 @@ def test_the_places_of_a_server() -> None:
     assert list(places_of(GUILD_CREATE, 9.0)) == [
         Place("20", "10", thread=False, last="5", since=9.0),
         Place("23", "10", thread=False, last="7", since=9.0),
-        Place("30", "10", thread=True, last="6", since=9.0),
+        Place("30", "10", thread=True, last="6", since=9.0, parent="20"),
     ]
 
 

@@ -13,7 +13,7 @@ from adapters.slack.ids import Bot
 from adapters.slack.thread import SlackThread
 from core.errors import StoreBusy, StreamOpen
 from core.ports import Recent
-from core.types import PartId, Prompt, ThreadKey
+from core.types import PartId, Prompt
 from tests.adapters.slack.payloads import prompt
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_workspace import BOT, BOT_USER, TEAM
@@ -64,9 +64,6 @@ class Inbox:
         if self.fail:
             raise self.fail.pop(0)
         self.changes.append((identity, None))
-
-    async def withdraw_thread(self, thread: ThreadKey) -> None:
-        raise AssertionError("Slack has nobody delete a thread")
 
     async def recent(self, since: float) -> Sequence[Recent]:
         self.asked.append(since)

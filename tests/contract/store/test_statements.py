@@ -34,6 +34,7 @@ _ABOUT_THE_FILE = {
     "test_a_reader_that_stays_keeps_what_was_deleted_only_while_it_does",
     "test_a_conversation_is_found_by_index_among_ten_thousand_turns",
     "test_all_of_it_is_found_by_index",
+    "test_the_threads_of_a_place_are_looked_for_in_its_range_only",
     "test_side_by_side_no_more_get_in",
     "test_what_is_known_is_known_whether_it_was_refused_or_not",
 }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from core.errors import Withdrawn
 from core.lifecycle import WITHDRAWN, State
 from core.ports import Turn
-from core.store import edits
+from core.store import edits, places
 from core.store.edits import MARK
 from core.store.inbox import MOST_OPEN
 from core.store.schema import turn
@@ -125,6 +125,34 @@ async def test_where_there_is_nothing_to_erase_nothing_is(store: Store, thread: 
     await store.turns.accept(prompt(1, OTHER))
     await store.turns.withdraw_thread(OTHER)
     assert await store.database.write(erases) == ((), None)
+
+
+async def test_the_threads_of_a_place_are_told_by_their_addresses(store: Store) -> None:
+    """In a range of keys, by any of their prompts, and also by one that was refused."""
+    here, there = '{"channel":"20","parent":""}', '{"channel":"5","parent":"20"}'
+    elsewhere = '{"channel":"200","parent":"%20%","opens":"\\"channel\\":\\"20\\""}'
+    for number, address in enumerate((here, there, elsewhere, elsewhere)):
+        await store.turns.accept(prompt(number, f"discord:9:{number}", address=address))
+    await store.turns.accept(prompt(8, "discord:9:3", address=there))
+    for number, thread in enumerate(("discord:90:1", "discord:9", "discord:8:1", "slack:9:1")):
+        await store.turns.accept(prompt(number, thread, address=here))
+    naming = ('"channel":"20"', '"parent":"20"')
+    found = await store.turns.threads("discord:9:", naming)
+    assert sorted(found) == ["discord:9:0", "discord:9:1", "discord:9:3"]
+    assert await store.turns.threads("discord:9:", ('"channel":"2"',)) == ()
+
+
+async def test_the_threads_of_a_place_are_looked_for_in_its_range_only(store: Store) -> None:
+    def steps(conn: Connection) -> list[str]:
+        settle_many(conn, 100)
+        with traced(conn) as seen:
+            places.threads(conn, "old 7", ("C1",))
+        plans = [conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all() for sql in seen]
+        return [step.detail for plan in plans for step in plan]
+
+    found = await store.database.write(steps)
+    assert any("(thread>? AND thread<?)" in step for step in found)
+    assert not [step for step in found if step.startswith("SCAN")]
 
 
 async def test_all_of_it_is_found_by_index(store: Store) -> None:

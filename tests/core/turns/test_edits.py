@@ -15,7 +15,7 @@ from core.turns.retrying import MOST_ATTEMPTS
 from core.types import PartId
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
-from tests.fakes.platform import Bench, Screen, named, prompt
+from tests.fakes.platform import Bench, Screen, prompt
 from tests.fakes.thread import Fault
 
 ASKED = prompt("what is it?")
@@ -346,33 +346,6 @@ def test_edited_at_another_replica_the_old_claim_is_void() -> None:
             await bench.turns.amend(ME, "what is she?")
         assert screen.visible == ["New."]
         assert await bench.database.read(_history) == ["what is she?", "New."]
-
-    run(scenario())
-
-
-def test_a_deleted_thread_takes_back_its_own_answers_and_no_others() -> None:
-    """Its first question replied to another one in the channel, which still stands there."""
-
-    async def scenario() -> None:
-        bench = Bench(LONG, LONG)
-        screen, deleted = bench.platform.screen(), bench.platform.screen("b")
-        deleted.before = [named("Ann", ASKED.text, ME)]
-        async with bench.process() as engine:
-            await engine.accept(ASKED)
-            await asyncio.sleep(2.0)
-            await engine.accept(prompt("and why?", thread="b"))
-            await asyncio.sleep(2.0)
-            assert deleted.visible
-            await engine.withdraw_thread(prompt("", thread="b").thread)
-            await asyncio.sleep(0.4)
-            assert deleted.visible == []
-            assert bench.api.open == 1
-        assert screen.visible == ["word " * 100]
-        assert await bench.database.read(_states) == [
-            (ASKED.text, State.SETTLED),
-            (MARK, State.CANCELLED),
-        ]
-        assert set(await bench.database.read(_history)) == {ASKED.text, "word " * 100, MARK}
 
     run(scenario())
 
