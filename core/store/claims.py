@@ -57,9 +57,7 @@ _ATTEMPT = Statement(
     .returning(turn.c.attempts)
 )
 _ANSWERED = Statement(select(turn.c.id).where(_stands(State.ANSWERED, State.DELIVERED), NOTICED))
-_RELEASE = Statement(
-    update(turn).where(_stands(*_before(State.RECEIVED))).values(state=State.RECEIVED)
-)
+_RELEASE = Statement(update(turn).where(_stands(State.CLAIMED)).values(state=State.RECEIVED))
 # The next claim finds it as one that broke off would have left it, and counts.
 _UNCOUNT = Statement(update(turn).where(_stands(State.ANSWERED)).values(crashes=turn.c.crashes - 1))
 _PARK = Statement(update(turn).where(_stands(State.ANSWERED), NOTICED).values(crashes=0, **OUTCOME))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ScalarSelect,
     and_,
     bindparam,
+    delete,
     exists,
     or_,
     select,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 from core.lifecycle import WITHDRAWN, State
 from core.ports import Amended, Turn
 from core.store.clock import Now
+from core.store.outcomes import OUTCOME
 from core.store.schema import conversation, message, part, storable, turn
 from core.store.statements import ERASED
 from core.types import ASIDE, Remembered, Role, ThreadKey
@@ -43,9 +45,9 @@ _adopted = message.c.turn_id.is_(None)
 def amend(conn: Connection, identity: str, text: str) -> Amended:
     """The message was edited: its turn and the history say `text` from now on.
 
-    When it is being answered and no part was announced, nothing can be visible: the claim is taken
-    away, so that whoever claims the turn next asks with the new text. A text that is still to be
-    asked is a new question: its attempts are counted from 0.
+    When it is being answered, or was, and no part was announced, nothing can be visible: the claim
+    is taken away, so that whoever claims the turn next asks with the new text. A text that is still
+    to be asked is a new question: its attempts are counted from 0.
     """
     text = storable(text)
     row = _locked(conn, identity)
@@ -62,10 +64,14 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     for entry in conn.execute(select(message).where(_asked_by(row.id))):
         content = _followed(entry.content, entry.author, row.text, text)
         conn.execute(update(message).where(_asked_by(row.id)).values(content=content))
-    if row.state != State.CLAIMED or row.begun:
+    if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):
         return Amended(known=True)
     # Given back: nobody's work broke off.
-    conn.execute(update(turn).where(turn.c.id == row.id).values(state=State.RECEIVED, attempts=0))
+    changed = {"state": State.RECEIVED, "attempts": 0}
+    if row.state == State.ANSWERED:
+        changed |= dict.fromkeys((*OUTCOME, "answered_at")) | {"crashes": 0}
+        conn.execute(delete(message).where(message.c.turn_id == row.id))
+    conn.execute(update(turn).where(turn.c.id == row.id).values(**changed))
     return Amended(known=True, fence=_take_away(conn, row.conversation_id))
 
 

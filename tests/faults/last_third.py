@@ -102,8 +102,8 @@ FAULTS = (
         (
             Breakage(
                 "core/store/edits.py",
-                "if row.state != State.CLAIMED or row.begun:",
-                "if row.state != State.CLAIMED:",
+                "if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):",
+                "if row.state not in (State.CLAIMED, State.ANSWERED):",
                 (
                     "tests/core/turns/test_edits.py::"
                     "test_edited_once_words_are_on_their_way_nobody_is_answered_twice",
@@ -111,7 +111,7 @@ FAULTS = (
             ),
             Breakage(
                 "core/store/edits.py",
-                "if row.state != State.CLAIMED or row.begun:",
+                "if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):",
                 "if True:",
                 (
                     "tests/core/turns/test_edits.py::"

@@ -91,7 +91,7 @@ class Books:
             return
         case.text = text
         if voided:
-            case.claim = 0
+            case.claim, case.answered = 0, False
         if case.begun or case.answered or case.ended:
             case.texts.append(text)
         else:

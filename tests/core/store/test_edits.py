@@ -75,6 +75,29 @@ async def test_a_new_text_is_a_new_question_for_as_long_as_it_will_be_asked(stor
     assert await store.turns.attempt(held) == 2
 
 
+async def test_edited_once_it_is_answered_but_not_announced_nothing_is_left_of_the_answer(
+    store: Store,
+) -> None:
+    await store.turns.accept(ASKED)
+    first = await store.claim()
+    await store.turns.attempt(first)
+    await store.turns.answer(first, FULL, SAID, Memory())
+    await store.void()
+    first = await store.claim()
+    assert first.crashes == 1
+    amended = await store.turns.amend(ME, "better")
+    assert amended == Amended(known=True, fence=first.fence + 1)
+    assert await _contents(store) == []
+    for write in (store.turns.announce(first, 0), store.turns.finish(first, State.SETTLED)):
+        with pytest.raises(LostClaim):
+            await write
+    again = await store.claim()
+    assert (again.prompt.text, again.state, again.attempts) == ("better", State.CLAIMED, 0)
+    assert (again.outcome, again.crashes) == (None, 0)
+    await store.say(again, Remembered(Role.USER, "better", "Ann"), SAID[1])
+    assert await _contents(store) == ["better", "Forty-two."]
+
+
 async def test_the_same_text_again_disturbs_nobody(store: Store) -> None:
     await store.turns.accept(ASKED)
     held = await store.claim()

@@ -147,6 +147,28 @@ def test_who_goes_on_is_told_what_is_there() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("life", ["the same", "another"])
+def test_edited_while_a_complete_answer_waits_the_new_text_is_answered(life: str) -> None:
+    async def scenario() -> None:
+        screen = Opening(5.0, None)
+        bench = Bench(words("Old."), words("New."))
+        bench.platform.screens[ASKED.thread] = screen
+        if life == "another":
+            await bench.killed_after(2.0, ASKED)
+            assert await bench.turns.amend(ME, "what is she?")
+            async with bench.process():
+                pass
+        else:
+            async with waiting(bench) as engine:
+                assert await engine.amend(ME, "what is she?")
+        assert screen.visible == ["New."]
+        assert [request[-1][1] for request in await bench.sent()] == ["what is it?", "what is she?"]
+        assert await bench.database.read(_history) == ["what is she?", "New."]
+        assert await bench.database.read(_states) == [("what is she?", State.SETTLED)]
+
+    run(scenario())
+
+
 def test_a_complete_answer_that_waits_for_its_place_is_never_asked_for_again() -> None:
     async def scenario() -> None:
         screen = Opening(5.0, None)
