@@ -19,6 +19,7 @@ from adapters.slack.calls import Api
 from adapters.slack.early import Early
 from adapters.slack.events import read
 from adapters.slack.ids import Bot, is_ts, place_of, sequence, thread_key
+from adapters.slack.reading import patiently
 from core.errors import DeliveryError, LockedOut, RateLimited, StoreError, Unreachable
 from core.ports import Recent
 from core.types import Prompt, ThreadKey
@@ -343,7 +344,8 @@ class Backlog:
     async def _page(self, place: Place, bounds: Mapping[str, Any]) -> dict[str, Any]:
         """One call, as often as it takes. Raises: DeliveryError.
 
-        After a rate limit twice the time is waited: the other half is for the answers' own calls.
+        After a rate limit twice the time is waited: the other half is for the answers' own calls,
+        which hear of those of threads, as we do of theirs.
         """
         pauses = iter(_AGAIN)
         while True:
@@ -351,9 +353,8 @@ class Backlog:
             self._calls += 1
             try:
                 if place.root:
-                    return await self._api.call(
-                        calls.REPLIES, channel=place.channel, ts=place.root, **bounds
-                    )
+                    where = {"channel": place.channel, "ts": place.root}
+                    return await patiently(self._api, 0, **where, **bounds)
                 return await self._api.call(calls.HISTORY, channel=place.channel, **bounds)
             except RateLimited as limited:
                 log.info("slack.read_back_waits", seconds=2 * limited.retry_after)

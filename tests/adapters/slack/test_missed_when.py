@@ -18,7 +18,8 @@ from adapters.slack.missed import (
     REMEMBERED,
     as_told,
 )
-from core.errors import StoreBusy, Unreachable
+from adapters.slack.thread import SlackThread
+from core.errors import RateLimited, StoreBusy, Unreachable
 from core.types import Prompt
 from tests.adapters.slack.conftest import Inbox, Make
 from tests.adapters.slack.past import US, Past, calls, connected, reading, reading_ends, until
@@ -27,6 +28,8 @@ from tests.emulators.slack_app import App
 from tests.emulators.slack_faults import Fault
 from tests.emulators.slack_limits import Limits
 from tests.emulators.slack_workspace import TEAM
+
+READ = "conversations.replies"
 
 
 @pytest.fixture
@@ -219,6 +222,29 @@ async def test_a_long_rate_limit_delays_only_the_reading(
         assert "two" not in inbox.texts()
         await until(lambda: "two" in inbox.texts())
         assert asyncio.get_running_loop().time() - began >= 2.0, "half is left to the answers"
+
+
+async def test_a_rate_limit_of_threads_is_known_to_the_reading_and_to_the_answers(
+    slack: SlackServer, past: Past, inbox: Inbox
+) -> None:
+    """Whoever of them hears of it first."""
+    root = past.ask(3600, "one")
+    inbox.taken.append(past.prompt(root))
+    past.say(60, "two", root=root)
+    clock = asyncio.get_running_loop().time
+    async with reading(slack, inbox) as backlog:
+        api = backlog._api
+        api.reads_from = clock() + 0.3
+        await until(lambda: "two" in inbox.texts())
+        assert clock() >= api.reads_from
+        assert [call.status for call in slack.record.called_with(READ)] == [200]
+        slack.faults.add(Fault(READ, retry_after=600))
+        backlog.missed(0.0)
+        await slack.wait_for(lambda: len(slack.record.called_with(READ)) == 2)
+        await until(lambda: api.reads_from > clock())
+        with pytest.raises(RateLimited):
+            await SlackThread(api, US, past.prompt(root)).find("1:0")
+    assert len(slack.record.called_with(READ)) == 2
 
 
 async def test_closing_does_not_wait_for_a_rate_limit(
