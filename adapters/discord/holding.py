@@ -23,9 +23,7 @@ class Holding:
     def held(self, event: Event) -> bool:
         """Whether it has to wait; it is kept then."""
         _, message = event
-        place = str(
-            message.get("channel_id") or message.get("id")
-        )  # a thread or channel that was deleted
+        place = str(message.get("channel_id") or message.get("id"))  # or what was deleted itself
         if place not in self._held:
             return False
         self._held[place].append(event)
