@@ -35,17 +35,18 @@ class Names:
     """The names of all that we had posted in a thread when it was read. now: seconds, monotonic."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], tuple[float, str, frozenset[str]]] = {}
+        self._kept: dict[tuple[str, str], tuple[float, str, Collection[str | None]]] = {}
 
-    def keep(self, at: Address, names: Collection[str], now: float) -> None:
+    def keep(self, at: Address, names: Collection[str | None], now: float) -> None:
         """These stand behind the prompt at this address."""
         where = at.channel, at.thread_ts
-        self._kept.pop(where, None)
-        self._kept[where] = now, sequence(at.ts), frozenset(names)
+        if self.behind(at, now) is None:
+            self._kept.pop(where, None)
+            self._kept[where] = now, sequence(at.ts), names
         while len(self._kept) > MOST:
             del self._kept[next(iter(self._kept))]
 
-    def behind(self, at: Address, now: float) -> Collection[str] | None:
+    def behind(self, at: Address, now: float) -> Collection[str | None] | None:
         """Those behind this prompt, and perhaps before it; None: nobody has read them lately."""
-        read, since, names = self._kept.get((at.channel, at.thread_ts), (-KEPT, "", frozenset()))
+        read, since, names = self._kept.get((at.channel, at.thread_ts), (-KEPT, "", ()))
         return names if since and since <= sequence(at.ts) and now < read + KEPT else None

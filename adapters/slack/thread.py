@@ -352,7 +352,7 @@ class SlackThread:
         """The messages posted with this key, by their metadata."""
         name = post_id(self._identity, key)
         found = []
-        read, _ = await self._ours()
+        read = await self._ours()
         self._read = key, read
         for part, message in read:
             if part not in (known or ()) and posted_as(message) in (name, self._of_answer):
@@ -361,15 +361,12 @@ class SlackThread:
         return found
 
     async def stood(self, key: str) -> bool:
-        """Whether it was there when somebody last read the thread. One read tells that of all that
-        was asked behind the prompt for which it is made.
+        """Whether it was there when this thread was read last: one read tells that of all that was
+        asked behind the prompt for which it was made.
         """
-        names = self._api.names.behind(self._at, now := asyncio.get_running_loop().time())
+        names = self._api.names.behind(self._at, asyncio.get_running_loop().time())
         if names is None:
-            read, whole = await self._ours()
-            names = {posted_as(message) or "" for _, message in read}
-            if whole:
-                self._api.names.keep(self._at, names, now)
+            names = {posted_as(message) for _, message in await self._ours()}
         return post_id(self._identity, key) in names or self._of_answer in names
 
     async def nameless(self, key: str, within: float, after: PartId | None) -> Sequence[PartId]:
@@ -380,21 +377,24 @@ class SlackThread:
         found = []
         oldest = sequence(split_part_id(after)[1] if after else self._at.ts)
         read, self._read = self._read, None
-        for part, message in read[1] if read and read[0] == key else (await self._ours())[0]:
+        for part, message in read[1] if read and read[0] == key else await self._ours():
             younger = sequence(str(message["ts"])) > oldest
             if younger and posted_as(message) is None and not message.get("subtype"):
                 self._names.setdefault(part, post_id(self._identity, key))
                 found.append(part)
         return found
 
-    async def _ours(self) -> tuple[Sequence[Ours], bool]:
-        """Our messages in the thread since the question, and whether these are all."""
+    async def _ours(self) -> Sequence[Ours]:
+        """Our messages in the thread since the question."""
+        now = asyncio.get_running_loop().time()
         said, whole = await earlier.replies(
             self._api, self._at, oldest=self._at.ts, include_all_metadata=True
         )
-        mine = (
-            message
+        ours = [
+            (part_id(self._at.channel, str(message["ts"])), message)
             for message in said
             if message.get("user") == self._bot.user or message.get("bot_id") == self._bot.bot
-        )
-        return [(part_id(self._at.channel, str(message["ts"])), message) for message in mine], whole
+        ]
+        if whole:
+            self._api.names.keep(self._at, {posted_as(message) for _, message in ours}, now)
+        return ours

@@ -44,6 +44,16 @@ async def test_later_questions_of_a_thread_cost_no_read(
     assert len(slack.record.called_with(READ)) == 2
 
 
+async def test_a_look_for_a_lost_post_tells_it_too(slack: SlackServer, api: Api, root: str) -> None:
+    reply = slack.workspace.say("alice", "general", "and?", thread_ts=root)
+    part = await handle(slack, api, reply).post("answered", "1:0")
+    assert await handle(slack, api, root).find("1:0") == []
+    assert await handle(slack, api, reply).stood("1:0")
+    assert len(slack.record.called_with(READ)) == 1
+    assert await handle(slack, api, reply).find("1:0") == [part], "which looks for itself"
+    assert len(slack.record.called_with(READ)) == 2
+
+
 async def test_an_older_question_is_read_for(slack: SlackServer, api: Api, root: str) -> None:
     reply = slack.workspace.say("alice", "general", "and?", thread_ts=root)
     await handle(slack, api, reply).stood("1:0")
@@ -71,6 +81,8 @@ def test_it_is_kept_for_a_time_and_of_the_newest_threads() -> None:
     names = Names()
     names.keep(AT, {"a"}, now=0.0)
     assert names.behind(AT, KEPT - 1) == {"a"}
+    names.keep(replace(AT, ts="101.000000"), {"b"}, now=1.0)
+    assert names.behind(AT, 1.0) == {"a"}, "which reaches further back"
     assert names.behind(AT, KEPT) is None
     assert names.behind(replace(AT, ts="99.000000"), 0.0) is None
     for number in range(MOST):
