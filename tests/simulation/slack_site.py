@@ -236,7 +236,7 @@ class SlackSite(Site):
         rng = self.world.rng
         channel, ts, part = self._new(call)
         self.create(call, part, STREAMED, text)
-        lasts = rng.uniform(0.5, 10.0) if self.world.happens("sealed") else LIFE
+        lasts = rng.uniform(0.1, 2.0) if self.world.happens("sealed") else LIFE
         self.messages[part].sealed_at = now() + lasts
         if self.world.happens("unended"):
             self.unended.add(part)
