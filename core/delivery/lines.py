@@ -96,7 +96,8 @@ def next_number(text: str) -> int | None:
 def row_begun(text: str) -> int:
     """Where an incomplete table begins at the end of the text, else len(text).
 
-    Rows are lines that begin with a pipe: a header without a complete line beneath it, or a row.
+    Rows are lines that begin with a pipe: a header without two complete lines beneath it, its
+    separator and a row, or a row.
     """
     line = text.rfind("\n") + 1
     rows = [line] if text.startswith("|", line) else []
@@ -104,13 +105,13 @@ def row_begun(text: str) -> int:
         return len(text)
     complete = 0
     above = line
-    while above and complete < 2:
+    while above and complete < 3:
         above = text.rfind("\n", 0, above - 1) + 1
         if not text.startswith("|", above):
             break
         complete += 1
         rows.append(above)
-    for row in [line] if complete == 2 else reversed(rows):
+    for row in [line] if complete == 3 else reversed(rows):
         if len(text) - row < REACH:
             return row
     return len(text)

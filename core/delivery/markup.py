@@ -44,7 +44,7 @@ class Part:
 def decided(text: str) -> int:
     """Up to where a growing text can be shown: `undecided`, and no incomplete table row.
 
-    A table's header waits for its separator, signs of emphasis for what follows them (see
+    A table's header waits for its first row, signs of emphasis for what follows them (see
     `inline.settled`). Nothing is held back for more than `REACH` characters.
     """
     end = min(undecided(text), row_begun(text))

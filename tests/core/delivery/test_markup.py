@@ -114,7 +114,8 @@ def test_nothing_shown_ever_changes_or_moves(text: str, size: int) -> None:
         ("text\n12.", "text\n"),
         ("a \\", "a "),
         ("a \\*b", "a \\*b"),
-        ("a\n| h | i |\n|---|---|\n| 1 ", "a\n| h | i |\n|---|---|\n"),
+        ("a\n| h | i |\n|---|---|\n| 1 ", "a\n"),
+        ("a\n| h |\n|---|\n| 1 |\n| 2", "a\n| h |\n|---|\n| 1 |\n"),
     ],
 )
 def test_intermediate_states(growing: str, shown: str) -> None:
@@ -201,6 +202,20 @@ def test_a_table_repeats_its_header() -> None:
     assert len(parts) > 5
     assert all(part.text.startswith(head) for part in parts[:-1])
     assert "".join(part.text.removeprefix(head) for part in parts) == f"{rows}\nDone."
+
+
+@pytest.mark.parametrize("before", ["", "See:\n\n"])
+def test_a_header_waits_for_its_first_row(before: str) -> None:
+    """Alone it says nothing, and its message may never be touched again."""
+    splitter, splitting = Splitter(400, measure), Splitter(400, measure)
+    table = "| n | square |\n|---|---|\n| 1 | 1 |\n"
+    for end in range(len(table)):
+        text = before + table[:end]
+        shown = (splitter.interim().rstrip(), splitting.growing())
+        assert shown == (before.rstrip(), before.rstrip()) or end == 0, text
+        for one in (splitter, splitting):
+            one.feed((before if end == 0 else "") + table[end])
+    assert splitter.interim().rstrip() == splitting.growing() == (before + table).rstrip()
 
 
 def test_characters_stay_whole() -> None:
