@@ -149,7 +149,7 @@ async def platform(make: Make) -> AsyncIterator[SlackPlatform]:
 
 @pytest.fixture
 async def api(slack: SlackServer, session: aiohttp.ClientSession) -> Api:
-    return Api(slack.app.bot_token, slack.api_url, session, timeout=0.5)
+    return Api(slack.app.bot_token, slack.api_url, session, timeout=1.5)
 
 
 @pytest.fixture

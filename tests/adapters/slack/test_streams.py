@@ -251,7 +251,7 @@ async def test_an_answer_that_is_not_slacks_ends_streams(
         Fault(START, status=503),
         Fault(START, cut="before"),
         Fault(START, error="internal_error"),
-        Fault(START, reply_delay=0.8),
+        Fault(START, reply_delay=2.5),
     ],
     ids=["503", "cut", "internal", "late"],
 )

@@ -177,7 +177,7 @@ def test_budgets_are_the_documented_ones(thread: SlackThread) -> None:
         (Fault("*", status=500), Unreachable),
         (Fault("*", status=503), Unreachable),
         (Fault("*", cut="before"), Unreachable),
-        (Fault("*", reply_delay=0.8), Unreachable),
+        (Fault("*", reply_delay=2.5), Unreachable),
         (Fault("*", error="internal_error"), Unreachable),
         (Fault("*", error="fatal_error"), Unreachable),
         (Fault("*", error="service_unavailable"), Unreachable),
