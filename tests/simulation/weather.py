@@ -52,11 +52,11 @@ _CUT = {"lost_before": 0.1, "lost_after": 0.1, "late": 0.9}
 _WILD = {"crash": 0.04, "api": 0.25, "asleep": 0.6, "burst": 0.25}
 STORM = replace(Weather(), crashes=6, streamless=0.6, **_CUT, **_WILD)
 """For protocols that are broken on purpose."""
-STREAMING = replace(STORM, crashes=3, streamless=0.05, sealed=0.3, lost_after=0.25)
+STREAMING = replace(STORM, crashes=1, streamless=0.05, sealed=0.6, lost_after=0.25)
 """For those that are broken where streams are; a crash hides much, since its text is edited."""
 DOUBTING = replace(STORM, crashes=1, streamless=0.5, lost_after=0.2, unended=0.3, window=0.6)
 """For those that are broken where messages can't be touched any more."""
-LOSING = replace(STREAMING, crashes=6, lost_before=0.3)
+LOSING = replace(STREAMING, crashes=6, sealed=0.3, lost_before=0.3)
 """And where streams get lost."""
 LINGERING = replace(STORM, crash=0.0, asleep=1.0, lost_before=0.3, late=1.0)
 """And where calls of a dead process land: it dies between calls, and all of them do."""
