@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +19,8 @@ from core.store.sql import SqlHistory, SqlSeats, SqlTurns
 from core.types import Memory
 from tests.contract.store.serving import connected, until
 from tests.core.store.making import COMPLETE, HERE, LEASE, SPOKEN, THREAD, Store, prompt
+
+T = TypeVar("T")
 
 REPLICAS = 8
 CONVERSATIONS = 200
@@ -230,6 +233,22 @@ async def test_nobody_voids_the_leases_of_others(store: Store) -> None:
     await store.say(claimed)
 
 
+async def holding(other: Any) -> Any:
+    """A transaction of somebody else's that holds all conversations until it is committed."""
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT 1 FROM conversation FOR UPDATE")
+    return transaction
+
+
+async def held_up(work: Awaitable[T]) -> asyncio.Future[T]:
+    """It is begun, and waits for somebody."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task], timeout=0.2)
+    assert not task.done()
+    return task
+
+
 async def test_a_restart_waits_for_the_answer_and_sees_it_whole(
     url: str, replicas: list[SqlTurns]
 ) -> None:
@@ -239,12 +258,8 @@ async def test_a_restart_waits_for_the_answer_and_sees_it_whole(
     assert claimed is not None
     async with PostgresDatabase.open(url) as database, connected(url) as other:
         history = SqlHistory(database)
-        transaction = other.transaction()
-        await transaction.start()
-        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
-        restarting = asyncio.create_task(history.restart(THREAD))
-        await asyncio.wait([restarting], timeout=0.2)
-        assert not restarting.done()
+        transaction = await holding(other)
+        restarting = await held_up(history.restart(THREAD))
         await other.execute(
             "INSERT INTO message (conversation_id, position, role, author, content, identity)"
             " SELECT id, 0, 'user', 'Ann', 'hello', '' FROM conversation"
@@ -265,12 +280,8 @@ async def test_what_a_thread_said_is_not_stored_behind_its_deletion(
     assert claimed is not None
     async with PostgresDatabase.open(url) as database, connected(url) as other:
         history = SqlHistory(database)
-        transaction = other.transaction()
-        await transaction.start()
-        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
-        adopting = asyncio.create_task(history.adopt(claimed, SPOKEN, Memory()))
-        await asyncio.wait([adopting], timeout=0.2)
-        assert not adopting.done()
+        transaction = await holding(other)
+        adopting = await held_up(history.adopt(claimed, SPOKEN, Memory()))
         await other.execute("UPDATE turn SET withdrawn = true")
         await transaction.commit()
         with pytest.raises(Withdrawn):
@@ -297,12 +308,8 @@ async def test_nothing_is_written_behind_a_withdrawal_that_it_waited_for(
     claimed = await replicas[0].claim("w", HERE, LEASE)
     assert claimed is not None
     async with connected(url) as other:
-        transaction = other.transaction()
-        await transaction.start()
-        await other.execute("SELECT 1 FROM conversation FOR UPDATE")
-        writing = asyncio.ensure_future(call(replicas[0], claimed))
-        await asyncio.wait([writing], timeout=0.2)
-        assert not writing.done()
+        transaction = await holding(other)
+        writing = await held_up(call(replicas[0], claimed))
         await other.execute("UPDATE turn SET withdrawn = true")
         await transaction.commit()
         with pytest.raises(Withdrawn):
