@@ -7,6 +7,7 @@ interim calls spread what is left: hoarding it shows nothing sooner, burning it 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import TypeVar
 
 from core.types import Allowance, Kind, Left, Unseen
@@ -28,10 +29,10 @@ SPREAD, SHORTEST = 16.6, 5.0
 less, but never less than the latter: then all are as fresh as one."""
 SPARE = 0.5
 """Calls of what a platform says is left that are kept, likewise, where several answers may end."""
-LAST, SEVERAL = 0.2, 0.3
-"""Of the time for which a platform gives so many calls, the share that may be left at most when the
-last one is spent; the latter where several answers may end. So much of the time a last text finds
-none left, and it waits for half of that: a fiftieth of the time, over all."""
+LAST, SEVERAL = 0.1, 0.225
+"""Seconds for which a last text may find none left, over all, of the calls that a platform gives for
+some time; the latter where several answers may end. Is the last call spent when so much of the time
+is left, that share of last texts finds none, and waits for half of it."""
 HORIZON = 10.0
 """Seconds that a usual answer takes."""
 LONG = 5.0
@@ -218,7 +219,7 @@ class Queue:
         whole, calls = left.age + left.seconds, left.calls - SPARE * several
         gap = whole / max(1.0, calls + 1)
         if calls > 0:
-            kept = left.period * (SEVERAL if several else LAST)
+            kept = sqrt(2 * left.period * (SEVERAL if several else LAST))
             gap = max(gap, (whole - kept) / max(1.0, calls))
         self._next = now - left.age + gap
 
