@@ -30,9 +30,9 @@ less, but never less than the latter: then all are as fresh as one."""
 SPARE = 0.5
 """Calls of what a platform says is left that are kept, likewise, where several answers may end."""
 LAST, SEVERAL = 0.1, 0.225
-"""Seconds for which a last text may find none left, over all, of the calls that a platform gives for
-some time; the latter where several answers may end. Is the last call spent when so much of the time
-is left, that share of last texts finds none, and waits for half of it."""
+"""Seconds for which a last text may find none left, over all, of the calls that a platform gives
+for some time; the latter where several answers may end. Is the last call spent when so much of the
+time is left, that share of last texts finds none, and waits for half of it."""
 HORIZON = 10.0
 """Seconds that a usual answer takes."""
 LONG = 5.0

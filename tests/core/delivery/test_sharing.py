@@ -242,9 +242,9 @@ def test_the_share_of_an_answer_is_what_comes_in_ten_seconds() -> None:
     assert budget.share(SLACK) < 1
 
 
-def served(size: int, answers: int = 1) -> list[float]:
-    """When interim calls are made by a budget of so many in five seconds, as the platform tells."""
-    window = Allowance("window", 5, 1.0)
+def served(size: int, answers: int = 1, period: float = 5.0) -> list[float]:
+    """When interim calls are made by a budget of so many in a time, as the platform tells."""
+    window = Allowance("window", 5, max(1.0, size / period))
 
     async def main() -> list[float]:
         budget, served, opened = OwnBudget(now), list[float](), 0.0
@@ -254,12 +254,13 @@ def served(size: int, answers: int = 1) -> list[float]:
             if wait := await budget.take(window, Kind.INTERIM, Unseen(1, now())):
                 await asyncio.sleep(wait)
                 continue
-            opened = opened if served and now() < opened + 5 else now()
+            opened = opened if served and now() < opened + period else now()
             made = now()
             served.append(made)
             await asyncio.sleep(0.15)
             left = size - sum(at >= opened for at in served)
-            budget.pace(window, Left(left, opened + 5 - now(), now() - made, 4.85))
+            ends = opened + period
+            budget.pace(window, Left(left, ends - now(), now() - made, period - 0.15))
         return served
 
     return run(main())
@@ -277,6 +278,11 @@ def test_the_last_call_that_is_left_is_kept_for_an_end_until_there_are_soon_more
         assert last >= opened + 5 - 0.2 * 5, "who ends meanwhile waits for a second at most"
     spread = [later - earlier for earlier, later in pairwise(calls[:size])]
     assert max(spread) - min(spread) < 0.1, "those before it are as fresh as can be"
+
+
+def test_where_there_are_soon_more_the_last_call_is_as_fresh_as_the_others() -> None:
+    gaps = [later - earlier for earlier, later in pairwise(served(3, period=2.0))]
+    assert gaps == pytest.approx([2 / 3] * len(gaps), abs=0.07)
 
 
 def test_of_what_is_left_one_call_is_kept_where_several_answers_end() -> None:
