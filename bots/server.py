@@ -31,7 +31,8 @@ class Health:
 
     async def report(self) -> dict[str, str]:
         """Every part and its state."""
-        return {name: await problem() or "ok" for name, problem in self._parts.items()}
+        parts = list(self._parts.items())  # a platform may come meanwhile
+        return {name: await problem() or "ok" for name, problem in parts}
 
     async def alive(self, _request: web.Request) -> web.Response:
         """GET /healthz: the process runs and its loop turns."""

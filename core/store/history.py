@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from core.delivery.characters import visible
+from core.lifecycle import State
 from core.ports import Turn
 from core.store.inbox import waiting
 from core.store.leases import HOLDS, NOTICED, by, lost
@@ -74,7 +75,13 @@ _HELD = select(conversation.c.id).where(HOLDS).scalar_subquery()
 _KNOWN = Statement(
     select(message.c.identity)
     .where(message.c.conversation_id == _HELD)
-    .union(select(turn.c.identity).where(turn.c.conversation_id == _HELD, turn.c.erased.is_(False)))
+    .union(
+        select(turn.c.identity).where(
+            turn.c.conversation_id == _HELD,
+            turn.c.erased.is_(False),
+            turn.c.state != State.ABANDONED,  # nothing of it will ever be remembered
+        )
+    )
 )
 _NOTICED = Statement(select(turn.c.id).where(turn.c.id == bindparam("claim_id"), NOTICED))
 _REMEMBER = Statement(

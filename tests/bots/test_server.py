@@ -44,6 +44,18 @@ async def test_a_port_that_is_taken_is_not_blamed_on_the_host() -> None:
     assert "HTTP_HOST" not in problem
 
 
+async def test_a_platform_that_comes_while_the_others_are_asked_disturbs_nobody() -> None:
+    health = Health()
+
+    async def fine() -> str:
+        health.part("later", fine)
+        return ""
+
+    health.part("first", fine)
+    assert await health.report() == {"first": "ok"}
+    assert await health.report() == {"first": "ok", "later": "ok"}
+
+
 def _has_ipv6() -> bool:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):

@@ -89,6 +89,18 @@ async def test_what_was_said_before_is_adopted_once_and_before(store: Store) -> 
     assert not kept.fresh
 
 
+async def test_what_was_abandoned_is_adopted_like_what_others_said(store: Store) -> None:
+    """Such as a question that was answered before this database was put back from a copy."""
+    await store.turns.accept(prompt(1))
+    await store.turns.finish(await store.claim(), State.ABANDONED)
+    await store.turns.accept(prompt(2))
+    claimed = await store.claim()
+    asked = Remembered(Role.USER, "asked before", "Bob", prompt(1).identity)
+    own = Remembered(Role.USER, "asked now", "Bob", prompt(2).identity)
+    await store.history.adopt(claimed, [asked, own], Memory())
+    assert (await store.history.load(THREAD)).messages == (asked,)
+
+
 async def test_adopting_ends_freshness_and_sets_the_memory(store: Store) -> None:
     await store.turns.accept(prompt(1))
     await store.history.adopt(await store.claim(), [user(1, "i1")], Memory(speaker="Bob"))
