@@ -108,7 +108,7 @@ def require_known(
     if revision is not None and revision not in known:
         raise StoreUnusable(
             f"The database {place} has the schema {revision} and this version of Threadseek "
-            f"knows none after {head}: run the newer version that wrote it, {restore}, "
+            f"knows none after {head}: run the newer version that wrote it, or {restore}, "
             "or set DATABASE_URL to another database."
         )
 
