@@ -217,6 +217,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         engine.wake()
         say(f"Playground     {web.address(settings.http_host, port)}")
         discord = await _discord(settings, core, engine, session)
+        connecting = []
         for label, platform, off in (
             ("Slack", slack, _slack_off(settings)),
             ("Discord", discord, "off: set DISCORD_BOT_TOKEN (docs/discord.md)"),
@@ -224,9 +225,10 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             tell = _labelled(label, say)
             if platform:
                 connection = connected(platform, platforms, engine, health, tell)
-                await stack.enter_async_context(connection)
+                connecting.append(stack.enter_async_context(connection))
             else:
                 tell(off)
+        await asyncio.gather(*connecting)  # at once: nobody waits for the other's silence
         erasing = erased_after(settings.retention_days, core.turns, core.database, web.forget)
         await stack.enter_async_context(erasing)
         await stack.enter_async_context(watched())

@@ -10,10 +10,11 @@ import aiohttp
 
 from tests.e2e.seen import answers, until
 from tests.e2e.seen_discord import answers as discord_answers
-from tests.e2e.service import Service, running
+from tests.e2e.service import Service, running, start
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.discord import DiscordServer
 from tests.emulators.slack import SlackServer
+from tests.emulators.slack_faults import Fault
 
 LONG = tuple(f"word{number} " for number in range(60))
 WATCHED = 30.0
@@ -129,3 +130,20 @@ async def test_discord_refuses_our_token(
             await discord.wait_for(lambda: discord_answers(discord, thread), 40)  # noqa: B023
         await until(lambda: states(tmp_path, "discord") == {"settled": 7}, 40)
     assert all(len(discord_answers(discord, thread)) == 1 for thread in asked)
+
+
+async def test_discord_does_not_wait_for_a_slack_that_is_silent(
+    tmp_path: Path,
+    slack: SlackServer,
+    settings: dict[str, str],
+    discord: DiscordServer,
+    discord_settings: dict[str, str],
+) -> None:
+    slack.faults.add(Fault("auth.test", reply_delay=6))
+    service = await start(tmp_path, settings | discord_settings)
+    await service.printed("Discord        connected")
+    assert "Slack          connected" not in service.out
+    there = discord.world.say("alice", "general", f"{discord.mention} are you there?")
+    await discord.wait_for(lambda: discord_answers(discord, there), 15)
+    await service.printed("Slack          connected")
+    assert await service.end() == 0
