@@ -199,7 +199,9 @@ class Settings(BaseModel):
         60, description="Seconds between two pieces of text or reasoning."
     )
     deepseek_turn_timeout: Seconds = Field(
-        600, description="Seconds for one answer in all, further attempts included."
+        600,
+        description="Seconds for one answer in all, further attempts included; waiting for one of "
+        "`DEEPSEEK_CONCURRENCY` places is not.",
     )
     system_prompt: str = Field(SYSTEM_PROMPT, description="What the model is told first.")
     context_tokens: int = Field(

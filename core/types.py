@@ -112,12 +112,14 @@ class CompletionRequest:
 
     max_tokens: replaces the configured cap for this request (the API named a smaller maximum).
     seconds: what is left of the turn's time; the attempt takes no longer, once it has a place.
+    begun: called when it has one, and its seconds begin.
     arrivals: for who wants to draw what has come; else it comes in larger pieces, a little late.
     """
 
     messages: tuple[Message, ...]
     max_tokens: int | None = None
     seconds: float = math.inf
+    begun: Callable[[], object] = field(default=nothing, compare=False)
     arrivals: Arrivals = field(default_factory=Arrivals, compare=False)
 
 

@@ -108,6 +108,7 @@ class DeepSeek(Completions):
         response: aiohttp.ClientResponse | None = None
         gathering: Gathering | None = None
         try:
+            request.begun()
             response = await self._ask(wire.encode(fields), attempt)
             with noticed(response):
                 while not reading.ended:

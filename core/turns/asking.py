@@ -79,11 +79,15 @@ class Asked:
 
 @dataclass(slots=True)
 class _Try:
-    """What the next attempt will send. made: how it differs from the first by now."""
+    """What the next attempt will send. made: how it differs from the first by now.
+
+    deadline: of all attempts; it moves on while one waits for its place.
+    """
 
     window: Window
     messages: tuple[Message, ...]
     room: Room
+    deadline: float
     max_tokens: int | None = None
     made: frozenset[Change] = frozenset()
 
@@ -211,8 +215,9 @@ class Asking:
     async def _attempts(
         self, conversation: Conversation, entry: Remembered, window: Window
     ) -> tuple[Answer, CompletionError | None, _Try]:
-        attempt = _Try(window, window.messages, self._policy.room, self._means.cap.tokens)
         deadline = self._means.now() + self._policy.seconds
+        cap = self._means.cap.tokens
+        attempt = _Try(window, window.messages, self._policy.room, deadline, cap)
         answer = Answer()
         while True:
             number = await self._means.turns.attempt(self._turn)
@@ -221,7 +226,7 @@ class Asking:
                 return answer, None, attempt
             answer = Answer()
             self._under_way = answer, None, entry, attempt.window
-            error = await self._attempt(answer, attempt, deadline - self._means.now())
+            error = await self._attempt(answer, attempt)
             if error is None:
                 return answer, None, attempt
             metrics.FAILURES.labels(error.failure.value).inc()
@@ -234,7 +239,7 @@ class Asking:
                 made=attempt.made,
                 chance=self._means.chance(),
             )
-            if again is not None and self._means.now() + again.delay >= deadline:
+            if again is not None and self._means.now() + again.delay >= attempt.deadline:
                 again = None
             if again is not None:
                 again = self._changed(attempt, again, error, conversation, entry)
@@ -249,21 +254,22 @@ class Asking:
             conversation = replace(current, memory=conversation.memory)
             attempt.build(self._policy.system_prompt, conversation, entry)
 
-    async def _attempt(
-        self, answer: Answer, attempt: _Try, seconds: float
-    ) -> CompletionError | None:
-        """One attempt, shown as it comes; the error that ended it, None for an answer.
+    async def _attempt(self, answer: Answer, attempt: _Try) -> CompletionError | None:
+        """One attempt, shown as it comes; the error that ended it, None for an answer."""
+        started = self._means.now()
+        seconds = attempt.deadline - started
 
-        seconds: for which it may last.
-        """
+        def begun() -> None:
+            attempt.deadline = self._means.now() + seconds
+
         frame = self._frame = Frame(json=self._policy.json_object)
         request = CompletionRequest(
             messages=attempt.messages,
             max_tokens=attempt.max_tokens,
             seconds=seconds,
+            begun=begun,
             arrivals=self._writer.arrivals,
         )
-        started = self._means.now()
         try:
             async with aclosing(self._means.completions.stream(request)) as chunks:
                 async for chunk in chunks:

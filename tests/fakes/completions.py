@@ -22,12 +22,13 @@ class ScriptedCompletions:
     """Plays one script a request, in order, the last one again and again.
 
     A step is a chunk to yield, seconds to wait, or an error to raise. requests: all that came.
-    closed: how many streams were left before their end.
+    queue: seconds that each waits for a place. closed: how many streams were left before their end.
     """
 
     def __init__(self, *scripts: Sequence[Step]) -> None:
         self._scripts = list(scripts)
         self.requests: list[CompletionRequest] = []
+        self.queue = 0.0
         self.open = 0
         self.most_open = 0
         self.closed = 0
@@ -40,6 +41,9 @@ class ScriptedCompletions:
         self.most_open = max(self.most_open, self.open)
         ended = False
         try:
+            if self.queue:
+                await asyncio.sleep(self.queue)
+            request.begun()
             for number, step in enumerate(script, 1):
                 ended = number == len(script) or isinstance(step, Exception)
                 if isinstance(step, float):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,6 +126,31 @@ async def test_an_attempt_takes_no_longer_than_its_request_leaves_it(stream: boo
     assert failure is not None
     assert failure.failure is Failure.STALLED
     assert "not finished" in failure.message
+
+
+async def test_the_time_of_an_attempt_begins_when_it_has_its_place() -> None:
+    done = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.write(HEAD + event(content="a", finish="stop") + b"0\r\n\r\n")
+
+    begun: list[int] = []
+    one, two = (
+        replace(HELLO, seconds=seconds, begun=partial(begun.append, number))
+        for number, seconds in enumerate((30.0, 0.5), 1)
+    )
+    async with serving(held) as raw, DeepSeek(options(raw, concurrency=1)) as client:
+        first = asyncio.create_task(collect(client, one))
+        await raw.asked.wait()
+        second = asyncio.create_task(collect(client, two))
+        await asyncio.sleep(0.7)
+        assert begun == [1]
+        done.set()
+        for chunks, failure in await asyncio.gather(first, second):
+            assert failure is None
+            assert text(chunks) == "a"
+    assert begun == [1, 2]
 
 
 async def test_what_was_held_back_comes_out_at_a_stall() -> None:

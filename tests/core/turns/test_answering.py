@@ -53,15 +53,21 @@ def test_failures_before_the_first_word(
     assert run(main()).verdict is verdict
 
 
+@pytest.mark.parametrize("queue", [0.0, 60.0], ids=["at once", "each waits for a place"])
 @pytest.mark.parametrize(
     ("seconds", "left"), [(10.0, [10.0, 5.5, 0.5]), (9.0, [9.0, 4.5]), (4.0, [4.0])]
 )
-def test_all_attempts_together_have_the_time_of_one_turn(seconds: float, left: list[float]) -> None:
-    """Each stalls after four seconds; the pauses before the next ones take a half and a whole."""
+def test_all_attempts_together_have_the_time_of_one_turn(
+    seconds: float, left: list[float], queue: float
+) -> None:
+    """Each stalls after four seconds; the pauses before the next ones take a half and a whole.
+    What each waits for a place takes none of it.
+    """
 
     async def main() -> None:
         stalls = [4.0, CompletionError(Failure.STALLED)]
         bench = Bench(stalls, policy=replace(POLICY, seconds=seconds))
+        bench.api.queue = queue
         async with bench.process() as engine:
             await engine.accept(prompt("hi"))
         assert [request.seconds for request in bench.api.requests] == pytest.approx(left)
