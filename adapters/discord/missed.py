@@ -6,7 +6,7 @@ session that ended) has to be read from the history of the places that changed s
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -23,7 +23,7 @@ from adapters.discord.ids import (
     parent_of,
     time_of,
 )
-from adapters.discord.reading import patiently
+from adapters.discord.reading import PATIENCE, patiently
 from core.errors import DeliveryError
 from core.ports import Recent
 from core.types import Prompt
@@ -48,6 +48,7 @@ as it comes, so that no place waits for another one."""
 PAGES, PAGE = 10, 100
 SIDE_BY_SIDE = 4
 _TRIES = 3
+_THREADS = (10, 11, 12)
 _FORUMS = (15, 16)  # their newest message is a post, which is a thread
 _DIRECT = "@me"
 
@@ -57,7 +58,8 @@ class Place:
     """Where something may have been said. guild: empty in direct messages. thread: is it one?
 
     last: id of the newest message, empty when unknown. since: when we came, epoch seconds. parent:
-    of a thread, the channel that it is in, as far as we know.
+    of a thread, the channel that it is in. listed: Discord told all this; if not, it has to be
+    asked whether it is a thread.
     """
 
     channel: str
@@ -66,6 +68,22 @@ class Place:
     last: str = ""
     since: float = 0.0
     parent: str = ""
+    listed: bool = True
+
+
+async def looked_up(api: Api, place: Place, patience: float = PATIENCE) -> Place:
+    """The place as Discord says when asked. patience: see `patiently`. Raises: DeliveryError."""
+    names = {"channel": place.channel}
+    found = (await patiently(api, calls.CHANNEL, names, {}, _TRIES, patience)).body
+    facts = found if isinstance(found, Mapping) else {}
+    thread, last = facts.get("type") in _THREADS, facts.get("last_message_id")
+    return replace(
+        place,
+        thread=thread,
+        last=last if is_snowflake(last) else "",
+        parent=parent_of(facts) if thread else "",
+        listed=True,
+    )
 
 
 def places_of(guild: Mapping[str, Any], since: float) -> Iterable[Place]:
@@ -92,8 +110,13 @@ def to_read(places: Iterable[Place], recent: Sequence[Recent], after: str) -> li
         if guild == _DIRECT:
             found.setdefault(channel, Place(channel, "", thread=False))
         elif not guild.startswith("@"):  # not where only a person's installation lets us answer
-            found.setdefault(channel, Place(channel, guild, thread=True))
-    return [place for place in found.values() if not place.last or int(place.last) > int(after)]
+            found.setdefault(channel, Place(channel, guild, thread=False, listed=False))
+    return [place for place in found.values() if _changed(place, after)]
+
+
+def _changed(place: Place, after: str) -> bool:
+    """Whether something newer may have been said there."""
+    return not place.last or int(place.last) > int(after)
 
 
 class Known:
@@ -149,8 +172,8 @@ class Reading:
     async def prompts(
         self, wanted: Sequence[Place]
     ) -> AsyncIterator[tuple[Place, Sequence[Prompt]]]:
-        """The prompts of these places, the ones we know included: each place once, in this order
-        for as long as ORDERED says.
+        """The prompts of these places, the ones we know included: each place once, as it was looked
+        up, in this order for as long as ORDERED says.
         """
         clock = asyncio.get_running_loop().time
         end = clock() + ORDERED
@@ -172,8 +195,15 @@ class Reading:
             log.info("discord.read_back", places=len(wanted))
 
     async def _one(self, place: Place) -> tuple[Place, Sequence[Prompt]]:
+        after, prompts = self._after or "0", []
         async with self._slots:
-            prompts = await self._of(place, self._after or "0")
+            try:
+                place = place if place.listed else await looked_up(self._api, place)
+            except DeliveryError as error:
+                log.info("discord.not_read_back", channel=place.channel, reason=str(error))
+                return place, ()
+            if _changed(place, after):
+                prompts = await self._of(place, after)
         # A remark made before we were asked was never meant for us.
         first = self._begun.get(place.channel, "")
         return place, [p for p in prompts if not p.follow_up or p.sequence > first]

@@ -36,6 +36,8 @@ class History:
     """Channels with messages: `after` gives the oldest `limit` behind the id, the newest first.
 
     clock: of its Date header. refuse: channel -> status, body, headers of the next answers.
+    unlisted: what is told of a channel itself; of others, that they are threads. looked_up: which
+    were asked for.
     """
 
     def __init__(self) -> None:
@@ -43,6 +45,8 @@ class History:
         self.clock = NOW
         self.refuse: dict[str, list[tuple[int, Any, dict[str, str]]]] = {}
         self.asked: list[str] = []
+        self.unlisted: dict[str, dict[str, Any]] = {}
+        self.looked_up: list[str] = []
         self.moments: list[float] = []
         self.waiting = self.most_waiting = 0
         self.url = ""
@@ -53,6 +57,13 @@ class History:
         id_ = str(int(first_after(at)) + len(log))
         log.append(told(message(id=id_, channel_id=channel, content=content, **changes)))
         return id_
+
+    async def channel(self, request: web.Request) -> web.Response:
+        """docs.discord.com/developers/resources/channel#get-channel."""
+        channel = request.match_info["channel"]
+        self.looked_up.append(channel)
+        told_ = self.unlisted.get(channel, {"id": channel, "type": 11, "parent_id": "20"})
+        return web.json_response(told_, status=told_.get("status", 200))
 
     async def messages(self, request: web.Request) -> web.Response:
         """docs.discord.com/developers/resources/message#get-channel-messages."""
@@ -81,6 +92,7 @@ async def history() -> AsyncIterator[History]:
     server = History()
     application = web.Application()
     application.router.add_get("/api/channels/{channel}/messages", server.messages)
+    application.router.add_get("/api/channels/{channel}", server.channel)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -212,6 +224,23 @@ async def test_threads_and_direct_messages_are_read_as_such(history: History, ap
     assert not prompts[ThreadKey("discord:@me:40")].follow_up
 
 
+async def test_what_was_not_listed_is_asked_for_first(history: History, api: Api) -> None:
+    """An old conversation may be a channel's; its people talk among themselves."""
+    said = {place: history.say(place, NOW - 60, "hm", mentions=[]) for place in ("30", "31", "32")}
+    asked = history.say("31", NOW - 50)
+    history.unlisted["31"] = {"id": "31", "type": 0, "last_message_id": asked}
+    history.unlisted["32"] = {"code": 10003, "status": 404}
+    history.unlisted["33"] = {"id": "33", "type": 11, "last_message_id": first_after(NOW - 9999)}
+    recent = [known(f"discord:10:{place}", NOW - 90) for place in ("30", "31", "32", "33")]
+    prompts = await missed(api, recent=recent)
+    assert sorted(identities(prompts)) == sorted([said["30"], asked])
+    by_thread = {prompt.thread: prompt for prompt in prompts}
+    assert set(by_thread) == {"discord:10:30", f"discord:10:{asked}"}
+    assert Address.decode(by_thread[ThreadKey("discord:10:30")].address).parent == "20"
+    assert sorted(history.looked_up) == ["30", "31", "32", "33"]
+    assert sorted(history.asked) == ["30", "31"], "where nothing was said nothing is read"
+
+
 async def test_what_people_said_before_they_called_us_is_no_question(
     history: History, api: Api
 ) -> None:
@@ -337,7 +366,7 @@ def test_what_we_know_is_read_besides() -> None:
     active = Place("31", "10", thread=True, last="5", since=3.0)
     assert to_read([active], recent, "4") == [
         active,
-        Place("30", "10", thread=True),
+        Place("30", "10", thread=False, listed=False),
         Place("40", "", thread=False),
     ]
     assert active not in to_read([active], recent, "5")
