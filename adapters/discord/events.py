@@ -60,11 +60,11 @@ Message = Mapping[str, Any]
 
 
 def read(
-    message: Message, bot: Bot, *, thread: bool | None, parent: str = "", late: bool = False
+    message: Message, bot: Bot, *, thread: bool, parent: str = "", late: bool = False
 ) -> Prompt | Ignored:
     """What one message means to us.
 
-    thread: whether its channel is a thread; None: unknown. parent: see `Address`. late: see
+    thread: whether its channel is known to be a thread. parent: see `Address`. late: see
     `Prompt.late`.
     """
     if why := speaks(message, bot):
@@ -73,13 +73,13 @@ def read(
     guild = message.get("guild_id") or ""
     direct = not guild
     addressed = direct or addresses(message, bot)
-    if not addressed and thread is False:
+    if not addressed and not thread:
         return Ignored("not addressed")
     text = words(message, bot)
     files = _files(message)
     if not addressed and not (text or files):
         return Ignored("no words")  # what Discord shows us without the message content intent
-    opens = guild and thread is False
+    opens = guild and not thread
     return Prompt(
         platform=PLATFORM,
         thread=thread_key(guild, id_ if opens else channel),
@@ -94,7 +94,7 @@ def read(
             message=id_,
             opens=QUESTION if opens else "",
             replied=replied(message) if opens else "",
-            thread=bool(guild and thread),
+            thread=bool(guild) and thread,
             parent=parent,
         ).encode(),
         files=files,
@@ -131,7 +131,7 @@ def left_waiting(message: Message, bot: Bot, *, thread: bool) -> Prompt | None:
 
 
 def edited(
-    message: Message, bot: Bot, *, thread: bool | None, parent: str = "", now: float
+    message: Message, bot: Bot, *, thread: bool, parent: str = "", now: float
 ) -> Edited | Ignored:
     """What a MESSAGE_UPDATE means; it comes for previews, pins and opened threads, too.
 

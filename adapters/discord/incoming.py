@@ -10,12 +10,11 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 
-from adapters.discord import calls, missed
+from adapters.discord import missed
 from adapters.discord.calls import Api
 from adapters.discord.events import (
     Edited,
     Ignored,
-    addresses,
     channel_deleted,
     deleted,
     edited,
@@ -23,8 +22,9 @@ from adapters.discord.events import (
     thread_deleted,
 )
 from adapters.discord.holding import Event, Holding
-from adapters.discord.ids import is_snowflake, parent_of
+from adapters.discord.ids import is_snowflake
 from adapters.discord.intake import Edits, Intake
+from adapters.discord.missed import Place, looked_up
 from adapters.discord.session import Session
 from core.errors import DeliveryError, StoreError
 from core.ports import Recent
@@ -38,9 +38,9 @@ log = structlog.get_logger()
 QUEUE = 10_000
 """Messages that may wait for the store; beyond that new ones are dropped, and logged."""
 HELD = 10.0
-"""Seconds that new messages wait at most for what was missed in the same place."""
+"""Seconds that new messages wait at most for what was missed in the same place, or until it is
+known what that place is."""
 _AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_THREADS = (10, 11, 12)
 
 
 def pauses() -> Iterable[float]:
@@ -120,7 +120,13 @@ class Incoming:
         while True:
             event = await self._waiting.get()
             await self._aware.wait()
-            if not self._held.held(event):
+            if self._held.held(event):
+                continue
+            if place := self._unlisted(*event):
+                self._held.close([place.channel])
+                self._held.held(event)
+                self._spawn(self._look_up(place))
+            else:
                 await self._one(event)
 
     async def _one(self, event: Event) -> None:
@@ -182,7 +188,7 @@ class Incoming:
         await self._read_back(self._session.places.get(guild, ()), known.of(guild), known)
 
     async def _read_back(
-        self, places: Sequence[missed.Place], recent: Sequence[Recent], known: missed.Known
+        self, places: Sequence[Place], recent: Sequence[Recent], known: missed.Known
     ) -> None:
         """Accept what was asked there; new messages of a place that is being read wait."""
         age, session = time.monotonic() - (self._first or 0.0), self._session
@@ -195,6 +201,7 @@ class Incoming:
             await self._held.open_others(channels)  # left by a session that ended
         self._spawn(self._open_in_time(channels))
         async for place, prompts in reading.prompts(wanted):
+            session.learn(place)
             for prompt in prompts:
                 await self._commit(prompt)
             await self._held.open([place.channel])
@@ -223,7 +230,8 @@ class Incoming:
         if "_DELETE" in name:
             await self._take_away(name, message)
             return
-        bot, (thread, parent) = self._session.bot, await self._thread(message)
+        known, parent = self._thread(message)
+        bot, thread = self._session.bot, bool(known)  # a channel never becomes a conversation
         outcome: Prompt | Edited | Ignored
         if name == "MESSAGE_CREATE":
             outcome = read(message, bot, thread=thread, parent=parent)
@@ -251,23 +259,33 @@ class Incoming:
                 for gone in deleted(event):
                     await _stored(self._edits.withdraw, gone)
 
-    async def _thread(self, message: Mapping[str, Any]) -> tuple[bool | None, str]:
+    def _thread(self, message: Mapping[str, Any]) -> tuple[bool | None, str]:
         """Whether a message was written in a thread, and the channel that is in; None where it
-        need not be known.
+        isn't known.
         """
         channel = message.get("channel_id")
         if not message.get("guild_id") or not is_snowflake(channel):
-            return None, ""
-        known, parent = self._session.thread(channel)
-        if known is not None or not addresses(message, self._session.bot):
-            return known, parent
+            return False, ""
+        return self._session.thread(channel)
+
+    def _unlisted(self, name: str, message: Mapping[str, Any]) -> Place | None:
+        """The place of a message that means something if that is a thread, which isn't known."""
+        if "_DELETE" in name or self._thread(message)[0] is not None:
+            return None
+        meant = read(message, self._session.bot, thread=True)
+        if isinstance(meant, Ignored) or (meant.follow_up and name != "MESSAGE_CREATE"):
+            return None
+        return Place(message["channel_id"], str(message["guild_id"]), thread=False, listed=False)
+
+    async def _look_up(self, place: Place) -> None:
+        """Learn what a place is, for a while; then take what waited for that."""
         try:
-            found = (await self._api.call(calls.CHANNEL, {"channel": channel})).body
-        except DeliveryError:
-            return None, ""
-        if isinstance(found, Mapping) and found.get("type") in _THREADS:
-            return True, parent_of(found)
-        return False, ""
+            async with asyncio.timeout(HELD):
+                self._session.learn(await looked_up(self._api, place, HELD))
+        except (DeliveryError, TimeoutError) as error:
+            reason = str(error) or "Discord didn't say in time"
+            log.warning("discord.place_unknown", channel=place.channel, reason=reason)
+        await self._held.open([place.channel])
 
     async def _commit(self, prompt: Prompt) -> None:
         """Store a prompt."""

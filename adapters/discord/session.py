@@ -50,6 +50,7 @@ class Session:
         self.client: Gateway | None = None
         self.complete = asyncio.Event()
         self.places: dict[str, list[Place]] = {}
+        self._learnt: dict[str, tuple[bool, str]] = {}  # of places that may be in no cache
         self._account = account
         self._seat = seat
         self._missing: set[str] = set()
@@ -74,6 +75,7 @@ class Session:
         name = str(user.get("username", ""))
         self._account.known = Bot(bot.user, bot.application, name, bot.roles)
         self.places.clear()
+        self._learnt.clear()
         self._missing = {str(guild["id"]) for guild in ready.get("guilds") or ()}
         self._silent = set(self._missing)
         self.complete.clear()
@@ -121,7 +123,12 @@ class Session:
         known = self.client.get_channel(int(channel)) if self.client else None
         if isinstance(known, discord.Thread):
             return True, str(known.parent_id)
-        return None if known is None else False, ""
+        return self._learnt.get(channel, (None, "")) if known is None else (False, "")
+
+    def learn(self, place: Place) -> None:
+        """Keep what Discord told of a place."""
+        if place.listed:
+            self._learnt[place.channel] = place.thread, place.parent
 
     def readable(self, place: Place) -> bool:
         """Whether we may read there, as far as discord.py's cache knows."""

@@ -1,6 +1,7 @@
 """The main job in Discord: three ways to ask, three turns, a restart, the first is still known."""
 
 import signal
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from tests.e2e.seen_discord import answers, calm, edits, last_answer, one_at_a_t
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
 from tests.emulators.discord import DiscordServer
+from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_interaction import Interaction
-from tests.emulators.discord_rules import BOT, PLAIN
+from tests.emulators.discord_model import Channel
+from tests.emulators.discord_rules import BOT, GUILD, PLAIN, TEXT
 
 CODE = (
     "Here is how:\n\n```python\ndef add(a, b):\n    return a + b\n```\n\n"
@@ -225,3 +228,33 @@ async def test_a_person_can_use_it_where_the_bot_is_not(
         await discord.wait_for(lambda: len(whole()) >= len(long.replace("\n", "")) - 20, 20)
     assert "Paragraph 11." in whole()
     calm(discord)
+
+
+async def test_a_channel_that_discord_says_nothing_of_is_no_conversation(
+    tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
+) -> None:
+    """Not even where an older version made one of it."""
+    world = discord.world
+    lookup = Fault("GET /channels/{channel}", times=99, status=404, code=10003)
+    async with running(tmp_path, discord_settings) as service:
+        place = world.snowflake()
+        world.channels[place] = Channel(place, TEXT, "new", GUILD)
+        discord.faults.add(lookup)
+        asked = world.say("alice", place, f"{discord.mention} hello")
+        await last_answer(discord, asked, "Question 1 was: hello")
+        world.say("bob", place, "lunch?")
+        again = world.say("alice", place, f"{discord.mention} and you?")
+        await last_answer(discord, again, "Question 1 was: and you?")
+        assert await service.end(signal.SIGTERM) == 0
+    database = sqlite3.connect(tmp_path / "threadseek.db", isolation_level=None)
+    key = (f"discord:{GUILD}:{place}", f"discord:{GUILD}:{asked}")
+    assert database.execute("UPDATE conversation SET thread=? WHERE thread=?", key).rowcount
+    database.close()
+    world.say("bob", place, "said while it was away")
+    async with running(tmp_path, discord_settings) as service:
+        world.say("bob", place, "and coffee?")
+        last = world.say("alice", place, f"{discord.mention} bye")
+        await last_answer(discord, last, "Question 1 was: bye")
+        assert await service.end(signal.SIGTERM) == 0
+    assert answers(discord, place) == []
+    assert len(api.calls) == 3

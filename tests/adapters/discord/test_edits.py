@@ -34,7 +34,7 @@ STAMP = "2025-10-12T15:09:59.000000+00:00"  # a second before NOW
 ME = f"discord:{ASKED}"
 
 
-def change(*, thread: bool | None = False, now: float = NOW, **changes: Any) -> Edited | Ignored:
+def change(*, thread: bool = False, now: float = NOW, **changes: Any) -> Edited | Ignored:
     changes.setdefault("edited_timestamp", STAMP)
     return edited(message(**changes), BOT, thread=thread, now=now)
 
@@ -114,7 +114,8 @@ def test_no_words_of_a_person_name_a_channel(words: str) -> None:
 
 @given(odd(message(edited_timestamp=STAMP)))
 def test_any_field_may_be_anything(whole: dict[str, Any]) -> None:
-    assert isinstance(edited(whole, BOT, thread=None, now=NOW), Edited | Ignored)
+    for thread in (True, False):
+        assert isinstance(edited(whole, BOT, thread=thread, now=NOW), Edited | Ignored)
 
 
 @given(garbage("id", "ids"))

@@ -32,7 +32,7 @@ OURS = {"id": "55", "type": 0, "channel_id": CHANNEL, "author": US, "content": "
 THEIRS = OURS | {"author": BOB}
 
 
-def prompt(thread: bool | None = False, **changes: Any) -> Prompt:
+def prompt(thread: bool = False, **changes: Any) -> Prompt:
     outcome = read(message(**changes), BOT, thread=thread)
     assert isinstance(outcome, Prompt), outcome
     return outcome
@@ -67,18 +67,17 @@ def test_what_follows_in_the_thread_is_the_same_conversation() -> None:
     assert address == Address(channel=ASKED, before=later, message=later, thread=True)
 
 
-@pytest.mark.parametrize(("thread", "conversation"), [(True, THREAD), (None, THREAD)])
-def test_a_mention_in_a_thread_opens_none(thread: bool | None, conversation: str) -> None:
-    asked = prompt(thread=thread, channel_id=THREAD)
-    assert asked.thread == f"discord:{GUILD}:{conversation}"
+def test_a_mention_in_a_thread_opens_none() -> None:
+    asked = prompt(thread=True, channel_id=THREAD)
+    assert asked.thread == f"discord:{GUILD}:{THREAD}"
     address = Address.decode(asked.address)
     assert address.opens == ""
-    assert address.thread is bool(thread), "where it isn't known, nothing is read back"
+    assert address.thread
     assert not asked.follow_up
 
 
-@pytest.mark.parametrize("thread", [None, False])
-def test_a_direct_message_needs_no_mention_and_no_thread(thread: bool | None) -> None:
+@pytest.mark.parametrize("thread", [True, False])
+def test_a_direct_message_needs_no_mention_and_no_thread(thread: bool) -> None:
     whole = unaddressed(guild_id=None, member=None, channel_id=DIRECT)
     asked = read(whole, BOT, thread=thread)
     assert isinstance(asked, Prompt)
@@ -120,15 +119,13 @@ def test_it_is_addressed(changes: dict[str, Any]) -> None:
 def test_it_is_not_addressed(changes: dict[str, Any]) -> None:
     whole = unaddressed(**changes)
     assert read(whole, BOT, thread=False) == Ignored("not addressed")
-    for thread in (True, None):  # unknown: the store knows whether this is a conversation of ours
-        asked = read(whole, BOT, thread=thread)
-        assert isinstance(asked, Prompt)
-        assert asked.follow_up
+    asked = read(whole, BOT, thread=True)  # the store knows whether it is a conversation of ours
+    assert isinstance(asked, Prompt)
+    assert asked.follow_up
 
 
-@pytest.mark.parametrize("thread", [True, None])
-def test_without_the_content_intent_nothing_is_seen(thread: bool | None) -> None:
-    assert read(unaddressed(content=""), BOT, thread=thread) == Ignored("no words")
+def test_without_the_content_intent_nothing_is_seen() -> None:
+    assert read(unaddressed(content=""), BOT, thread=True) == Ignored("no words")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +149,7 @@ def test_without_the_content_intent_nothing_is_seen(thread: bool | None) -> None
 @pytest.mark.parametrize("direct", [False, True])
 def test_what_no_person_said(changes: dict[str, Any], why: str, direct: bool) -> None:
     where = {"guild_id": None} if direct else {}
-    for thread in (True, False, None):
+    for thread in (True, False):
         assert read(message(**where, **changes), BOT, thread=thread) == Ignored(why)
 
 
@@ -309,7 +306,7 @@ WHOLE = message(
 
 @given(odd(WHOLE))
 def test_odd_messages_are_survived(whole: dict[str, Any]) -> None:
-    for thread in (True, False, None):
+    for thread in (True, False):
         outcome = read(whole, BOT, thread=thread)
         assert isinstance(outcome, Prompt | Ignored)
         if isinstance(outcome, Prompt):
