@@ -28,7 +28,7 @@ _MESSAGES: tuple[tuple[re.Pattern[str], Failure], ...] = tuple(
         (r"content exists risk|content.{0,20}moderat|sensitive content", Failure.MODERATED),
         (r"maximum context length|context_length_exceeded|context window", Failure.TOO_LONG),
         (r"max_tokens.{0,40}(valid range|too large|at most)", Failure.MAX_TOKENS),
-        (r"reasoning_content|successive (user|assistant)|last message", Failure.SHAPE),
+        (r"reasoning_content|successive (user|assistant)|(first|last) message", Failure.SHAPE),
         (r"model not exist|unsupported model", Failure.CONFIGURATION),
         (r"model.{0,80}(does not exist|not found|not supported)", Failure.CONFIGURATION),
         (r"insufficient balance|insufficient_quota", Failure.BALANCE),

@@ -78,16 +78,28 @@ def entry_of(prompt: Prompt) -> Remembered:
 
 
 def merged(system: str, entries: Iterable[Remembered]) -> tuple[Message, ...]:
-    """System prompt and entries as messages; neighbours of one role become one, blanks go."""
+    """System prompt and entries as messages; neighbours of one role become one, blanks go.
+
+    What we said before the first question is quoted in it: some models refuse a conversation that
+    begins with an answer.
+    """
     messages = [Message(Role.SYSTEM, clean(system))] if visible(system) else []
+    asked = False
     for entry in entries:
         if not visible(entry.content):
             continue
-        if messages and messages[-1].role is entry.role:
-            messages[-1] = Message(entry.role, f"{messages[-1].content}\n\n{entry.content}")
+        asked = asked or entry.role is Role.USER
+        role, content = (entry.role, entry.content) if asked else (Role.USER, _quoted(entry))
+        if messages and messages[-1].role is role:
+            messages[-1] = Message(role, f"{messages[-1].content}\n\n{content}")
         else:
-            messages.append(Message(entry.role, entry.content))
+            messages.append(Message(role, content))
     return tuple(messages)
+
+
+def _quoted(answer: Remembered) -> str:
+    quote = "\n".join(f"> {line}" for line in answer.content.splitlines())
+    return f"You said before:\n{quote}"
 
 
 def _cost(content: str) -> int:

@@ -36,10 +36,20 @@ def _messages(messages: Any, context: int) -> Refusal | None:
             return _bad("The content of a message must be a string.")
         if _LONE.search(entry["content"]):
             return _bad("unexpected end of hex escape")
-    if messages[-1]["role"] != "user":
-        return _bad("The last message must be a user message.")
     if not messages[-1]["content"].strip():
         return _bad("The last message is empty.")
+    return _order([entry["role"] for entry in messages]) or _length(messages, context)
+
+
+def _order(roles: list[str]) -> Refusal | None:
+    if roles[-1] != "user":
+        return _bad("The last message must be a user message.")
+    if next(role for role in roles if role != "system") != "user":  # the reasoners do
+        return _bad("The first message (except the system message) must be a user message.")
+    return None
+
+
+def _length(messages: list[Any], context: int) -> Refusal | None:
     tokens = sum(len(entry["content"].encode()) // 3 for entry in messages)
     if tokens > context:
         return _bad(

@@ -32,6 +32,10 @@ CONTEXT = (
 RANGE = "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"
 REASONING = "The `reasoning_content` in the thinking mode must be passed back to the API."
 SUCCESSIVE = "deepseek-reasoner does not support successive user or assistant messages"
+FIRST = (
+    "The first message (except the system message) of deepseek-reasoner must be a user message, "
+    "but an assistant message detected."
+)
 
 TABLE: list[tuple[int, bytes, Failure, int | None]] = [
     (400, body("bad_request", "no such parameter"), F.REFUSED, None),
@@ -45,6 +49,7 @@ TABLE: list[tuple[int, bytes, Failure, int | None]] = [
     (403, body("forbidden", "Rejected by content moderation"), F.MODERATED, None),
     (400, deepseek(REASONING), F.SHAPE, None),
     (400, deepseek(SUCCESSIVE), F.SHAPE, None),
+    (400, deepseek(FIRST), F.SHAPE, None),
     (400, deepseek("The last message must be a user message"), F.SHAPE, None),
     (400, deepseek("unexpected end of hex escape at line 1"), F.REFUSED, None),
     (400, body("token_mismatched", "x"), F.CONFIGURATION, None),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from core.errors import DeliveryError, Held, RateLimited, Undeliverable, Unreachable
-from core.types import Remembered
+from core.types import Remembered, Role
 from tests.fakes.clock import now, run
 from tests.fakes.completions import words
 from tests.fakes.platform import Bench, Screen, named, prompt
@@ -82,6 +82,27 @@ def test_what_fails_for_longer_is_answered_without(
     assert not told
     assert at == pytest.approx(tries)
     assert screen.visible == ["yes"]
+
+
+def test_a_thread_that_begins_with_our_words_begins_with_the_question_for_the_model() -> None:
+    """As in an answer to a command that somebody replies to."""
+    ours = Remembered(Role.ASSISTANT, "A thread is\na conversation.", identity="i1")
+
+    async def main() -> None:
+        bench = Bench(words("yes"))
+        bench.platform.screens.setdefault(prompt("").thread, Screen()).before = [ours]
+        async with bench.process() as engine:
+            await engine.accept(prompt("say more"))
+            await asyncio.sleep(10)
+            await engine.accept(prompt("and now?", 2))
+        first, second = await bench.sent()
+        asked = "You said before:\n> A thread is\n> a conversation.\n\nsay more"
+        assert first == [("system", "Be kind."), ("user", asked)]
+        assert second == [*first, ("assistant", "yes"), ("user", "and now?")]
+        stored = (await bench.history.load(prompt("").thread)).messages
+        assert stored[0] == ours, "the database keeps who said it"
+
+    run(main())
 
 
 def test_a_thread_deleted_while_it_is_read_leaves_nothing() -> None:

@@ -150,11 +150,28 @@ def test_neighbours_of_one_role_are_merged_and_blanks_go() -> None:
     assert [message.content for message in merged("", entries)] == ["a\n\nb\n\nc", "d\n\ne", "f"]
 
 
+def test_what_we_said_first_is_quoted_in_the_first_question() -> None:
+    talk = conversation(bot("One.\nTwo."), bot("Three."), user("more", "U2"))
+    window = build(SYSTEM, talk, user("please"), Room(64_000, 8_000))
+    assert window.messages == (
+        Message(Role.SYSTEM, SYSTEM),
+        Message(
+            Role.USER,
+            "You said before:\n> One.\n> Two.\n\nYou said before:\n> Three.\n\nmore\n\nplease",
+        ),
+    )
+    again = conversation(*talk.messages, user("please"), bot("Four."))
+    after = build(SYSTEM, again, user("thanks"), Room(64_000, 8_000))
+    assert after.messages[:2] == window.messages
+    assert [message.content for message in after.messages[2:]] == ["Four.", "thanks"]
+
+
 @given(st.lists(st.tuples(st.sampled_from(list(Role)[1:]), st.text(max_size=5)), max_size=12))
 def test_roles_always_alternate(entries: list[tuple[Role, str]]) -> None:
     messages = merged("s", [Remembered(role, text) for role, text in entries])
     roles = [message.role for message in messages]
     assert all(a is not b for a, b in pairwise(roles))
+    assert roles[1:2] != [Role.ASSISTANT]
     assert all(message.content.strip() for message in messages)
 
 
