@@ -45,6 +45,7 @@ class Failure(StrEnum):
     TOO_LONG = "too_long"  # the history exceeds the context; `limit` is the model's, if it said so
     TOO_BIG = "too_big"  # 413
     MAX_TOKENS = "max_tokens"  # max_tokens out of range; `limit` is the largest allowed
+    NO_ROOM = "no_room"  # max_tokens doesn't fit behind the messages; `limit` is what they leave
     SHAPE = "shape"  # the order or kind of the messages was refused
     MODERATED = "moderated"  # "Content Exists Risk"
     REFUSED = "refused"  # 400 or 422 for any other reason

@@ -82,6 +82,11 @@ _LIMITS = {
     Failure.TOO_LONG: re.compile(r"(?:length|window)\D{0,40}?(\d{3,9})", re.IGNORECASE),
     Failure.MAX_TOKENS: re.compile(r"\[\s*\d+\s*,\s*(\d{1,9})\s*\]|at most (\d{1,9})"),
 }
+_INPUT = re.compile(
+    r"(\d{1,9}) (?:in the messages|in your prompt|of text input|input tokens)", re.IGNORECASE
+)
+_LEAST_ANSWER = 1024
+"""Tokens: where the messages leave less of the context, leaving out some of them helps more."""
 
 _KEYS = re.compile(r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|\*{2,}[\w-]+", re.IGNORECASE)
 _KEY = re.compile(r"key|token|authenti", re.IGNORECASE)  # what is said is about it
@@ -106,7 +111,7 @@ def decipher(
         message = _page(body)
     if status == 200:
         status = _own_status(found)
-    failure = _failure(status, code, message)
+    failure, limit = _limited(_failure(status, code, message), message)
     own = "" if message.strip() else _mute(status, body)
     elsewhere = status == 403 and not _KEY.search(f"{code} {message}")
     if failure is Failure.CREDENTIALS and not elsewhere:
@@ -121,7 +126,7 @@ def decipher(
         code=redact(code, secret)[:60],
         trace_id=redact(_trace_id(found, head), secret)[:128],
         retry_after=_retry_after(head),
-        limit=_limit(failure, message),
+        limit=limit,
         own=bool(own),
     )
 
@@ -243,10 +248,20 @@ def _retry_after(head: Mapping[str, str]) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _limit(failure: Failure, message: str) -> int | None:
-    """The model's own maximum, when the message names it."""
+def _limited(failure: Failure, message: str) -> tuple[Failure, int | None]:
+    """The failure and the model's own maximum, when the message names it.
+
+    The context also is too short for messages that fit by themselves: what is too long then is the
+    answer that was asked for.
+    """
     found = failure in _LIMITS and _LIMITS[failure].search(message)
-    return int(found[found.lastindex or 0]) if found else None
+    limit = int(found[found.lastindex or 0]) if found else None
+    taken = _INPUT.search(message)
+    if failure is Failure.TOO_LONG and limit and taken:
+        left = limit - int(taken[1])
+        if left >= _LEAST_ANSWER:
+            return Failure.NO_ROOM, left
+    return failure, limit
 
 
 def _get(place: Any, name: str) -> Any:

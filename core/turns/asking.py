@@ -317,6 +317,11 @@ class Asking:
                     return None
                 self._means.cap.lower(error.limit)
                 attempt.max_tokens = error.limit
+            case Change.FIT:
+                if not error.limit:
+                    return None
+                telling.fitted(self._turn, error.limit)
+                attempt.max_tokens = error.limit
         return again
 
     def _conclude(

@@ -27,7 +27,8 @@ class Change(StrEnum):
 
     NONE = "none"
     TRIM = "trim"  # leave out more of the beginning
-    CAP = "cap"  # ask for fewer tokens
+    CAP = "cap"  # ask for fewer tokens, in every turn
+    FIT = "fit"  # ask for what the messages leave of the context, in this turn
     RESHAPE = "reshape"  # send the history in the plainest shape
     SAME = "same"  # the same again, but only once
 
@@ -42,6 +43,7 @@ _CHANGES: dict[Failure, Change] = {
     Failure.TOO_LONG: Change.TRIM,
     Failure.TOO_BIG: Change.TRIM,
     Failure.MAX_TOKENS: Change.CAP,
+    Failure.NO_ROOM: Change.FIT,
     Failure.SHAPE: Change.RESHAPE,
 }
 """Failures that are not named here end the turn at once."""
@@ -66,7 +68,7 @@ def decide(
     change = _CHANGES.get(error.failure)
     if visible or attempt >= MOST_ATTEMPTS or change is None or change in made:
         return None
-    if change in (Change.TRIM, Change.CAP, Change.RESHAPE):
+    if change in (Change.TRIM, Change.CAP, Change.FIT, Change.RESHAPE):
         return Again(0.0, change)
     if error.retry_after is not None:
         if error.retry_after > LONGEST_RETRY_AFTER:

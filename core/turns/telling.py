@@ -60,6 +60,12 @@ def failed(
     say("turn.failed", fix=notices.fix(error) or "see the cause", **facts)
 
 
+def fitted(turn: Turn, tokens: int) -> None:
+    """So many are asked for in this turn, as the model's context has room for no more."""
+    fix = notices.fix(CompletionError(Failure.NO_ROOM))
+    log.warning("turn.max_tokens_lowered", turn=turn.id, tokens=tokens, fix=fix)
+
+
 def parked(turn: Turn, trace: str) -> None:
     """The work on it broke off too often. trace: what a person is shown."""
     metrics.PARKED.labels(turn.prompt.platform).inc()

@@ -36,12 +36,34 @@ FIRST = (
     "The first message (except the system message) of deepseek-reasoner must be a user message, "
     "but an assistant message detected."
 )
+COMPLETION = (
+    "This model's maximum context length is 65536 tokens. However, you requested 65590 tokens "
+    "(54 in the messages, 65536 in the completion). Please reduce the length of the messages or "
+    "completion."
+)
+PROMPT = (
+    "This model's maximum context length is 4097 tokens, however you requested 4110 tokens (13 in "
+    "your prompt; 4097 for the completion)."
+)
+INPUT = "This model's maximum context length is 4096 tokens and your request has 54 input tokens"
+OUTPUT = (
+    "This endpoint's maximum context length is 65536 tokens. However, you requested about 65590 "
+    "tokens (54 of text input, 65536 in the output)."
+)
+HARDLY = "maximum context length is 65536 tokens (65000 in the messages, 8192 in the completion)"
 
 TABLE: list[tuple[int, bytes, Failure, int | None]] = [
     (400, body("bad_request", "no such parameter"), F.REFUSED, None),
     (400, deepseek("something is wrong"), F.REFUSED, None),
     (400, deepseek(CONTEXT), F.TOO_LONG, 65536),
     (500, body("api_error", CONTEXT), F.TOO_LONG, 65536),
+    (400, deepseek(COMPLETION), F.NO_ROOM, 65482),
+    (400, body("context_length_exceeded", COMPLETION), F.NO_ROOM, 65482),
+    (400, deepseek(PROMPT), F.NO_ROOM, 4084),
+    (400, deepseek(INPUT), F.NO_ROOM, 4042),
+    (400, deepseek(OUTPUT), F.NO_ROOM, 65482),
+    (400, deepseek(HARDLY), F.TOO_LONG, 65536),
+    (400, deepseek(INPUT.replace("54", "5400")), F.TOO_LONG, 4096),
     (400, body("context_length_exceeded", "too long"), F.TOO_LONG, None),
     (400, deepseek(RANGE), F.MAX_TOKENS, 8192),
     (400, deepseek("max_tokens is too large: supports at most 4096 tokens"), F.MAX_TOKENS, 4096),

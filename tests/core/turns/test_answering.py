@@ -31,6 +31,9 @@ LONG_TEXT = "".join(f"w{number} " for number in range(100))
         ([Failure.SHAPE] * 2, Verdict.ERROR, 2),
         ([Failure.EMPTY] * 2, Verdict.EMPTY, 2),
         ([Failure.MAX_TOKENS], Verdict.COMPLETE, 2),
+        ([Failure.NO_ROOM], Verdict.COMPLETE, 2),
+        ([Failure.MAX_TOKENS, Failure.NO_ROOM], Verdict.COMPLETE, 3),
+        ([Failure.NO_ROOM] * 2, Verdict.ERROR, 2),
     ],
 )
 def test_failures_before_the_first_word(
@@ -91,6 +94,27 @@ def test_the_largest_max_tokens_that_a_model_takes_is_remembered() -> None:
         (told,) = [each for each in logs if each["event"] == "completion.max_tokens_lowered"]
         assert "DEEPSEEK_MAX_TOKENS to 8192" in told["fix"]
         assert bench.platform.screen().visible == ["one", "two", "three"]
+
+    run(main())
+
+
+def test_what_one_question_leaves_of_the_context_is_asked_for_in_it_alone() -> None:
+    async def main() -> None:
+        first, second = (
+            [CompletionError(Failure.NO_ROOM, limit=left)] for left in (65_482, 64_000)
+        )
+        bench = Bench(first, words("one"), second, words("two"))
+        with capture_logs() as logs:
+            async with bench.process() as engine:
+                for number in range(2):
+                    await engine.accept(prompt("hi", number))
+                    await asyncio.sleep(10)
+        asked = [request.max_tokens for request in bench.api.requests]
+        assert asked == [None, 65_482, None, 64_000]
+        told = [each for each in logs if each["event"] == "turn.max_tokens_lowered"]
+        assert [each["tokens"] for each in told] == [65_482, 64_000]
+        assert "DEEPSEEK_MAX_TOKENS" in told[0]["fix"]
+        assert bench.platform.screen().visible == ["one", "two"]
 
     run(main())
 

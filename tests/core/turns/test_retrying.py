@@ -25,6 +25,7 @@ def after(failure: Failure, attempt: int = 1, chance: float = 0.5, **facts: floa
         (Failure.TOO_LONG, Change.TRIM),
         (Failure.TOO_BIG, Change.TRIM),
         (Failure.MAX_TOKENS, Change.CAP),
+        (Failure.NO_ROOM, Change.FIT),
         (Failure.SHAPE, Change.RESHAPE),
     ],
 )
@@ -59,12 +60,13 @@ def test_three_attempts_are_the_most(failure: Failure) -> None:
     assert after(failure, attempt=3) is None
 
 
-@pytest.mark.parametrize("change", [Change.SAME, Change.TRIM, Change.CAP, Change.RESHAPE])
+@pytest.mark.parametrize("change", [change for change in Change if change is not Change.NONE])
 def test_a_change_is_made_once(change: Change) -> None:
     by_change = {
         Change.SAME: Failure.EMPTY,
         Change.TRIM: Failure.TOO_LONG,
         Change.CAP: Failure.MAX_TOKENS,
+        Change.FIT: Failure.NO_ROOM,
         Change.RESHAPE: Failure.SHAPE,
     }
     error = CompletionError(by_change[change])
