@@ -22,12 +22,22 @@ MAX_BODY = 64 * 1024
 MAX_MESSAGE = 300
 """Characters of a message that are kept."""
 
+_MOST = (
+    r"max_tokens[^+;]{0,100}?(?:\[\s*\d+\s*,\s*|between \d+ and "
+    r"|(?:at most|less than or equal to|<=)\s*[`'\"]?)(\d{3,9})\b(?![,.]\d)"
+)
+"""The largest max_tokens. Less than three digits are another field's: temperature's, say."""
+_TOO_MUCH = (
+    r"(?s)\A(?!.*?(?:\+|\bsum\b))"  # of which it is a part only
+    rf".*?(?:max_tokens.{{0,40}}(?:valid range|too large|at most)|{_MOST})"
+)
+
 _MESSAGES: tuple[tuple[re.Pattern[str], Failure], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), failure)
     for pattern, failure in (
         (r"content exists risk|content.{0,20}moderat|sensitive content", Failure.MODERATED),
         (r"maximum context length|context_length_exceeded|context window", Failure.TOO_LONG),
-        (r"max_tokens.{0,40}(valid range|too large|at most)", Failure.MAX_TOKENS),
+        (_TOO_MUCH, Failure.MAX_TOKENS),
         (r"reasoning_content|successive (user|assistant)|(first|last) message", Failure.SHAPE),
         (r"model not exist|unsupported model", Failure.CONFIGURATION),
         (r"model.{0,80}(does not exist|not found|not supported)", Failure.CONFIGURATION),
@@ -80,7 +90,7 @@ _STATUSES: dict[int, Failure] = {
 
 _LIMITS = {
     Failure.TOO_LONG: re.compile(r"(?:length|window)\D{0,40}?(\d{3,9})", re.IGNORECASE),
-    Failure.MAX_TOKENS: re.compile(r"\[\s*\d+\s*,\s*(\d{1,9})\s*\]|at most (\d{1,9})"),
+    Failure.MAX_TOKENS: re.compile(_MOST, re.IGNORECASE),
 }
 _INPUT = re.compile(
     r"(\d{1,9}) (?:in the messages|in your prompt|of text input|input tokens)", re.IGNORECASE

@@ -134,6 +134,48 @@ def test_every_row_of_the_table(
 
 
 @pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("Range of max_tokens should be [1, 8192]", 8192),
+        ("max_tokens must be less than or equal to 8192", 8192),
+        ("`max_tokens` must be less than or equal to `8192`, the maximum value", 8192),
+        ("1 error\nmax_tokens\n  Input should be less than or equal to 8192 [input=99999]", 8192),
+        ("Invalid 'max_tokens': above maximum. Expected a value <= 8192, got 9000", 8192),
+        ("max_tokens must be <=8192.", 8192),
+        ("max_tokens should be at most 8192 tokens", 8192),
+        ("max_tokens should be in [1,8192]", 8192),
+        ("max_tokens must be between 1 and 8192", 8192),
+        ("top_p is in [0, 1]; the valid range of max_tokens is [1, 8192]", 8192),
+        ("max_tokens is too large: 99999", None),
+        ("max_tokens must be at most 8,192", None),
+        ("max_tokens must be at most 8k", None),
+    ],
+)
+def test_the_largest_max_tokens_in_many_words(message: str, limit: int | None) -> None:
+    error = decipher(400, {}, deepseek(message))
+    assert (error.failure, error.limit) == (F.MAX_TOKENS, limit)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens must be greater than or equal to 1",
+        "prompt tokens (54) + max_tokens (8192) must be <= 4096",
+        "The sum of prompt tokens and max_tokens must be less than or equal to 4096",
+        "temperature must be less than or equal to 2",
+        "top_p must be <= 1 (max_tokens was 8192)",
+        "max_tokens is no number",
+        "max_tokens is set; temperature must be <= 2",
+        "body.max_tokens: field required, body.temperature: should be less than or equal to 2",
+        "prompt + max_tokens must be at most 4096",
+    ],
+)
+def test_what_is_no_largest_max_tokens(message: str) -> None:
+    error = decipher(400, {}, deepseek(message))
+    assert (error.failure, error.limit) == (F.REFUSED, None)
+
+
+@pytest.mark.parametrize(
     ("raw", "message"),
     [
         (b'{"error": {"code": "a", "message": "told"}}', "told"),
