@@ -79,6 +79,11 @@ _FIXES: dict[Failure, str] = {
     Failure.CONFIGURATION: "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL and the key's service",
     Failure.REFUSED: "check DEEPSEEK_EXTRA_BODY, DEEPSEEK_RESPONSE_FORMAT and the other DEEPSEEK_*",
 }
+_PARAMETERS = ("token_mismatched", "api_not_implemented")  # codes for missing or invalid ones
+_ANY_SETTING = (
+    "check DEEPSEEK_MODEL, DEEPSEEK_BASE_URL, the key's service and what is sent along "
+    "(DEEPSEEK_N, DEEPSEEK_RESPONSE_FORMAT, DEEPSEEK_EXTRA_BODY and the like)"
+)
 _BARRED = "write the proxy's user and password into HTTPS_PROXY"
 _LATER = 90  # minutes that nobody counts
 _MORE_TIME = "if it goes on, raise {} or ask the provider"
@@ -90,6 +95,8 @@ def fix(error: CompletionError) -> str:
     if error.clock is not None:
         template = _LESS_TEXT if error.clock is Clock.TURN else _MORE_TIME
         return template.format(error.clock)
+    if error.failure is Failure.CONFIGURATION and error.code.lower() in _PARAMETERS:
+        return _ANY_SETTING
     return _BARRED if error.status == 407 else _FIXES.get(error.failure, "")
 
 

@@ -30,6 +30,16 @@ def test_an_operator_is_told_what_to_do_in_a_sentence_of_its_own(error: Completi
     assert not advice or told.lower().endswith(f". {advice.lower()}.")
 
 
+@pytest.mark.parametrize("code", ["token_mismatched", "Api_Not_Implemented"])
+def test_codes_that_may_be_about_parameters_name_them(code: str) -> None:
+    """The API's reference: possibly due to missing or invalid parameters."""
+    advice = notices.fix(CompletionError(Failure.CONFIGURATION, status=400, code=code))
+    for name in ("MODEL", "BASE_URL", "N", "RESPONSE_FORMAT", "EXTRA_BODY"):
+        assert f"DEEPSEEK_{name}" in advice
+    unknown = notices.fix(CompletionError(Failure.CONFIGURATION, status=404, code="no_api"))
+    assert "DEEPSEEK_N" not in unknown
+
+
 def test_who_asks_is_not_told_to_mend_what_only_an_operator_can() -> None:
     told = notices.apology(CompletionError(Failure.REFUSED), "turn-1")
     assert "ask differently" not in told
