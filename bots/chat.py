@@ -38,7 +38,7 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
     """One question or a whole conversation; returns the exit code.
 
     name: the stored conversation to continue; empty begins a new one.
-    Raises: StoreError, ConfigurationError.
+    Raises: StoreError, ConfigurationError; OSError, when the output takes nothing (any more).
     """
     if name and not _NAME.fullmatch(name):
         raise ConfigurationError(["--thread: use up to 64 letters, digits, dots, dashes"])
@@ -87,8 +87,8 @@ async def _answer_once(terminal: _Terminal, question: str) -> int:
 
 async def _asked(terminal: _Terminal, question: str, *, live: bool) -> Outcome:
     """The outcome of a question; of one that the store failed for, what has come, and why it is no
-    more. Who leaves (Ctrl-C) takes the question back: the next one shall not wait for an answer
-    that nobody wants. live: on a terminal, where it stands already.
+    more. Who leaves (Ctrl-C, or by closing what we write to) takes the question back: the next one
+    shall not wait for an answer that nobody wants. live: on a terminal, where it stands already.
     """
     console = terminal.console
     asking = asyncio.create_task(console.ask(question, live=live))
@@ -102,7 +102,7 @@ async def _asked(terminal: _Terminal, question: str, *, live: bool) -> Outcome:
             outcome = Outcome(verdict=Verdict.ERROR, text=console.text, notice=notice)
             if live:
                 print(f"\n{notice}", end="", file=sys.stderr)  # noqa: T201
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OSError):
         with suppress(StoreError):
             await terminal.engine.withdraw(console.asked)
         raise

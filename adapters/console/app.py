@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TextIO
 
@@ -42,7 +43,8 @@ def prompt_of(name: str, text: str, at: float) -> Prompt:
 class ConsoleThread:
     """A `Thread` that writes to a terminal, where nothing can be taken back: so it is `Streams`.
 
-    A text that doesn't continue what stands there is written at the end, whole.
+    A text that doesn't continue what stands there is written at the end, whole. What `out` doesn't
+    take (nobody reads it any more, its disk is full) ends the waiting: there is nobody to answer.
     live: write as the answer grows. text: what has come.
     """
 
@@ -52,6 +54,7 @@ class ConsoleThread:
         self._note = note
         self._shown = ""
         self.text = ""
+        self._refused: OSError | None = None
         self._ended = asyncio.Event()
         self.outcome = Outcome(verdict=Verdict.ERROR)
 
@@ -98,15 +101,22 @@ class ConsoleThread:
         self._ended.set()
 
     async def ended(self) -> Outcome:
-        """Wait for the outcome."""
+        """Wait for the outcome. Raises: OSError, when it can't be written."""
         await self._ended.wait()
+        if self._refused:
+            raise self._refused
         return self.outcome
 
     def _write(self) -> None:
-        if self._live and self.text.startswith(self._shown):
+        if not (self._live and self.text.startswith(self._shown)):
+            return
+        try:
             self._out.write(self.text[len(self._shown) :])
             self._out.flush()
-            self._shown = self.text
+        except OSError as error:
+            self._live, self._refused = False, error
+            self._ended.set()
+        self._shown = self.text
 
 
 class ConsolePlatform:
@@ -137,7 +147,10 @@ class ConsolePlatform:
         return self._thread.text
 
     async def ask(self, text: str, *, live: bool) -> Outcome:
-        """Ask one question and wait for its outcome. live: write the answer as it grows."""
+        """Ask one question and wait for its outcome. live: write the answer as it grows.
+
+        Raises: OSError, when it can't be written.
+        """
         prompt = prompt_of(self._name, text, time.time())
         self._thread = self._new(live=live)
         self.asked = prompt.identity
@@ -149,6 +162,7 @@ class ConsolePlatform:
 
     def _note(self, text: str) -> None:
         """A status line that the answer's first words replace; only where there is a terminal."""
-        if self._err.isatty():
-            self._err.write(f"\r\x1b[K{text}")
-            self._err.flush()
+        with suppress(OSError):
+            if self._err.isatty():
+                self._err.write(f"\r\x1b[K{text}")
+                self._err.flush()

@@ -3,6 +3,8 @@
 import asyncio
 import io
 
+import pytest
+
 from adapters.console.app import ConsolePlatform, platform_of, prompt_of
 from core.types import Outcome, PartId, Prompt, Verdict
 
@@ -49,6 +51,33 @@ async def test_for_a_pipe_nothing_is_written_along_the_way() -> None:
     out, err, outcome = await grown(["Hel", "Hello"], live=False)
     assert (out, err) == ("", "")
     assert outcome.text == "Hello"
+
+
+class Full(Terminal):
+    def flush(self) -> None:
+        raise OSError("No space left on device")
+
+
+@pytest.mark.parametrize("places", [(Full(), Terminal()), (Full(), Full())])
+async def test_an_output_that_takes_nothing_ends_the_waiting(
+    places: tuple[Terminal, Terminal],
+) -> None:
+    asked: list[Prompt] = []
+
+    async def accept(prompt: Prompt) -> bool:
+        asked.append(prompt)
+        return True
+
+    console = ConsolePlatform("name", accept, *places)
+    waiting = asyncio.create_task(console.ask("hello", live=True))
+    await asyncio.sleep(0)
+    thread = console.open(asked[0])
+    await thread.status("is thinking…")
+    part = await thread.post("Hel", "key")
+    await thread.edit(part, "Hello")
+    with pytest.raises(OSError, match="No space"):
+        await waiting
+    assert places[0].getvalue() == "Hel", "it is not tried again"
 
 
 async def test_what_an_earlier_life_left_open_is_not_shown() -> None:
