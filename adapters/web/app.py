@@ -153,7 +153,8 @@ class WebPlatform:
         except StoreError as error:
             log.error("web.not_accepted", reason=str(error))
             return web.json_response({"error": _NOT_STORED}, status=503)
-        self._rooms.say(thread, question_id(prompt.identity), "user", text)
+        if new:
+            self._rooms.say(thread, question_id(prompt.identity), "user", text)
         return web.json_response({"accepted": new}, status=202)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

@@ -322,6 +322,19 @@ async def test_a_prompt_that_waits_is_marked_until_its_turn_comes() -> None:
         await web.open(replace(prompt, identity="web:t1:gone")).queued(1)
 
 
+async def test_a_prompt_that_comes_again_with_another_text_is_not_shown() -> None:
+    """It was never asked: the first one is answered."""
+    desk = Desk()
+    async with page(desk.accept) as (_, _, session):
+        async with session.get("/api/threads/t1") as stream:
+            await ask(session, {"id": "a", "text": "first"})
+            assert [event["text"] for event in await events(stream, 1)] == ["first"]
+            assert await ask(session, {"id": "a", "text": "another"}) == 202
+            await ask(session, {"id": "b", "text": "next"})
+            assert [event["text"] for event in await events(stream, 1)] == ["next"]
+        assert [event["text"] for event in await shown(session, 2)] == ["first", "next"]
+
+
 async def test_what_is_refused_is_shown_where_it_was_asked() -> None:
     desk = Desk()
     async with page(desk.accept) as (web, _, session):
