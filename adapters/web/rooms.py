@@ -89,7 +89,8 @@ class Rooms:
             entries = {entry["id"]: entry for each in stored for entry in self._entries(each)}
             room.entries = entries | room.entries  # what was said since is newer
             room.loaded = True
-        self.forget(_MOST_ROOMS)
+        with self.watch(thread):  # who loads it has yet to look
+            self.forget(_MOST_ROOMS)
 
     def _entries(self, exchange: Exchange) -> Iterator[Event]:
         """The entries of a stored turn, as they were when it was answered."""

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -333,6 +333,17 @@ async def test_a_prompt_that_comes_again_with_another_text_is_not_shown() -> Non
             await ask(session, {"id": "b", "text": "next"})
             assert [event["text"] for event in await events(stream, 1)] == ["next"]
         assert [event["text"] for event in await shown(session, 2)] == ["first", "next"]
+
+
+async def test_a_stored_thread_is_shown_however_many_are_watched() -> None:
+    stored = FixedExchanges(web_t1=[Exchange("web:t1:a", "first", "one")])
+    rooms = Rooms(stored, json=False)
+    with ExitStack() as open_pages:
+        for number in range(201):
+            open_pages.enter_context(rooms.watch(ThreadKey(f"web:other{number}")))
+        await rooms.load(ThreadKey("web:t1"))
+        with rooms.watch(ThreadKey("web:t1")) as changes:
+            assert [event["text"] for event in await changes.next()] == ["first", "one"]
 
 
 async def test_what_is_refused_is_shown_where_it_was_asked() -> None:
