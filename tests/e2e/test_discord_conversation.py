@@ -235,7 +235,7 @@ async def test_a_channel_that_discord_says_nothing_of_is_no_conversation(
 ) -> None:
     """Not even where an older version made one of it."""
     world = discord.world
-    lookup = Fault("GET /channels/{channel}", times=99, status=404, code=10003)
+    lookup = Fault("GET /channels/{channel}", times=99, code=10003)
     async with running(tmp_path, discord_settings) as service:
         place = world.snowflake()
         world.channels[place] = Channel(place, TEXT, "new", GUILD)

@@ -2,10 +2,12 @@
 
 import pytest
 
-from adapters.discord import incoming
+from adapters.discord import commands, incoming
 from adapters.discord.ids import QUESTION, Address, identity, sequence, thread_key, time_of
 from core.types import Prompt
-from tests.adapters.discord.conftest import Inbox, Log, Make, until
+from tests.adapters.discord import payloads
+from tests.adapters.discord.conftest import US, Inbox, Log, Make, until
+from tests.adapters.discord.payloads import CHANNEL, interaction
 from tests.adapters.discord.test_gateway import ask, lines
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
@@ -15,8 +17,8 @@ from tests.emulators.discord_rules import BOT, GUILD, PUBLIC_THREAD, TEXT
 LOOKUP = "GET /channels/{channel}"
 TROUBLE = [
     Fault(LOOKUP, times=99, status=503),
-    Fault(LOOKUP, times=99, status=404, code=10003),
-    Fault(LOOKUP, times=99, status=403, code=50001),
+    Fault(LOOKUP, times=99, code=10003),
+    Fault(LOOKUP, times=99, code=50001),
     Fault(LOOKUP, times=99, retry_after=60.0),
     Fault(LOOKUP, times=99, delay=60.0),
 ]
@@ -137,13 +139,24 @@ async def test_an_edit_that_names_us_where_the_place_stays_unknown(
 ) -> None:
     await make().connect()
     world, place = discord.world, unlisted(discord)
-    discord.faults.add(Fault(LOOKUP, times=99, status=404, code=10003))
+    discord.faults.add(Fault(LOOKUP, times=99, code=10003))
     said = world.say("alice", place, "one")
     world.edit(said, "one, then")
     world.edit(said, f"{discord.mention} one")
     await inbox.holds("one")
     assert inbox.taken[0].thread == thread_key(GUILD, said)
     assert [text for _, text in inbox.changed] == ["one, then", "one"]
+
+
+@pytest.mark.parametrize("channel", [None, {"id": CHANNEL}, {"id": CHANNEL, "type": "11"}])
+def test_a_command_in_a_place_that_is_not_said_to_be_a_thread(channel: object) -> None:
+    asked = commands.read(interaction(channel=channel), US)
+    assert isinstance(asked, commands.Ask)
+    assert asked.prompt("900").thread == thread_key(payloads.GUILD, "900")
+    assert asked.prompt("").thread == thread_key(payloads.GUILD, asked.used.id)
+    new = commands.read(interaction("new", channel=channel), US)
+    assert isinstance(new, commands.New)
+    assert new.thread is None
 
 
 async def test_a_session_that_ends_meanwhile_loses_nothing(
