@@ -55,7 +55,8 @@ def page() -> str:
         "# Configuration\n\n"
         "Environment variables; `.env` in the working directory is read too, and the environment\n"
         "wins. An empty value counts as unset. A secret may lie in a file instead, named by\n"
-        f"{secrets}.\nAll problems are reported at once, by variable, with the fix.\n"
+        f"{secrets}.\n"
+        "All problems are reported at once, by variable or by line of `.env`, with the fix.\n"
         "`threadseek config` shows what is in force and where it came from.\n\n"
         "This page is made by `make docs` from `bots/settings.py`.\n\n" + markdown()
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,7 +25,7 @@ from pydantic import (
     ValidationError,
 )
 
-from bots import extra_body, proxy
+from bots import dotenv, extra_body, proxy
 from core.errors import ConfigurationError
 
 SYSTEM_PROMPT = (
@@ -296,6 +295,9 @@ SECRETS = frozenset(
 FROM_FILE = SECRETS | {"DATABASE_URL"}
 """Variables that may also be given as NAME_FILE."""
 
+_NAMES = tuple(map(str.upper, Settings.model_fields))
+_ACCEPTED = frozenset(_NAMES) | {f"{name}_FILE" for name in FROM_FILE}
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -306,12 +308,12 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> Loaded:
+def load(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) -> Loaded:
     """Read and check everything. Raises: ConfigurationError with all problems."""
     environ = os.environ if environ is None else environ
     problems: list[str] = []
-    values, origins = _gather(environ, dotenv, problems)
-    known = {name: values[name] for name in map(str.upper, Settings.model_fields) if name in values}
+    values, origins = _gather(environ, file, problems)
+    known = {name: values[name] for name in _NAMES if name in values}
     try:
         settings = Settings.model_validate({name.lower(): known[name] for name in known})
     except ValidationError as error:
@@ -322,23 +324,19 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) 
     return Loaded(settings, shown, tuple(_slips(values, origins)))
 
 
-def wants_json(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> bool:
+def wants_json(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) -> bool:
     """Whether LOG_FORMAT says json, though other variables may be wrong. Never raises."""
-    values, _ = _gather(os.environ if environ is None else environ, dotenv, [])
+    values, _ = _gather(os.environ if environ is None else environ, file, [])
     return values.get("LOG_FORMAT") == "json"
 
 
 def _gather(
-    environ: Mapping[str, str], dotenv: Path, problems: list[str]
+    environ: Mapping[str, str], file: Path, problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     values: dict[str, str] = {}
     origins: dict[str, str] = {}
-    try:
-        from_file = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{dotenv}: can't be read ({error}): make it a readable UTF-8 text file")
-        from_file = {}
-    for origin, source in ((str(dotenv), from_file), ("environment", environ)):
+    from_file = dotenv.read(file, _ACCEPTED, problems)
+    for origin, source in ((str(file), from_file), ("environment", environ)):
         given = {name: value.strip() for name, value in source.items() if value and value.strip()}
         for name in proxy.NAMES:
             if name.lower() in given:
@@ -374,17 +372,15 @@ def _problem(detail: Any) -> str:
 
 
 def _slips(values: Mapping[str, str], origins: Mapping[str, str]) -> list[str]:
-    names = [name.upper() for name in Settings.model_fields]
-    accepted = {*names, *(f"{name}_FILE" for name in FROM_FILE)}
     warnings = [
         f"{name}_FILE is ignored, because {name} is set: leave one out"
         for name in sorted(FROM_FILE)
         if f"{name}_FILE" in values and origins.get(name) != f"{name}_FILE"
     ]
     for name in values:
-        if name in accepted or not name.startswith(_PREFIXES):
+        if name in _ACCEPTED or not name.startswith(_PREFIXES):
             continue
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name, _NAMES, n=1)
         hint = f": did you mean {near[0]}?" if near else ""
         warnings.append(f"{name} is not a variable of Threadseek and is ignored{hint}")
     return warnings
