@@ -23,7 +23,15 @@ def read(path: Path, names: Collection[str], problems: list[str]) -> dict[str, s
         problems.append(f"{path}: can't be read ({error}): make it a readable UTF-8 text file")
         return {}
     problems += [f"{path}, line {line}: {what}" for line, what in _mistakes(bindings, names)]
-    return {each.key: each.value for each in bindings if each.key and each.value}
+    values = {each.key: each.value.strip() for each in bindings if each.key and each.value}
+    return {name: value for name, value in values.items() if value}
+
+
+def nothing(path: Path, *, alone: bool) -> str:
+    """What is to be said of a file that sets nothing. alone: nothing else does either."""
+    if path.is_file():
+        return f"{path.absolute()} sets nothing"
+    return f"no {path.absolute()}" if alone else ""
 
 
 def _mistakes(bindings: Iterable[Binding], names: Collection[str]) -> Iterator[tuple[int, str]]:

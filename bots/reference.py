@@ -97,13 +97,14 @@ def _shown(name: str, value: object) -> str:
 
 
 def given(loaded: Loaded) -> str:
-    """One line: which variables were given and where, secrets masked."""
+    """One line: which variables were given and where, secrets masked; which file sets nothing."""
     by_origin: dict[str, list[str]] = {}
     for name, origin in loaded.origins.items():
         mask = "=********" if name in SECRETS else ""
         by_origin.setdefault(origin, []).append(name + mask)
     parts = [f"{', '.join(names)} from {origin}" for origin, names in by_origin.items()]
-    return "; ".join([*parts, "the rest by default"]) if parts else "all by default (no .env)"
+    rest = "; ".join([*parts, "the rest by default"]) if parts else "all by default"
+    return f"{rest} ({loaded.no_file})" if loaded.no_file else rest
 
 
 TABLE = ("<!-- configuration -->\n", "<!-- /configuration -->\n")

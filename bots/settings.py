@@ -296,23 +296,30 @@ FROM_FILE = SECRETS | {"DATABASE_URL"}
 """Variables that may also be given as NAME_FILE."""
 
 _NAMES = tuple(map(str.upper, Settings.model_fields))
-_ACCEPTED = frozenset(_NAMES) | {f"{name}_FILE" for name in FROM_FILE}
+_ACCEPTED = frozenset(
+    [*_NAMES, *(f"{name}_FILE" for name in FROM_FILE), *map(str.lower, proxy.NAMES)]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, where each given variable came from, and what looks like a slip of the pen."""
+    """Settings, where each given variable came from, and what looks like a slip of the pen.
+
+    no_file: what is to be said of a `.env` that is missing or sets nothing, else empty.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
     warnings: tuple[str, ...]
+    no_file: str
 
 
 def load(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) -> Loaded:
     """Read and check everything. Raises: ConfigurationError with all problems."""
     environ = os.environ if environ is None else environ
     problems: list[str] = []
-    values, origins = _gather(environ, file, problems)
+    from_file = dotenv.read(file, _ACCEPTED, problems)
+    values, origins = _gather({str(file): from_file, "environment": environ}, problems)
     known = {name: values[name] for name in _NAMES if name in values}
     try:
         settings = Settings.model_validate({name.lower(): known[name] for name in known})
@@ -321,22 +328,24 @@ def load(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) ->
     if problems:
         raise ConfigurationError(sorted(problems))
     shown = {name: origins[name] for name in known}
-    return Loaded(settings, shown, tuple(_slips(values, origins)))
+    no_file = "" if _ACCEPTED & from_file.keys() else dotenv.nothing(file, alone=not shown)
+    return Loaded(settings, shown, tuple(_slips(values, origins)), no_file)
 
 
 def wants_json(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) -> bool:
     """Whether LOG_FORMAT says json, though other variables may be wrong. Never raises."""
-    values, _ = _gather(os.environ if environ is None else environ, file, [])
+    environ = os.environ if environ is None else environ
+    from_file = dotenv.read(file, _ACCEPTED, [])
+    values, _ = _gather({str(file): from_file, "environment": environ}, [])
     return values.get("LOG_FORMAT") == "json"
 
 
 def _gather(
-    environ: Mapping[str, str], file: Path, problems: list[str]
+    sources: Mapping[str, Mapping[str, str]], problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     values: dict[str, str] = {}
     origins: dict[str, str] = {}
-    from_file = dotenv.read(file, _ACCEPTED, problems)
-    for origin, source in ((str(file), from_file), ("environment", environ)):
+    for origin, source in sources.items():
         given = {name: value.strip() for name, value in source.items() if value and value.strip()}
         for name in proxy.NAMES:
             if name.lower() in given:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bots import reference
 from bots.settings import Settings, load
 
@@ -29,7 +31,32 @@ def test_what_is_in_force_is_shown_without_secrets() -> None:
     assert "********  (environment)" in shown
     assert "HTTP_PORT                      81  (environment)" in shown
     assert "DEEPSEEK_API_KEY=********" in given
-    assert reference.given(load({}, Path("/nonexistent"))) == "all by default (no .env)"
+
+
+def test_a_file_that_sets_nothing_is_named_and_so_is_where_none_is(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+
+    def given(**environ: str) -> str:
+        return reference.given(load(environ, file))
+
+    assert given() == f"all by default (no {file})"
+    assert given(HTTP_PORT="1") == "HTTP_PORT from environment; the rest by default"
+    file.write_text("#DEEPSEEK_API_KEY=sk-1\nHTTP_PORT=\nPOSTGRES_PASSWORD=x\n")
+    assert given() == f"all by default ({file} sets nothing)"
+    told = f"HTTP_PORT from environment; the rest by default ({file} sets nothing)"
+    assert given(HTTP_PORT="1") == told
+    file.write_text("HTTP_PORT=2\n")
+    assert given(HTTP_PORT="1") == "HTTP_PORT from environment; the rest by default"
+    file.write_text(f"DATABASE_URL_FILE={tmp_path}/url\n")
+    (tmp_path / "url").write_text("sqlite:///a.db")
+    assert given() == "DATABASE_URL from DATABASE_URL_FILE; the rest by default"
+
+
+def test_the_file_is_named_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert reference.given(load({})) == f"all by default (no {tmp_path}/.env)"
 
 
 def test_the_readme_table_is_replaced_and_nothing_else() -> None:
