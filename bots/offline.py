@@ -19,15 +19,11 @@ MODEL = "offline"
 """The model's name in every answer, whatever was asked for."""
 
 FIRST = """\
-Hello! This is Threadseek's **built-in offline server**, not DeepSeek: your words stayed on this \
-machine. What you see is real, though: this answer streams through the same client, the same store \
-and the same thread as one from DeepSeek would.
+Hello! This is Threadseek's **built-in offline server**, not DeepSeek: DeepSeek was not asked. \
+What you see is real, though: this answer streams through the same client, the same store and the \
+same thread as one from DeepSeek would.
 
-For real answers, give Threadseek a key and start it again:
-
-```sh
-echo 'DEEPSEEK_API_KEY=<your key>' >> .env
-```
+For real answers, whoever runs Threadseek gives it a key (`DEEPSEEK_API_KEY`) and starts it again.
 
 You asked: {last}
 
@@ -40,7 +36,7 @@ Still the **offline server**, and the thread remembers:
 - the first was {first},
 - the latest is {last}.
 
-Set `DEEPSEEK_API_KEY` and DeepSeek itself will answer here."""
+When whoever runs Threadseek has set `DEEPSEEK_API_KEY`, DeepSeek itself will answer here."""
 
 _TOKENS = re.compile(r"\s*\S{1,12}")
 _QUOTED = 120  # characters of a question that are repeated

@@ -34,7 +34,10 @@ async def test_the_first_answer_says_what_it_is(stream: bool) -> None:
     told = text(chunks)
     assert "offline server**, not DeepSeek" in told
     assert "DEEPSEEK_API_KEY" in told
-    assert told.count("```") == 2
+    assert "DeepSeek was not asked" in told
+    assert "whoever runs Threadseek" in told, "people in a chat can't"
+    for elsewhere in ("machine", "stayed", "```", "echo", ">>"):
+        assert elsewhere not in told, "it is read in Slack and Discord, too"
     assert "“What is a list ?”" in told
     assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == ["stop"]
     assert chunks[-1].done
@@ -45,6 +48,7 @@ async def test_the_first_answer_says_what_it_is(stream: bool) -> None:
 
 async def test_it_remembers_the_thread() -> None:
     told = text(await ask("What is rain?", "And {snow}?", "x" * 500))
+    assert "whoever runs Threadseek" in told
     assert "you asked 3 questions" in told
     assert "the first was “What is rain?”" in told
     assert f"the latest is “{'x' * 120}…”" in told

@@ -66,7 +66,7 @@ async def test_a_question_is_answered_and_a_reload_keeps_it(
         await page.fill("#text", "how do I <b>add</b>?")
         await page.press("#text", "Enter")
         await page.wait_for_selector("#status:has-text('is reasoning')")
-        await page.wait_for_selector(".assistant pre")
+        await page.wait_for_selector(".assistant code")
         await page.wait_for_selector("pre:has-text('return a + b')")
         assert await page.text_content(".user") == "how do I <b>add</b>?"
         assert await page.text_content(".assistant code") == "add"
@@ -155,7 +155,7 @@ async def test_the_offline_server_is_named_and_the_page_looks_right(tmp_path: Pa
         assert "offline server" in (await page.text_content("#about.offline") or "")
         await page.fill("#text", "What is a thread?")
         await page.press("#text", "Enter")
-        await page.wait_for_selector(".assistant pre")
+        await page.wait_for_selector(".assistant code")
         await page.wait_for_selector(".assistant strong")
         await page.wait_for_selector(".assistant:has-text('still know that')")
         if target := os.environ.get("PICTURE"):
