@@ -69,6 +69,7 @@ def chat(
 ) -> None:
     """Talk in the terminal, or answer one question."""
     loaded = _settings(quiet=True)
+    _warn(loaded)
     from bots.chat import conversation
 
     raise typer.Exit(_guarded(lambda: conversation(loaded.settings, thread, question)))
@@ -86,7 +87,9 @@ def config(
     if docs:
         reference.write(Path())
     else:
-        typer.echo(reference.in_force(_settings(quiet=True)))
+        loaded = _settings(quiet=True)
+        typer.echo(reference.in_force(loaded))
+        _warn(loaded)
 
 
 @app.command()
@@ -122,6 +125,11 @@ def _settings(*, quiet: bool = False) -> "Loaded":
     silent = quiet and "LOG_LEVEL" not in loaded.origins
     logs.configure("critical" if silent else settings.log_level, settings.log_format, secrets)
     return loaded
+
+
+def _warn(loaded: "Loaded", *, err: bool = True) -> None:
+    for warning in loaded.warnings:
+        typer.echo(f"Warning        {warning}", err=err)
 
 
 def _guarded(
@@ -221,6 +229,5 @@ def _banner(loaded: "Loaded") -> Callable[[str], None]:
 
     typer.echo(_named())
     typer.echo(f"Configuration  {reference.given(loaded)}")
-    for warning in loaded.warnings:
-        typer.echo(f"Warning        {warning}")
+    _warn(loaded, err=False)
     return lambda line: typer.echo(line)

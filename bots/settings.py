@@ -8,7 +8,7 @@ problems are reported at once, each line beginning with the variable and ending 
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -296,9 +296,8 @@ FROM_FILE = SECRETS | {"DATABASE_URL"}
 """Variables that may also be given as NAME_FILE."""
 
 _NAMES = tuple(map(str.upper, Settings.model_fields))
-_ACCEPTED = frozenset(
-    [*_NAMES, *(f"{name}_FILE" for name in FROM_FILE), *map(str.lower, proxy.NAMES)]
-)
+_ACCEPTED = {*_NAMES, *(f"{name}_FILE" for name in FROM_FILE), *map(str.lower, proxy.NAMES)}
+_ACCEPTED |= {"POSTGRES_PASSWORD"}  # docker-compose.yml reads it from the same file
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +328,7 @@ def load(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) ->
         raise ConfigurationError(sorted(problems))
     shown = {name: origins[name] for name in known}
     no_file = "" if _ACCEPTED & from_file.keys() else dotenv.nothing(file, alone=not shown)
-    return Loaded(settings, shown, tuple(_slips(values, origins)), no_file)
+    return Loaded(settings, shown, tuple(_slips(values, origins, from_file)), no_file)
 
 
 def wants_json(environ: Mapping[str, str] | None = None, file: Path = Path(".env")) -> bool:
@@ -380,16 +379,19 @@ def _problem(detail: Any) -> str:
     return f"{name}: {message}. ({about})"
 
 
-def _slips(values: Mapping[str, str], origins: Mapping[str, str]) -> list[str]:
-    warnings = [
-        f"{name}_FILE is ignored, because {name} is set: leave one out"
-        for name in sorted(FROM_FILE)
-        if f"{name}_FILE" in values and origins.get(name) != f"{name}_FILE"
-    ]
+def _slips(
+    values: Mapping[str, str], origins: Mapping[str, str], from_file: Mapping[str, str]
+) -> Iterator[str]:
+    for name in sorted(FROM_FILE):
+        if f"{name}_FILE" in values and origins.get(name) != f"{name}_FILE":
+            yield f"{name}_FILE is ignored, because {name} is set: leave one out"
     for name in values:
-        if name in _ACCEPTED or not name.startswith(_PREFIXES):
+        meant = name in from_file or name.upper().startswith(_PREFIXES)
+        if name in _ACCEPTED or not meant:
             continue
-        near = difflib.get_close_matches(name, _NAMES, n=1)
+        near = difflib.get_close_matches(name.upper(), _NAMES, n=1)
+        shown = name
+        if not name.isidentifier() or not (near or name.isupper()):
+            shown = "a name in .env that is not repeated here, as it may be a secret,"
         hint = f": did you mean {near[0]}?" if near else ""
-        warnings.append(f"{name} is not a variable of Threadseek and is ignored{hint}")
-    return warnings
+        yield f"{shown} is not a variable of Threadseek and is ignored{hint}"

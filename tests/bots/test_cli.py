@@ -28,6 +28,21 @@ def test_a_misspelt_variable_is_named_to_people_and_to_collectors(
     assert said.count("DEEPSEEK_APIKEY") == 1
 
 
+@pytest.mark.parametrize("arguments", [("config",), ("chat", "hello")])
+def test_every_command_that_a_person_reads_names_a_misspelt_variable(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("LOGLEVEL=debug\n")
+    command = [str(Path(sys.executable).parent / "threadseek"), *arguments]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DEEPSEEK_KEY": "x"}
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    )
+    assert "Warning" not in result.stdout, "it may be read by a program"
+    for name in ("LOGLEVEL", "DEEPSEEK_KEY"):
+        assert f"Warning        {name} is not a variable of Threadseek" in result.stderr
+
+
 @pytest.mark.parametrize("level", ["info", "error"])
 def test_a_collector_is_told_where_the_playground_is_at_every_level(level: str) -> None:
     program = f"""

@@ -41,7 +41,7 @@ def test_a_file_that_sets_nothing_is_named_and_so_is_where_none_is(tmp_path: Pat
 
     assert given() == f"all by default (no {file})"
     assert given(HTTP_PORT="1") == "HTTP_PORT from environment; the rest by default"
-    file.write_text("#DEEPSEEK_API_KEY=sk-1\nHTTP_PORT=\nPOSTGRES_PASSWORD=x\n")
+    file.write_text("#DEEPSEEK_API_KEY=sk-1\nHTTP_PORT=\nSOMETHING=x\n")
     assert given() == f"all by default ({file} sets nothing)"
     told = f"HTTP_PORT from environment; the rest by default ({file} sets nothing)"
     assert given(HTTP_PORT="1") == told
