@@ -25,7 +25,7 @@ from pydantic import (
     ValidationError,
 )
 
-from bots import dotenv, extra_body, proxy
+from bots import dotenv, extra_body, keys, proxy
 from core.errors import ConfigurationError
 
 SYSTEM_PROMPT = (
@@ -34,12 +34,6 @@ SYSTEM_PROMPT = (
 )
 _PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_", "RETENTION_")
 _VERSION = re.compile(r"/v\d+\Z")
-_SLACK_KINDS = {
-    "xoxb-": "a bot token",
-    "xapp-": "an app-level token",
-    "xoxp-": "a user token",
-    "xoxe": "a refresh token",
-}
 
 
 def _address(*schemes: str, whole: bool = False) -> AfterValidator:
@@ -101,24 +95,6 @@ def _versioned(value: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def _slack_token(kind: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        for prefix, name in _SLACK_KINDS.items():
-            if prefix != kind and text.startswith(prefix):
-                raise ValueError(f"this is {name} ({prefix}...), but {kind}... belongs here")
-        return value
-
-    return AfterValidator(check)
-
-
-def _header_safe(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("contains a space, a line break or a character that no key has")
-    return value
-
-
 def _database(value: str) -> str:
     """The errors do not repeat the value, which may hold a password."""
     if value.startswith(("postgresql:", "postgres:")):
@@ -140,7 +116,7 @@ def _database(value: str) -> str:
     return value
 
 
-Secret = Annotated[SecretStr, AfterValidator(_header_safe)]
+Secret = Annotated[SecretStr, AfterValidator(keys.checked)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Web = Annotated[str, _address("https", "http")]
 Proxy = Annotated[SecretStr, AfterValidator(proxy.checked)]
@@ -206,10 +182,10 @@ class Settings(BaseModel):
     context_tokens: int = Field(
         64_000, ge=1_000, description="The model's context, question and answer together."
     )
-    slack_bot_token: Annotated[Secret, _slack_token("xoxb-")] | None = Field(
+    slack_bot_token: Annotated[Secret, AfterValidator(keys.of_slack("xoxb-"))] | None = Field(
         None, description="Bot token (`xoxb-`)."
     )
-    slack_app_token: Annotated[Secret, _slack_token("xapp-")] | None = Field(
+    slack_app_token: Annotated[Secret, AfterValidator(keys.of_slack("xapp-"))] | None = Field(
         None, description="App-level token (`xapp-`): with the bot token, Socket Mode."
     )
     slack_signing_secret: Secret | None = Field(
