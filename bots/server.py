@@ -84,11 +84,14 @@ async def serve(
 
 def _unavailable(host: str, port: int, error: OSError | UnicodeError) -> str:
     reason = (error.strerror if isinstance(error, OSError) else None) or error
-    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-        return (
-            f"HTTP_PORT: {host}:{port} can't be used ({reason}): "
-            "stop the program that has it, or set HTTP_PORT to another port (0 takes a free one)"
-        )
+    fix = {
+        errno.EADDRINUSE: "stop the program that has it, or set HTTP_PORT to another port (0 takes "
+        "a free one)",
+        errno.EACCES: "a port below 1024 needs a right that this process doesn't have: set "
+        "HTTP_PORT to 1024 or more",
+    }.get(getattr(error, "errno", None) or 0)
+    if fix:
+        return f"HTTP_PORT: {host}:{port} can't be used ({reason}): {fix}"
     return (
         f"HTTP_HOST: {host} can't be listened on ({reason}): "
         "set HTTP_HOST to 127.0.0.1 for this machine alone, to 0.0.0.0 for all addresses, or to "

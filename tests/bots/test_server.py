@@ -1,11 +1,12 @@
 """The server that listens, or says what to change."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
 
-from bots.server import Health, fetch_health, serve
+from bots.server import Health, _unavailable, fetch_health, serve
 from core.errors import ConfigurationError
 
 
@@ -54,6 +55,13 @@ async def test_a_platform_that_comes_while_the_others_are_asked_disturbs_nobody(
     health.part("first", fine)
     assert await health.report() == {"first": "ok"}
     assert await health.report() == {"first": "ok", "later": "ok"}
+
+
+def test_a_port_that_needs_a_right_is_not_said_to_be_taken() -> None:
+    problem = _unavailable("127.0.0.1", 80, PermissionError(errno.EACCES, "permission denied"))
+    assert problem.startswith("HTTP_PORT: 127.0.0.1:80 can't be used (permission denied)")
+    assert "1024" in problem
+    assert "stop" not in problem
 
 
 def _has_ipv6() -> bool:
