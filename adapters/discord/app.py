@@ -97,7 +97,7 @@ class DiscordPlatform:
             )
         finally:
             settled.cancel()
-        if settled not in done:
+        if self._running in done or settled not in done:
             await self._failed(self._running)
         shards.patient = True
         started = {self._spawn(self._register()), self._spawn(_looked(shards))}
@@ -194,10 +194,11 @@ class DiscordPlatform:
             await shards.run()
         except Closed as closed:
             self._account.refused = closed
-            log.error("discord.off", reason=_refusal(closed))
+            if shards.patient:  # else who connects hears of it
+                log.error("discord.off", reason=_refusal(closed))
             raise
         except Exception:
-            if shards.patient:  # else who connects hears of it
+            if shards.patient:
                 log.exception("discord.off", reason="a mistake of ours: restart, and report it")
             raise
 

@@ -16,6 +16,7 @@ from tests.emulators.discord_app import MESSAGE_CONTENT
 from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_model import Channel
 from tests.emulators.discord_rules import GUILD, MANAGED_ROLE, READ_HISTORY, TEXT, VIEW
+from tests.emulators.discord_sessions import BAD_TOKEN, Close
 
 LOGIN, COMMANDS = "GET /users/@me", "/applications/{app}/commands"
 
@@ -44,6 +45,21 @@ async def test_a_token_that_is_reset_while_running_ends_it(
     assert discord.gateway.close_codes == [4004]
     assert len(discord.gateway.dialled) == 2
     assert discord.record.invalid == 0
+
+
+async def test_a_token_that_only_the_gateway_refuses_is_said_once(
+    discord: DiscordServer, make: Make, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> None:
+        raise Close(BAD_TOKEN)
+
+    monkeypatch.setattr(discord.gateway, "_identify", refuse)
+    made = make()
+    with pytest.raises(ConfigurationError, match="DISCORD_BOT_TOKEN: Discord refused it"):
+        await made.connect()
+    assert discord.gateway.close_codes == [4004]
+    assert made.problem().startswith("off: DISCORD_BOT_TOKEN")
+    assert not lines(log, "discord.off"), "who connects says it"
 
 
 async def test_message_content_switched_off_while_running_and_trouble_on_the_way_back(
