@@ -33,6 +33,7 @@ SYSTEM_PROMPT = (
     "to the point, in Markdown."
 )
 _PREFIXES = ("DEEPSEEK_", "SLACK_", "DISCORD_", "RETENTION_")
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 _VERSION = re.compile(r"/v\d+\Z")
 
 
@@ -77,7 +78,12 @@ def _host(value: str) -> str:
     try:
         return str(ip_address(value))
     except ValueError:
-        return value
+        if _NAME.fullmatch(value):
+            return value
+        raise ValueError(
+            "must be an address of this machine or its name, such as 127.0.0.1, 0.0.0.0 for all "
+            "addresses, or localhost, without http://, brackets and port"
+        ) from None
 
 
 def _no_endpoint(value: str) -> str:
@@ -225,7 +231,6 @@ class Settings(BaseModel):
     )
     http_host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1",
-        min_length=1,
         description="Where the playground, `/healthz`, `/readyz`, `/metrics` and Slack's HTTP "
         "events listen. Beyond this machine the playground asks for a key.",
     )

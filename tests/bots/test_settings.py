@@ -133,10 +133,32 @@ def test_an_address_may_have_a_port_and_a_path(value: str) -> None:
         ("FE80::0:1%eth0", "fe80::1%eth0"),
         ("127.0.0.1", "127.0.0.1"),
         ("bot.example", "bot.example"),
+        ("my_box-1.example.", "my_box-1.example."),
+        ("b\u00fccher.example", "b\u00fccher.example"),
     ],
 )
 def test_a_host_has_one_spelling_by_which_it_is_known_as_ours(given: str, used: str) -> None:
     assert loaded(HTTP_HOST=given).settings.http_host == used
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://0.0.0.0",
+        "http://localhost",
+        "localhost:80",
+        "0.0.0.0:80",
+        "[::1]",
+        "a..b",
+        "*",
+        "a b",
+    ],
+)
+def test_what_is_no_host_is_refused_with_the_other_problems(host: str) -> None:
+    found = problems(HTTP_HOST=host, HTTP_PORT="x")
+    assert set(found) == {"HTTP_HOST", "HTTP_PORT"}
+    assert found["HTTP_HOST"].startswith("must be an address of this machine or its name, such as")
+    assert "without http://, brackets and port" in found["HTTP_HOST"]
 
 
 @pytest.mark.parametrize("value", ["-0.1", "2.01", "nan", "inf", "warm"])
