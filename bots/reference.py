@@ -4,6 +4,7 @@ life of a turn its drawing in ARCHITECTURE.md.
 `make docs` writes them; a test compares them with what this gives.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,12 @@ def _fields() -> Iterator[tuple[str, FieldInfo]]:
 
 def _default(field: FieldInfo) -> str:
     default: Any = field.get_default(call_default_factory=True)
-    if default is None or default == {}:
-        return ""
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    return "" if default is None or default == {} else _written(default)
+
+
+def _written(value: object) -> str:
+    """A value as it is written in a variable."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | dict) else str(value)
 
 
 def markdown() -> str:
@@ -93,7 +97,7 @@ def _shown(name: str, value: object) -> str:
         return "********"
     if name == "DATABASE_URL" and is_postgres(str(value)):
         return Server.of(str(value)).place
-    return str(value)
+    return _written(value)
 
 
 def given(loaded: Loaded) -> str:

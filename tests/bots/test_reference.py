@@ -33,6 +33,15 @@ def test_what_is_in_force_is_shown_without_secrets() -> None:
     assert "DEEPSEEK_API_KEY=********" in given
 
 
+def test_what_is_in_force_is_written_as_the_documents_write_it() -> None:
+    shown = reference.in_force(load({"DEEPSEEK_EXTRA_BODY": '{"top_p": true}'}, Path("none")))
+    assert f"{'DEEPSEEK_STREAM':<30} true  (default)" in shown
+    assert f'{"DEEPSEEK_EXTRA_BODY":<30} {{"top_p": true}}  (environment)' in shown
+    unset = reference.in_force(load({"DEEPSEEK_STREAM": "0"}, Path("none")))
+    assert f"{'DEEPSEEK_STREAM':<30} false  (environment)" in unset
+    assert f"{'DEEPSEEK_EXTRA_BODY':<30} {{}}  (default)" in unset
+
+
 def test_a_file_that_sets_nothing_is_named_and_so_is_where_none_is(tmp_path: Path) -> None:
     file = tmp_path / ".env"
 
