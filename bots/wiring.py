@@ -279,9 +279,11 @@ def _slack(
 
 
 def _slack_off(settings: Settings) -> str:
-    if settings.slack_bot_token is None:
-        return "off: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/slack.md)"
-    return "off: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events)"
+    if settings.slack_bot_token:
+        return "off: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events), too"
+    if settings.slack_app_token or settings.slack_signing_secret:
+        return "off: set SLACK_BOT_TOKEN, too (docs/slack.md)"
+    return "off: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/slack.md)"
 
 
 class _Intake:

@@ -76,6 +76,22 @@ async def test_the_shards_that_were_asked_for_are_discords(tmp_path: Path) -> No
             assert platform._count == count
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "off: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/slack.md)"),
+        ({"SLACK_APP_TOKEN": "xapp-1"}, "off: set SLACK_BOT_TOKEN, too (docs/slack.md)"),
+        ({"SLACK_SIGNING_SECRET": "1"}, "off: set SLACK_BOT_TOKEN, too (docs/slack.md)"),
+        (
+            {"SLACK_BOT_TOKEN": "xoxb-1"},
+            "off: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events), too",
+        ),
+    ],
+)
+def test_only_what_is_missing_for_slack_is_asked_for(given: dict[str, str], said: str) -> None:
+    assert wiring._slack_off(load(given, Path("none")).settings) == said
+
+
 async def test_what_a_dead_process_held_of_any_platform_is_free_at_the_start(
     tmp_path: Path,
 ) -> None:
