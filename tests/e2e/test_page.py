@@ -1,50 +1,16 @@
 """The playground in a real browser: a question is typed, the answer streams, a reload keeps it."""
 
 import os
-import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Route, expect
 
+from tests.e2e.browser import ask, browser_page, needs_chromium
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply, error_reply
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine: install the package `chromium`"
-)
-
-
-@asynccontextmanager
-async def browser_page() -> AsyncIterator[tuple[Page, list[str]]]:
-    """A fresh page and the errors that its scripts raise."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page(viewport={"width": 900, "height": 640})
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "console",
-            lambda message: errors.append(message.text) if message.type == "error" else None,
-        )
-        try:
-            yield page, errors
-        finally:
-            await browser.close()
+pytestmark = needs_chromium
 
 
 async def test_a_question_is_answered_and_a_reload_keeps_it(
@@ -141,12 +107,6 @@ async def test_a_page_that_was_refused_once_goes_on_by_itself(tmp_path: Path) ->
         await ask(page, "What is a thread?")
         await page.wait_for_selector(".assistant:has-text('still know that')")
         await expect(page.locator("#problem")).to_have_text("")
-
-
-async def ask(page: Page, text: str) -> None:
-    """Type a question and send it."""
-    await page.fill("#text", text)
-    await page.press("#text", "Enter")
 
 
 async def test_the_offline_server_is_named_and_the_page_looks_right(tmp_path: Path) -> None:
