@@ -103,10 +103,10 @@ async def test_a_page_that_was_refused_once_goes_on_by_itself(tmp_path: Path) ->
     async with running(tmp_path, {}) as service, browser_page() as (page, _):
         await page.route("**/api/threads/*", refuse)
         await page.goto(service.address)
-        await page.wait_for_selector("#problem:has-text('trying again')")
+        await page.wait_for_selector("#connection:has-text('trying again')")
         await ask(page, "What is a thread?")
         await page.wait_for_selector(".assistant:has-text('still know that')")
-        await expect(page.locator("#problem")).to_have_text("")
+        await expect(page.locator("#connection")).to_have_text("")
 
 
 async def test_the_offline_server_is_named_and_the_page_looks_right(tmp_path: Path) -> None:

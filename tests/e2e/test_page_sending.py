@@ -117,3 +117,81 @@ async def test_a_question_that_is_refused_comes_back_before_what_was_typed_since
     await page.wait_for_selector(".assistant")
     await expect(page.locator("#problem")).to_have_text("")
     assert await asked(page) == ["one\nand more"]
+
+
+async def test_a_question_whose_response_was_lost_is_known_by_the_conversation(
+    service: Service, page: Page, line: Line
+) -> None:
+    await page.goto(service.address)
+    line.lost = 1
+    await ask(page, "only once")
+    await page.wait_for_selector(".assistant")
+    await expect(page.locator("#problem")).to_have_text("")
+    assert await page.input_value("#text") == ""
+    assert await asked(page) == ["only once"]
+
+
+async def test_a_question_sent_again_while_nothing_is_known_of_it_is_asked_once(
+    service: Service, page: Page, line: Line
+) -> None:
+    line.blind = True
+    line.lost = 1
+    await page.goto(service.address)
+    await ask(page, "only once")
+    await expect(page.locator("#problem")).to_contain_text("can't be reached")
+    assert await page.input_value("#text") == "only once"
+    await page.press("#text", "Enter")
+    await expect(page.locator("#text")).to_have_value("")
+    await expect(page.locator("#problem")).to_have_text("")
+    line.blind = False
+    await page.wait_for_selector(".assistant")
+    await ask(page, "only once")
+    await page.wait_for_selector(".assistant >> nth=1")
+    assert line.sent == 3
+    assert await asked(page) == ["only once", "only once"]
+
+
+async def test_a_question_that_turns_out_to_have_arrived_leaves_the_box(
+    service: Service, page: Page, line: Line
+) -> None:
+    line.blind = True
+    line.lost = 1
+    await page.goto(service.address)
+    await ask(page, "one")
+    await expect(page.locator("#problem")).to_contain_text("is back in the box")
+    await page.press("#text", "Shift+Enter")
+    await page.keyboard.type("two")
+    line.blind = False
+    await page.wait_for_selector(".assistant")
+    await expect(page.locator("#text")).to_have_value("two")
+    await expect(page.locator("#problem")).to_have_text("")
+    await page.press("#text", "Enter")
+    await page.wait_for_selector(".assistant >> nth=1")
+    assert await asked(page) == ["one", "two"]
+
+
+async def test_what_kept_a_question_from_being_sent_stands_while_an_answer_grows(
+    service: Service, page: Page, line: Line
+) -> None:
+    await page.goto(service.address)
+    await ask(page, "What is a thread?")
+    await page.wait_for_selector(".assistant")
+    line.refused = [503]
+    await ask(page, "and then?")
+    await expect(page.locator("#problem")).to_have_text("Not sent: not now")
+    await page.wait_for_selector(".assistant:has-text('still know that')")
+    assert await page.text_content("#problem") == "Not sent: not now"
+    assert await page.input_value("#text") == "and then?"
+
+
+async def test_a_question_that_nobody_takes_comes_back_by_itself(
+    service: Service, page: Page, line: Line
+) -> None:
+    await page.add_init_script(
+        "const timeout = AbortSignal.timeout; AbortSignal.timeout = () => timeout(300);"
+    )
+    await page.goto(service.address)
+    line.slow.clear()
+    await ask(page, "one")
+    await expect(page.locator("#problem")).to_contain_text("can't be reached")
+    assert await page.input_value("#text") == "one"
