@@ -34,7 +34,7 @@ async def test_a_question_is_answered_and_a_reload_keeps_it(
         await page.wait_for_selector("#status:has-text('is reasoning')")
         await page.wait_for_selector(".assistant code")
         await page.wait_for_selector("pre:has-text('return a + b')")
-        assert await page.text_content(".user") == "how do I <b>add</b>?"
+        assert await page.text_content(".user .words") == "how do I <b>add</b>?"
         assert await page.text_content(".assistant code") == "add"
         await expect(page.locator("#status")).to_have_text("")
         await page.fill("#text", "and then?")

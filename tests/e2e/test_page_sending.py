@@ -72,7 +72,7 @@ async def line(page: Page) -> Line:
 
 async def asked(page: Page) -> list[str]:
     """The questions that stand in the conversation."""
-    return await page.locator(".user").all_text_contents()
+    return await page.locator(".user .words").all_text_contents()
 
 
 async def test_what_is_typed_while_a_question_is_sent_stays(
