@@ -1,7 +1,9 @@
 """The page for those who listen to it, select in it, have little light or a small screen."""
 
 from pathlib import Path
+from typing import Literal
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.browser import ask, browser_page, needs_chromium
@@ -81,3 +83,58 @@ async def test_what_is_selected_stays_selected_while_an_answer_grows(
         assert "upon a time, and then" in selected
         assert kept == selected
         assert await page.locator(".assistant pre").text_content() == "x = 1\ny = 2"
+
+
+# How much each kind of text stands out from what is behind it, as the guidelines compute it.
+CONTRAST = r"""([selector, pseudo]) => {
+  const parse = text => [...text.match(/[\d.]+/g).map(Number), 1].slice(0, 4);
+  const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3]));
+  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = c => c.map(v => linear(v / 255))
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const node = document.querySelector(selector), own = getComputedStyle(node, pseudo);
+  const line = [];
+  for (let each = node; each; each = each.parentElement) line.unshift(getComputedStyle(each));
+  const canvas = document.createElement("i");
+  canvas.style.color = "Canvas"; document.body.append(canvas);
+  let behind = parse(getComputedStyle(canvas).color); canvas.remove();
+  for (const style of line) behind = over(parse(style.backgroundColor), behind);
+  const seen = parse(own.color);
+  seen[3] *= line.reduce((all, style) => all * style.opacity, pseudo ? own.opacity : 1);
+  const [a, b] = [light(over(seen, behind)), light(behind)].sort((x, y) => y - x);
+  return (a + .05) / (b + .05);
+}"""
+TEXTS = [
+    ("#about", None),
+    ("#send", None),
+    ("#fresh", None),
+    ("#connection", None),
+    ("#problem", None),
+    ("#status", None),
+    (".user h2", None),
+    (".user", "::after"),
+    ("#text", "::placeholder"),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_stands_out(tmp_path: Path, scheme: Literal["light", "dark"]) -> None:
+    async with running(tmp_path, {}) as service, browser_page() as (page, _):
+        await page.emulate_media(color_scheme=scheme)
+        await page.goto(service.address)
+        await ask(page, "What is a thread?")
+        await page.wait_for_selector(".user")
+        await page.evaluate("document.querySelector('.user').classList.add('waiting')")
+        found = {text: await page.evaluate(CONTRAST, list(text)) for text in TEXTS}
+        assert {text: ratio for text, ratio in found.items() if ratio < 4.5} == {}
+
+
+async def test_a_small_screen_is_for_the_conversation(tmp_path: Path) -> None:
+    async with running(tmp_path, {}) as service, browser_page() as (page, _):
+        await page.set_viewport_size({"width": 360, "height": 640})
+        await page.goto(service.address)
+        assert await page.evaluate("document.querySelector('header').offsetHeight") < 640 / 5
+        assert await page.evaluate("document.querySelector('form').offsetHeight") < 640 / 5
+        cut = "(box => box.scrollHeight > box.clientHeight)(document.getElementById('text'))"
+        assert not await page.evaluate(cut)
+        assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
