@@ -138,3 +138,19 @@ async def test_a_small_screen_is_for_the_conversation(tmp_path: Path) -> None:
         cut = "(box => box.scrollHeight > box.clientHeight)(document.getElementById('text'))"
         assert not await page.evaluate(cut)
         assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+async def test_the_box_grows_with_its_text_up_to_some_lines(tmp_path: Path) -> None:
+    height = "document.getElementById('text').offsetHeight"
+    async with running(tmp_path, {}) as service, browser_page() as (page, _):
+        await page.goto(service.address)
+        empty = await page.evaluate(height)
+        await page.fill("#text", "one line")
+        assert await page.evaluate(height) == empty
+        await page.fill("#text", "line\n" * 4 + "line")
+        assert empty < await page.evaluate(height) < 200
+        await page.fill("#text", "line\n" * 100)
+        assert 200 < await page.evaluate(height) < 260
+        await page.press("#text", "Enter")
+        await expect(page.locator("#text")).to_have_value("")
+        assert await page.evaluate(height) == empty
