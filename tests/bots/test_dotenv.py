@@ -1,4 +1,4 @@
-"""`.env`: what it sets, and every line of it that sets nothing though it should."""
+"""`.env`: what it sets, and what of it sets nothing: wrong lines, and names that aren't ours."""
 
 from pathlib import Path
 
@@ -73,3 +73,47 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="make it a readable UTF-8 text file"):
         load({}, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HTTP_PROT", "HTTP_PORT"),
+        ("SYSTEM_PROMT", "SYSTEM_PROMPT"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("DATABASE", "DATABASE_URL"),
+        ("DEEPSEEK_KEY", "DEEPSEEK_API_KEY"),
+        ("deepseek_api_key", "DEEPSEEK_API_KEY"),
+        ("Slack_Bot_Token", "SLACK_BOT_TOKEN"),
+        ("HTTP_PORT_FILE", "HTTP_PORT"),
+        ("SECRET", ""),
+    ],
+)
+def test_of_a_name_in_the_file_that_is_not_ours_is_warned(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"{name}=canary\n")
+    (warning,) = load({"LANG": "C", "HTTP_PROT": ""}, file).warnings
+    hint = f": did you mean {meant}?" if meant else ""
+    assert warning == f"{name} is not a variable of Threadseek and is ignored{hint}"
+
+
+def test_of_a_name_that_others_read_is_not_warned(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy")
+    lines = [f"{name}=http://a.test:1" for name in names]
+    file.write_text("\n".join([*lines, "NO_PROXY=*", "no_proxy=*", "POSTGRES_PASSWORD=x"]))
+    assert load({"LOGLEVEL": "x", "DATABASE": "x"}, file).warnings == (), "others' environment"
+    assert load({"deepseek_api_key": "x"}, file).warnings, "by its prefix it is meant for us"
+
+
+@pytest.mark.parametrize(
+    "line", ["YWJjZGVmZ2hp==", "postgresql://u:canary@h/d?sslmode=require", "DEEPSEEK_API_KEY:a=="]
+)
+def test_a_name_that_may_be_a_secret_is_not_repeated(tmp_path: Path, line: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(line)
+    (warning,) = load({}, file).warnings
+    assert warning.startswith("a name in .env that is not repeated here, as it may be a secret, is")
+    assert line.split("=")[0] not in warning

@@ -304,50 +304,6 @@ def test_slips_of_the_pen_are_pointed_out() -> None:
     assert "did you mean DEEPSEEK_API_KEY?" in warning
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("HTTP_PROT", "HTTP_PORT"),
-        ("SYSTEM_PROMT", "SYSTEM_PROMPT"),
-        ("LOGLEVEL", "LOG_LEVEL"),
-        ("DATABASE", "DATABASE_URL"),
-        ("DEEPSEEK_KEY", "DEEPSEEK_API_KEY"),
-        ("deepseek_api_key", "DEEPSEEK_API_KEY"),
-        ("Slack_Bot_Token", "SLACK_BOT_TOKEN"),
-        ("HTTP_PORT_FILE", "HTTP_PORT"),
-        ("SECRET", ""),
-    ],
-)
-def test_of_a_name_in_the_file_that_is_not_ours_is_warned(
-    tmp_path: Path, name: str, meant: str
-) -> None:
-    dotenv = tmp_path / ".env"
-    dotenv.write_text(f"{name}=canary\n")
-    (warning,) = loaded(dotenv, LANG="C", HTTP_PROT="").warnings
-    hint = f": did you mean {meant}?" if meant else ""
-    assert warning == f"{name} is not a variable of Threadseek and is ignored{hint}"
-
-
-def test_of_a_name_that_others_read_is_not_warned(tmp_path: Path) -> None:
-    dotenv = tmp_path / ".env"
-    names = ("HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy")
-    lines = [f"{name}=http://a.test:1" for name in names]
-    dotenv.write_text("\n".join([*lines, "NO_PROXY=*", "no_proxy=*", "POSTGRES_PASSWORD=x"]))
-    assert loaded(dotenv, LOGLEVEL="x", DATABASE="x").warnings == (), "others' environment"
-    assert loaded(deepseek_api_key="x").warnings, "by its prefix it is meant for us"
-
-
-@pytest.mark.parametrize(
-    "line", ["YWJjZGVmZ2hp==", "postgresql://u:canary@h/d?sslmode=require", "DEEPSEEK_API_KEY:a=="]
-)
-def test_a_name_that_may_be_a_secret_is_not_repeated(tmp_path: Path, line: str) -> None:
-    dotenv = tmp_path / ".env"
-    dotenv.write_text(line)
-    (warning,) = loaded(dotenv).warnings
-    assert warning.startswith("a name in .env that is not repeated here, as it may be a secret, is")
-    assert line.split("=")[0] not in warning
-
-
 def test_a_value_in_the_file_is_taken_as_it_stands(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("DEEPSEEK_API_KEY=sk-${HOME}-x\n")
