@@ -30,6 +30,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
+        ended = error.__context__
+        if error.errno == errno.EIO and isinstance(ended, SystemExit):
+            os._exit(int(ended.code or 0))  # the terminal was closed, and what was to do is done
         with suppress(OSError):
             told = f"The output can't be written: {error.strerror}. Write it to another place."
             print(told, file=sys.stderr, flush=True)  # noqa: T201
