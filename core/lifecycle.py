@@ -26,7 +26,8 @@ MEANING: Mapping[State, str] = {
     State.ANSWERED: "the outcome is committed; the last edit may be outstanding",
     State.DELIVERED: "the outcome is shown; what was cut off before may still land until "
     "`settle_at`, then it is made sure of once more",
-    State.SETTLED: "what people see is the outcome, and stays so",
+    State.SETTLED: "what people see is the outcome, and stays so unless the prompt is edited under "
+    "a line of ours",
     State.ABANDONED: "can't be delivered; the reason is stored",
     State.CANCELLED: "nothing more is shown; the reason is stored",
 }
@@ -37,6 +38,7 @@ WITHDRAWN = "the prompt was deleted"
 
 _ENDED = "the prompt or our message was deleted, or a person stopped the answer"
 _REFUSED = "the platform refuses the thread for good"
+_EDITED = "the prompt was edited, under a line of ours alone"
 
 STEPS: Mapping[State, Mapping[State, str]] = {
     State.RECEIVED: {
@@ -50,25 +52,26 @@ STEPS: Mapping[State, Mapping[State, str]] = {
         State.CANCELLED: _ENDED,
     },
     State.ANSWERED: {
-        State.RECEIVED: "the prompt was edited before a part was announced",
+        State.RECEIVED: "the prompt was edited before a part was announced, or under a line of ours",
         State.DELIVERED: "all is shown, a call was cut off",
         State.SETTLED: "all is shown, no call was cut off",
         State.ABANDONED: _REFUSED,
         State.CANCELLED: _ENDED,
     },
     State.DELIVERED: {
+        State.RECEIVED: _EDITED,
         State.DELIVERED: "another call was cut off",
         State.SETTLED: "the time is over, all was made sure of",
         State.ABANDONED: _REFUSED,
         State.CANCELLED: _ENDED,
     },
-    State.SETTLED: {},
+    State.SETTLED: {State.RECEIVED: _EDITED},
     State.ABANDONED: {},
     State.CANCELLED: {},
 }
 """From each state the steps that there are, with what makes them happen."""
 
-OPEN: frozenset[State] = frozenset(state for state, steps in STEPS.items() if steps)
+OPEN: frozenset[State] = frozenset(State) - {State.SETTLED, State.ABANDONED, State.CANCELLED}
 """States from which a turn still has to go on."""
 
 

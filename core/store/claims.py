@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from core.lifecycle import STEPS, State, may_step
+from core.lifecycle import OPEN, State, may_step
 from core.ports import Turn
 from core.store import edits, history
 from core.store.clock import Now, Uptime, by_server, given, time_in
@@ -133,7 +133,7 @@ def finish(
     kept: committed with it where there is no outcome. Raises ValueError for a state
     that is not an end.
     """
-    if STEPS[state]:
+    if state in OPEN:
         raise ValueError(f"{state} is no end of a turn")
     parameters = by(claimed) | given(now) | {"its_reason": reason}
     row = _end(state, by_server(now)).first(conn, parameters)

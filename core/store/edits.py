@@ -23,19 +23,21 @@ from sqlalchemy import (
     update,
 )
 
+from core.delivery.characters import visible
 from core.lifecycle import WITHDRAWN, State
 from core.ports import Amended, Turn
 from core.store.clock import Now
 from core.store.outcomes import OUTCOME
 from core.store.schema import conversation, message, part, storable, turn
 from core.store.statements import ERASED
-from core.types import ASIDE, Remembered, Role, ThreadKey
+from core.types import ASIDE, Remembered, Role, ThreadKey, Verdict
 
 MARK = "[deleted]"
 """What stands where a deleted message was, so that positions and roles stay as they were."""
 
 _Row = Row[tuple[Any, ...]]
 
+_TIMES = ("answered_at", "settled_at", "settle_at", "settle_since")
 _begun = exists().where(part.c.turn_id == turn.c.id)
 _MARKING = update(message).where(message.c.content != MARK).values(content=MARK)
 # What was read from the platform: a prompt, too, where another conversation began with it.
@@ -46,8 +48,9 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     """The message was edited: its turn and the history say `text` from now on.
 
     When it is being answered, or was, and no part was announced, nothing can be visible: the claim
-    is taken away, so that whoever claims the turn next asks with the new text. A text that is still
-    to be asked is a new question: its attempts are counted from 0.
+    is taken away, so that whoever claims the turn next asks with the new text. So they do where all
+    that stands there is a line of ours, in the message that shows it. A text that is still to be
+    asked is a new question: its attempts are counted from 0.
     """
     text = storable(text)
     row = _locked(conn, identity)
@@ -61,18 +64,22 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
         changed["attempts"] = 0
     conn.execute(update(turn).where(turn.c.id == row.id).values(**changed))
     conn.info[ERASED] = True
-    for entry in conn.execute(select(message).where(_asked_by(row.id))):
+    entry = conn.execute(select(message).where(_asked_by(row.id))).first()
+    if entry is not None:
         content = _followed(entry.content, entry.author, row.text, text)
         conn.execute(update(message).where(_asked_by(row.id)).values(content=content))
-    if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):
+    unseen = not row.begun and row.state in (State.CLAIMED, State.ANSWERED)
+    if not (unseen or (entry is None and _says_only_ours(row))):
         return Amended(known=True)
     # Given back: nobody's work broke off.
     changed = {"state": State.RECEIVED, "attempts": 0}
-    if row.state == State.ANSWERED:
-        changed |= dict.fromkeys((*OUTCOME, "answered_at")) | {"crashes": 0}
+    if row.state != State.CLAIMED:
+        changed |= dict.fromkeys((*OUTCOME, *_TIMES)) | {"crashes": 0}
         conn.execute(delete(message).where(message.c.turn_id == row.id))
     conn.execute(update(turn).where(turn.c.id == row.id).values(**changed))
-    return Amended(known=True, fence=_take_away(conn, row.conversation_id))
+    # Of one that has ended there is no claim any more, but there may be one of another turn.
+    void = row.state != State.SETTLED
+    return Amended(known=True, fence=_take_away(conn, row.conversation_id, void=void))
 
 
 def withdraw(conn: Connection, identity: str, now: Now) -> bool:
@@ -119,9 +126,21 @@ def _locked(conn: Connection, identity: str) -> _Row | None:
     """The turn of a message, its conversation locked. begun: a part of it was announced."""
     _lock(conn, conversation.c.id == _conversation_of(identity))
     columns = (turn.c.id, turn.c.conversation_id, turn.c.state, turn.c.text)
-    flags = (turn.c.withdrawn, turn.c.erased, _begun.label("begun"))
-    row = select(*columns, *flags).where(turn.c.identity == identity)
+    outcome = (turn.c.verdict, turn.c.answer)
+    flags = (turn.c.withdrawn, turn.c.erased, turn.c.late, turn.c.crowded, _begun.label("begun"))
+    row = select(*columns, *outcome, *flags).where(turn.c.identity == identity)
     return conn.execute(row).first()
+
+
+def _says_only_ours(row: _Row) -> bool:
+    """Whether a turn of which nothing is remembered came to a line of ours that an edit can mend.
+
+    What is complete, and isn't remembered, is the help. What came too late, or was too much, stays
+    so with any words.
+    """
+    if row.late or row.crowded or row.state not in (State.ANSWERED, State.DELIVERED, State.SETTLED):
+        return False
+    return row.verdict == Verdict.COMPLETE or not visible(row.answer)
 
 
 def _lock(conn: Connection, which: ColumnElement[bool]) -> bool:
@@ -179,12 +198,15 @@ def _mark_copies(conn: Connection, identities: Sequence[str]) -> None:
         conn.info[ERASED] = True
 
 
-def _take_away(conn: Connection, conversation_id: int) -> int:
-    """Void the claim of a conversation; returns the fence from which on claims hold."""
+def _take_away(conn: Connection, conversation_id: int, *, void: bool) -> int:
+    """Void the claim of a conversation if so; returns the fence from which on claims hold."""
+    of = conversation.c.id == conversation_id
+    if not void:
+        return int(conn.execute(select(conversation.c.fence).where(of)).scalar_one())
     return int(
         conn.execute(
             update(conversation)
-            .where(conversation.c.id == conversation_id)
+            .where(of)
             .values(owner=None, lease_until=None, fence=conversation.c.fence + 1)
             .returning(conversation.c.fence)
         ).scalar_one()

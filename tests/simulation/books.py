@@ -91,8 +91,8 @@ class Books:
             return
         case.text = text
         if voided:
-            case.claim, case.answered = 0, False
-        if case.begun or case.answered or case.ended:
+            case.claim, case.answered, case.ended, case.texts = 0, False, False, [text]
+        elif case.begun or case.answered or case.ended:
             case.texts.append(text)
         else:
             case.texts = [text]

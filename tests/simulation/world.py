@@ -214,6 +214,8 @@ class World:
             self.ended[args[0].prompt.identity] = str(args[1])
         elif name == "amend" and result.fence:  # type: ignore[attr-defined]
             self.voided[self.books.cases[args[0]].thread] = now()
+            if self.ended.pop(args[0], None):
+                self.hits["asked anew after the end"] += 1
         elif name == "claim" and result is not None:
             self.holder[result.prompt.thread] = life  # type: ignore[attr-defined]
             self._in_order(result.prompt)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from core.ports import Amended, Turn
 from core.store import batches
 from core.store.edits import MARK
 from core.store.schema import turn
-from core.types import Memory, PartId, Remembered, Role, ThreadKey
+from core.types import Memory, Outcome, PartId, Remembered, Role, ThreadKey, Verdict
 from tests.core.store.making import COMPLETE, FULL, LEASE, THREAD, Store, opened, prompt
 
 ASKED = prompt(1)
@@ -127,6 +128,73 @@ async def test_edited_when_settled_turn_and_history_follow(store: Store) -> None
     assert await store.turns.amend(ME, "nul\x00") == Amended(known=True)
     assert await _contents(store) == ["nul\ufffd", "Forty-two."]
     assert await store.database.read(_rows) == [("nul\ufffd", State.SETTLED, "", False)]
+    assert await store.free_turn() is None
+
+
+REFUSED = Outcome(verdict=Verdict.FILTERED, notice="Please ask differently.")
+HELP = Outcome(verdict=Verdict.COMPLETE, text="Hi!")
+
+
+async def _told(store: Store, outcome: Outcome, *entries: Remembered, **changes: object) -> Turn:
+    """ASKED, answered so by a message of ours."""
+    await store.turns.accept(replace(ASKED, **changes))  # type: ignore[arg-type]
+    held = await store.claim()
+    await store.turns.attempt(held)
+    await store.turns.announce(held, 0)
+    await store.turns.posted(held, 0, PartId("p0"))
+    await store.turns.answer(held, outcome, entries, Memory())
+    return held
+
+
+@pytest.mark.parametrize("outcome", [HELP, REFUSED], ids=["help", "refused"])
+@pytest.mark.parametrize("state", [State.ANSWERED, State.DELIVERED, State.SETTLED])
+async def test_edited_under_a_line_of_ours_it_is_asked_in_that_message(
+    store: Store, outcome: Outcome, state: State
+) -> None:
+    held = await _told(store, outcome)
+    if state is State.DELIVERED:
+        await store.turns.deliver(held, 25.0)
+    elif state is State.SETTLED:
+        await store.turns.finish(held, State.SETTLED)
+    amended = await store.turns.amend(ME, "better")
+    assert amended == Amended(known=True, fence=held.fence + (state is not State.SETTLED))
+    with pytest.raises(LostClaim):
+        await store.turns.renew(held, LEASE)
+    again = await store.claim()
+    assert (again.prompt.text, again.attempts, again.crashes) == ("better", 0, 0)
+    assert (again.outcome, again.settles_in) == (None, None)
+    assert [part.id for part in again.parts] == ["p0"]
+    await store.say(again, Remembered(Role.USER, "better", "Ann"), SAID[1])
+    await store.turns.finish(again, State.SETTLED)
+    assert await store.turns.amend(ME, "best") == Amended(known=True)
+    assert await _contents(store) == ["best", "Forty-two."]
+    assert await store.free_turn() is None
+
+
+async def test_edited_under_a_line_of_ours_whatever_is_answered_there_now_goes_on(
+    store: Store,
+) -> None:
+    held = await _told(store, REFUSED)
+    await store.turns.finish(held, State.SETTLED)
+    await store.turns.accept(prompt(2))
+    other = await store.claim()
+    assert (await store.turns.amend(ME, "better")).fence
+    await store.turns.renew(other, LEASE)
+    assert await store.free_turn() is None
+    await store.say(other)
+    await store.turns.finish(other, State.SETTLED)
+    assert (await store.claim()).prompt.text == "better"
+
+
+@pytest.mark.parametrize("why", ["late", "partly", "remembered", "withdrawn"])
+async def test_edited_under_anything_else_it_is_not_asked_again(store: Store, why: str) -> None:
+    outcome = replace(REFUSED, text="It is" if why == "partly" else "")
+    entries = SAID[:1] if why == "remembered" else ()
+    held = await _told(store, outcome, *entries, late=why == "late")
+    await store.turns.finish(held, State.SETTLED)
+    if why == "withdrawn":
+        await store.turns.withdraw(ME)
+    assert await store.turns.amend(ME, "better") == Amended(known=True)
     assert await store.free_turn() is None
 
 
