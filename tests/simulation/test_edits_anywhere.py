@@ -3,12 +3,12 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from sqlalchemy import Connection, select
 
-from core.errors import RateLimited, Unreachable
+from core.errors import CompletionError, Failure, RateLimited, Unreachable
 from core.lifecycle import State
 from core.store.edits import MARK
 from core.store.schema import message, turn
@@ -76,9 +76,9 @@ def _stored(conn: Connection) -> tuple[str, str, list[str]]:
     return text, state, list(said)
 
 
-def _bench(rng: random.Random) -> tuple[Bench, LateScreen]:
+def _bench(rng: random.Random, *scripts: Sequence[object]) -> tuple[Bench, LateScreen]:
     pieces = ["word " * rng.randint(1, 90) for _ in range(rng.randint(1, 30))]
-    bench = Bench(words(*pieces, pause=rng.choice((0.05, 0.2, 1.0))))
+    bench = Bench(*(scripts or [words(*pieces, pause=rng.choice((0.05, 0.2, 1.0)))]))
     screen = LateScreen(rng)
     bench.platform.screens[ASKED.thread] = screen
     return bench, screen
@@ -173,3 +173,41 @@ def test_an_edited_question_is_answered_once(group: int) -> None:
             raise AssertionError(f"seed {seed}: {error!r}") from error
     assert max(asked) > 1
     assert any(complete), "nobody edited while a complete answer waited for its place"
+
+
+@pytest.mark.parametrize("group", range(4))
+def test_a_question_edited_under_a_refusal_is_answered_once(group: int) -> None:
+    def play(seed: int) -> str:
+        rng = random.Random(seed)
+
+        async def scenario() -> str:
+            bench, screen = _bench(rng, [CompletionError(Failure.MODERATED)], words("It sings."))
+            await bench.turns.accept(ASKED)
+            before = ""
+
+            async def edit() -> None:
+                nonlocal before
+                _, before, _ = await bench.database.read(_stored)
+                await bench.turns.amend(ME, "the wren?")
+
+            await _lives(bench, rng, edit)
+            text, state, said = await bench.database.read(_stored)
+            assert (text, state) == ("the wren?", State.SETTLED)
+            sent = [request[-1][1] for request in await bench.sent()]
+            if sent[0] == "the wren?" and len(sent) == 1:  # which is what was refused
+                assert said == []
+            else:
+                assert sent[-1] == "the wren?"
+                assert said == ["the wren?", "It sings."]
+                assert screen.visible == ["It sings."]
+            return before
+
+        return run(scenario())
+
+    edited_when = set()
+    for seed in range(group, 96, 4):
+        try:
+            edited_when.add(play(seed))
+        except BaseException as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+    assert State.SETTLED in edited_when
