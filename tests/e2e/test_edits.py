@@ -9,6 +9,7 @@ from tests.e2e.seen import answers, calm, until
 from tests.e2e.seen_discord import answers as shown
 from tests.e2e.service import running
 from tests.emulators.deepseek import DeepSeekServer, Reply
+from tests.emulators.deepseek_script import error_reply
 from tests.emulators.discord import DiscordServer
 from tests.emulators.discord_faults import Fault
 from tests.emulators.discord_rules import BOT, PUBLIC_THREAD
@@ -20,6 +21,7 @@ BETTER = "what does the wren sing?"
 LONG = Reply(pieces=tuple(f"word{number} " for number in range(300)), delay=0.05)
 LATE = Reply(pieces=("Nothing.",), first_delay=4.0)
 SHORT = Reply(pieces=("It ", "sings."))
+FILTERED = error_reply(400, "bad_request", "Content Exists Risk")
 
 
 def ours(slack: SlackServer) -> list[str]:
@@ -128,6 +130,35 @@ async def test_slack_edited_before_and_after_the_first_words(
     assert asked(api) == [SECRET, BETTER, "why?"]
     assert api.calls[-1].body["messages"][1]["content"] == "what does the tit sing?"
     assert not holding(tmp_path, "wren")
+    calm(slack)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_slack_edited_under_a_line_of_ours(
+    refused: bool,
+    tmp_path: Path,
+    api: DeepSeekServer,
+    slack: SlackServer,
+    settings: dict[str, str],
+) -> None:
+    """The help, or a refusal: the answer takes its place, and what follows is asked with both."""
+    api.script("canary", FILTERED)
+    api.script("wren", SHORT)
+    line = "Please ask differently" if refused else "Hi! I bring DeepSeek"
+    async with running(tmp_path, settings) as service:
+        words = f" {SECRET}" if refused else ""
+        root = slack.workspace.say("alice", "general", f"{slack.mention}{words}")
+        channel = slack.workspace.channel("general").id
+        await slack.wait_for(lambda: line in " ".join(answers(slack, channel, root)), 10)
+        await service.printed("turn.settled")
+        slack.workspace.edit(root, f"{slack.mention} {BETTER}")
+        await slack.wait_for(lambda: answers(slack, channel, root) == ["It sings."], 10)
+        slack.workspace.say("alice", "general", "why?", thread_ts=root)
+        await slack.wait_for(lambda: len(answers(slack, channel, root)) == 2, 45)
+        assert await service.end(signal.SIGTERM) == 0
+    said = [message["content"] for message in api.calls[-1].body["messages"][1:]]
+    assert said == [BETTER, "It sings.", "why?"]
+    assert not holding(tmp_path, "canary")
     calm(slack)
 
 
@@ -270,6 +301,32 @@ async def test_discord_edited_before_and_after_the_first_words(
     assert asked(api) == [SECRET, BETTER, "why?"]
     assert api.calls[-1].body["messages"][1]["content"] == "what does the tit sing?"
     assert not holding(tmp_path, "wren")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_discord_edited_under_a_line_of_ours(
+    refused: bool,
+    tmp_path: Path,
+    api: DeepSeekServer,
+    discord: DiscordServer,
+    discord_settings: dict[str, str],
+) -> None:
+    api.script("canary", FILTERED)
+    api.script("wren", SHORT)
+    line = "Please ask differently" if refused else "Hi! I bring DeepSeek"
+    async with running(tmp_path, discord_settings) as service:
+        words = f" {SECRET}" if refused else ""
+        question = discord.world.say("alice", "general", f"{discord.mention}{words}")
+        await discord.wait_for(lambda: line in " ".join(shown(discord, question)), 15)
+        await service.printed("turn.settled")
+        discord.world.edit(question, f"{discord.mention} {BETTER}")
+        await discord.wait_for(lambda: shown(discord, question) == ["It sings."], 15)
+        discord.world.say("alice", question, "why?")
+        await discord.wait_for(lambda: len(shown(discord, question)) == 2, 45)
+        assert await service.end(signal.SIGTERM) == 0
+    said = [message["content"] for message in api.calls[-1].body["messages"][1:]]
+    assert said == [BETTER, "It sings.", "why?"]
+    assert not holding(tmp_path, "canary")
 
 
 async def test_discord_edited_to_name_the_bot(
