@@ -52,7 +52,8 @@ STEPS: Mapping[State, Mapping[State, str]] = {
         State.CANCELLED: _ENDED,
     },
     State.ANSWERED: {
-        State.RECEIVED: "the prompt was edited before a part was announced, or under a line of ours",
+        State.RECEIVED: "the prompt was edited, before a part was announced or under a line "
+        "of ours alone",
         State.DELIVERED: "all is shown, a call was cut off",
         State.SETTLED: "all is shown, no call was cut off",
         State.ABANDONED: _REFUSED,

@@ -98,12 +98,23 @@ FAULTS = (
         28,
         "Somebody edits their question while it is answered",
         "Before anything is visible the new text is answered, once; later only what is stored "
-        "follows.",
+        "follows, but under a line of ours (the help, a refusal), whose place the answer takes.",
         (
             Breakage(
                 "core/store/edits.py",
-                "if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):",
-                "if row.state not in (State.CLAIMED, State.ANSWERED):",
+                "(entry is None and _says_only_ours(row))",
+                "False",
+                (
+                    "tests/core/turns/test_mended.py::"
+                    "test_it_is_answered_in_the_message_of_the_line",
+                    "tests/e2e/test_edits.py::test_discord_edited_under_a_line_of_ours",
+                    "tests/e2e/test_edits.py::test_slack_edited_under_a_line_of_ours",
+                ),
+            ),
+            Breakage(
+                "core/store/edits.py",
+                "unseen = not row.begun and row.state in",
+                "unseen = row.state in",
                 (
                     "tests/core/turns/test_edits.py::"
                     "test_edited_once_words_are_on_their_way_nobody_is_answered_twice",
@@ -111,7 +122,7 @@ FAULTS = (
             ),
             Breakage(
                 "core/store/edits.py",
-                "if row.begun or row.state not in (State.CLAIMED, State.ANSWERED):",
+                "if not (unseen or (entry is None and _says_only_ours(row))):",
                 "if True:",
                 (
                     "tests/core/turns/test_edits.py::"

@@ -56,7 +56,9 @@ def test_it_is_answered_in_the_message_of_the_line(
     run(scenario())
 
 
-@pytest.mark.parametrize("after", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0, 10.0, 24.0, 60.0])
+@pytest.mark.parametrize(
+    "after", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0, 10.0, 24.0, 60.0]
+)
 @pytest.mark.parametrize("faulty", [False, True])
 def test_it_is_answered_once_whenever_it_is_edited(after: float, faulty: bool) -> None:
     """Before the line, while it is posted, while a call that was cut off is waited out, later."""
