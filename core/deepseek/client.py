@@ -46,6 +46,9 @@ ERROR_WAIT = 5.0
 KEEP_ALIVE = 50.0
 """Seconds an unused connection is kept; servers commonly close theirs after 60 or 75."""
 
+LATE = 1.0
+"""Seconds by which a clock that comes so late shows that the process stood still meanwhile."""
+
 _TICK = 0.001  # seconds: how exactly a timer fires
 
 _log = structlog.get_logger()
@@ -155,13 +158,13 @@ class DeepSeek(Completions):
                     self._url,
                     data=io.BytesIO(body),  # written in pieces, without blocking the loop
                     headers=self._headers(),
-                    timeout=attempt.timeout(),
+                    timeout=self._timeout(),
                     allow_redirects=False,
                     proxy=self._proxy,
                 )
-                if response.status == 200:
-                    return response
-                failure = await self._refused(response)
+            if response.status == 200:
+                return response
+            failure = await self._refused(response)
         except aiohttp.ConnectionTimeoutError as error:
             failure = self._transport(error)
         except TimeoutError:
@@ -188,6 +191,11 @@ class DeepSeek(Completions):
         return decipher(
             response.status, response.headers, bytes(body[:MAX_BODY]), self._options.api_key
         )
+
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        """The library's own clock: connecting. It knows of no stand-still, so it has no other."""
+        connect = self._options.connect_timeout
+        return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
 
     def _headers(self) -> dict[str, str]:
         headers = {
@@ -234,31 +242,44 @@ class _Attempt:
         self._options = options
         self._stream = stream
         self._seconds = min(seconds, options.turn_timeout)
+        self._idle = options.idle_timeout if stream else math.inf  # a whole answer may be silent
         self._started = time.monotonic()
-        self._waited = 0.0
+        self._waited = self._stood = 0.0
         self._moved = 0
         self._complete = False
         self._first: float | None = None
 
-    def timeout(self) -> aiohttp.ClientTimeout:
-        """The library's own clocks: connecting, and any byte (a whole answer may be silent)."""
-        limits = self._options
-        return aiohttp.ClientTimeout(
-            total=None,
-            connect=limits.connect_timeout,
-            sock_connect=limits.connect_timeout,
-            sock_read=limits.idle_timeout if self._stream else None,
-        )
-
     @asynccontextmanager
     async def waiting(self, most: float = math.inf) -> AsyncIterator[None]:
-        """Wait inside for the API, at most `most` seconds. Raises: TimeoutError."""
+        """Wait inside for the API, at most `most` seconds. Raises: TimeoutError.
+
+        A wait in which the process stood still says nothing of the API: it begins anew, and what
+        came meanwhile is read first.
+        """
+        limit = min(most, self._idle, self._left(), self._rest())
+        call_later = asyncio.get_running_loop().call_later
         began = time.monotonic()
-        try:
-            async with asyncio.timeout(min(most, self._left(), self._rest())):
+        timer: asyncio.TimerHandle | None = None
+
+        def ran_out() -> None:
+            nonlocal began, timer
+            now = time.monotonic()
+            if now - began < limit + LATE:
+                scope.reschedule(0)
+                return
+            self._stood += now - began
+            began, timer = now, call_later(limit, ran_out)
+
+        over = limit <= 0  # at once then: what goes on coming must not be faster than a timer
+        async with asyncio.timeout(0 if over else None) as scope:
+            if not over:
+                timer = call_later(limit, ran_out)
+            try:
                 yield
-        finally:
-            self._waited += time.monotonic() - began
+            finally:
+                if timer is not None:
+                    timer.cancel()
+                self._waited += time.monotonic() - began
 
     def stalled(self) -> CompletionError:
         """The error for a clock that ran out."""
@@ -333,7 +354,7 @@ class _Attempt:
         return self._limit() - self._waited
 
     def _rest(self) -> float:
-        return self._seconds - (time.monotonic() - self._started)
+        return self._seconds - (time.monotonic() - self._started - self._stood)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

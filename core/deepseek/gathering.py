@@ -163,7 +163,6 @@ class Gathering(asyncio.BufferedProtocol):
         if not self.waits:
             self.waits = True
             self.since = self.grown
-            self._protocol.start_timeout()  # the silence is over, of which it hears later
         self.arrivals.coming()
 
     def _fetch(self) -> bool:

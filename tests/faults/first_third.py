@@ -249,12 +249,12 @@ FAULTS = (
         12,
         "The API goes silent, or its connection is half open",
         "Clocks for any byte (60 seconds), the first word, progress and the whole turn; the answer "
-        "so far stays, with a sentence.",
+        "so far stays, with a sentence. When it was us who stood still, the wait begins anew.",
         (
             Breakage(
                 "core/deepseek/client.py",
-                "sock_read=limits.idle_timeout if self._stream else None",
-                "sock_read=None",
+                "self._idle = options.idle_timeout if stream else math.inf",
+                "self._idle = math.inf",
                 ("tests/contract/deepseek/test_clocks.py",),
             ),
             Breakage(
@@ -262,6 +262,12 @@ FAULTS = (
                 "return self._limit() - self._waited",
                 "return math.inf",
                 ("tests/contract/deepseek/test_clocks.py",),
+            ),
+            Breakage(
+                "core/deepseek/client.py",
+                "if now - began < limit + LATE:",
+                "if True:",
+                ("tests/contract/deepseek/test_stood_still.py",),
             ),
         ),
     ),

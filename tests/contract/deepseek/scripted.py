@@ -73,8 +73,11 @@ class Scripted:
             self._writer = asyncio.get_running_loop().create_future()
         return self._writer
 
+    async def writer(self) -> asyncio.StreamWriter:
+        return await asyncio.wait_for(self._ready(), 3)
+
     async def say(self, *pieces: bytes) -> None:
-        writer = await asyncio.wait_for(self._ready(), 3)
+        writer = await self.writer()
         writer.write(b"".join(pieces))
         await writer.drain()
         await asyncio.sleep(0.02)  # until the kernel has it on the other side

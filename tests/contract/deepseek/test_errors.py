@@ -95,6 +95,20 @@ async def test_an_error_body_that_never_ends_is_not_waited_for_long(
     assert error.retry_after == 7
 
 
+async def test_a_status_that_came_in_time_is_told_though_its_body_is_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        writer.write(b"HTTP/1.1 429 Busy\r\nContent-Length: 999\r\n\r\nslow down")
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(module, "ERROR_WAIT", 0.6)
+    _, error = await ask(refusing, idle_timeout=0.5, first_token_timeout=0.5)
+    assert error is not None
+    assert (error.failure, error.message) == (Failure.BUSY, "slow down")
+
+
 async def test_a_certificate_that_nobody_trusts_is_named() -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
