@@ -30,8 +30,6 @@ def test_quotes_that_were_kept_are_no_part_of_a_key(form: str) -> None:
         ("xoxp-canary", "this is a user token (xoxp-...), but xoxb-... belongs here"),
         ("xoxe.xoxp-canary", "this is a user token (xoxe.xoxp-...), but xoxb-... belongs here"),
         ("xoxe-1-canary", "this is a refresh token (xoxe-...), but xoxb-... belongs here"),
-        ("hello-canary", "must begin with xoxb-: copy all of the token"),
-        ("canary-xoxb-", "must begin with xoxb-"),
         ("Bearer xoxb-canary", "leave out Bearer and the space: it is added"),
     ],
 )
@@ -39,7 +37,7 @@ def test_a_bot_token_of_slack_has_its_kind(value: str, what: str) -> None:
     told = problems(SLACK_BOT_TOKEN=value)["SLACK_BOT_TOKEN"]
     assert told.startswith(what)
     assert "canary" not in told
-    for right in ("xoxb-1-a", "xoxe.xoxb-1-a"):
+    for right in ("xoxb-1-a", "xoxe.xoxb-1-a", "a-kind-to-come"):
         assert load({"SLACK_BOT_TOKEN": right}, NOWHERE).settings.slack_bot_token
 
 
@@ -48,7 +46,6 @@ def test_an_app_token_of_slack_has_its_kind(value: str) -> None:
     kind = value.removesuffix("canary")
     told = problems(SLACK_APP_TOKEN=value)["SLACK_APP_TOKEN"]
     assert told.startswith(f"this is a bot token ({kind}...), but xapp-... belongs here")
-    assert "must begin with xapp-" in problems(SLACK_APP_TOKEN="hello")["SLACK_APP_TOKEN"]
 
 
 @pytest.mark.parametrize(
