@@ -1,12 +1,13 @@
 """The error table: every row of it, every shape of body, and no key in any of them."""
 
 import json
+import time
 import traceback
 from typing import Any
 
 import pytest
 
-from core.deepseek.failures import MAX_MESSAGE, decipher, is_error, redact
+from core.deepseek.failures import MAX_BODY, MAX_MESSAGE, decipher, is_error, redact
 from core.errors import Failure
 
 F = Failure
@@ -316,6 +317,15 @@ def test_a_key_at_the_cut_is_gone_before_the_cut() -> None:
 def test_redacting_leaves_the_rest() -> None:
     assert redact(f"a {KEY} b", KEY) == "a [key] b"
     assert redact("task-force, ask-me, disk-1234") == "task-force, ask-me, disk-1234"
+
+
+@pytest.mark.parametrize("unit", ["*", "<title>", "<title", "bearer ", "max_tokens [ "])
+def test_what_an_error_says_is_read_in_linear_time(unit: str) -> None:
+    said = (unit * MAX_BODY)[:MAX_BODY].encode()
+    began = time.process_time()
+    assert decipher(400, {}, said, KEY).message
+    assert decipher(502, {}, b"<html>" + said, KEY).message
+    assert time.process_time() - began < 1.0
 
 
 def test_what_is_an_error_object() -> None:
