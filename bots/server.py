@@ -13,6 +13,9 @@ from core.errors import ConfigurationError
 _LARGEST_BODY = 2 * 1024 * 1024  # bytes
 _FINE = frozenset({"ok", "standby"})
 _CLOSING = 1.0  # seconds that open streams get when the service ends
+_IDLE = 75.0
+"""Seconds that a connection is kept between requests, and that the head of one may take. What
+stands in front commonly keeps its own for 60."""
 
 
 class Health:
@@ -57,7 +60,11 @@ class Health:
 async def serve(
     host: str, port: int, routes: Iterable[web.RouteDef], health: Health
 ) -> AsyncIterator[int]:
-    """Serve until the context is left; yields the port. Raises: ConfigurationError."""
+    """Serve until the context is left; yields the port. Raises: ConfigurationError.
+
+    Bodies come as they were sent: 400 KB of compressed nothing would be 400 MB to unpack, also
+    behind a refusal, and who has to send here compresses nothing.
+    """
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(routes)
     app.add_routes(
@@ -68,7 +75,12 @@ async def serve(
         ]
     )
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=_CLOSING, handler_cancellation=True
+        app,
+        access_log=None,
+        shutdown_timeout=_CLOSING,
+        handler_cancellation=True,
+        keepalive_timeout=_IDLE,
+        auto_decompress=False,
     )
     await runner.setup()
     try:

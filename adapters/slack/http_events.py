@@ -4,6 +4,7 @@ Signed with the app's signing secret (docs.slack.dev/authentication/verifying-re
 The signature is checked over the raw bytes before anything is parsed: Bolt parses first.
 """
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,9 @@ log = structlog.get_logger()
 PATH = "/slack/events"
 MAX_BODY = 1024 * 1024
 """Bytes of one request that are read at most. Slack's events are far smaller."""
+
+WITHIN = 10.0
+"""Seconds in which a request has to be there. Slack waits for its answer for three."""
 
 OFTEN = 60.0
 """Seconds between two lines about the clock."""
@@ -62,7 +66,11 @@ class HttpEvents:
         return self._clock if self._now() < self._refused_at + REMEMBERED else ""
 
     async def _receive(self, request: web.Request) -> web.Response:
-        body = await _bounded(request)
+        try:
+            async with asyncio.timeout(WITHIN):
+                body = await _bounded(request)
+        except TimeoutError:
+            return web.Response(status=408, text="too slow")
         if not self._signed(body, request):
             self._refused(body, request)
             return web.Response(status=401, text="invalid signature")
@@ -87,13 +95,13 @@ class HttpEvents:
                 request.headers.get("X-Slack-Request-Timestamp"),
                 request.headers.get("X-Slack-Signature"),
             )
-        except (ValueError, TypeError):  # a timestamp that is no number, bytes that are no text
-            return False
+        except (ValueError, TypeError, OverflowError):
+            return False  # a timestamp that is no number or no time, bytes that are no text
 
     def _refused(self, body: bytes, request: web.Request) -> None:
         """Tell the operator: of a forgery, or of a clock that makes a forgery of everything."""
         stamp = request.headers.get("X-Slack-Request-Timestamp", "")
-        given = request.headers.get("X-Slack-Signature", "").encode()
+        given = request.headers.get("X-Slack-Signature", "").encode(errors="replace")
         genuine = stamp.isdecimal() and hmac.compare_digest(self._signature(stamp, body), given)
         if not genuine:
             log.warning("slack.bad_signature", peer=request.remote)

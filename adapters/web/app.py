@@ -27,6 +27,7 @@ _SHOWN = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "[::1]"}  # no
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 400_000  # characters of one prompt; the window refuses what the model can't take
 _KEEP_ALIVE = 15.0  # seconds
+_WITHIN = 60.0  # seconds in which a prompt has to be there
 # What is wrong with the database is the operator's business: it names files and hosts.
 _NOT_STORED = "This can't be stored just now. Please try again in a moment."
 _NOT_SHOWN = "This can't be read just now. Please try again in a moment."
@@ -123,7 +124,10 @@ class WebPlatform:
     async def _ask(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            body = await _body(request)
+            async with asyncio.timeout(_WITHIN):
+                body = await _body(request)
+        except TimeoutError:
+            return web.json_response({"error": "it came too slowly"}, status=408)
         except web.HTTPRequestEntityTooLarge:
             reason = f"too long: at most {_LONGEST:,} characters"
             return web.json_response({"error": reason}, status=413)

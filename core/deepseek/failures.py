@@ -98,9 +98,7 @@ _INPUT = re.compile(
 _LEAST_ANSWER = 1024
 """Tokens: where the messages leave less of the context, leaving out some of them helps more."""
 
-_KEYS = re.compile(
-    r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|(?<!\*)\*{2,}+[\w-]+", re.IGNORECASE
-)
+_KEYS = re.compile(r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|(?<!\*)\*{2,}+[\w-]+", re.IGNORECASE)
 _KEY = re.compile(r"key|token|authenti", re.IGNORECASE)  # what is said is about it
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,1000}?)</title", re.IGNORECASE | re.DOTALL)
 _REFUSED_KEY = "The API did not accept the key, or the key may not do this. Check DEEPSEEK_API_KEY."

@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import gzip
 import socket
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from bots.server import Health, _unavailable, fetch_health, serve
 from core.errors import ConfigurationError
@@ -55,6 +58,32 @@ async def test_a_platform_that_comes_while_the_others_are_asked_disturbs_nobody(
     health.part("first", fine)
     assert await health.report() == {"first": "ok"}
     assert await health.report() == {"first": "ok", "later": "ok"}
+
+
+async def test_a_body_is_not_unpacked() -> None:
+    packed = gzip.compress(b"\0" * 1_000_000)
+
+    async def size(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    async with (
+        serve("127.0.0.1", 0, [web.post("/", size)], Health()) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        session.post("/", data=packed, headers={"Content-Encoding": "gzip"}) as answer,
+    ):
+        assert await answer.text() == str(len(packed))
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"])
+async def test_who_never_asks_is_not_waited_for(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bots.server._IDLE", 0.1)
+    async with serve("127.0.0.1", 0, [], Health()) as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        assert await reader.read() == b""
+        writer.close()
 
 
 def test_a_port_that_needs_a_right_is_not_said_to_be_taken() -> None:

@@ -1,9 +1,11 @@
 """HTTP events: what was not signed by Slack just now reaches nobody."""
 
+import asyncio
 import io
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -43,6 +45,7 @@ async def test_a_replay_after_five_minutes_is_refused_and_before_is_one_prompt(
         (b"", {}, 200),
         (b"\xff\xfe", {}, 401),
         (b"{}", {"X-Slack-Request-Timestamp": "yesterday"}, 401),
+        (b"{}", {"X-Slack-Request-Timestamp": "9" * 400}, 401),
         (b"{}", {"X-Slack-Signature": "v0=\u00e9"}, 401),
         (b"ssl_check=1&token=x", {"X-Slack-Signature": "v0=00"}, 401),
         (b'{"type": "event_callback", "event": {"type": "message"}}', {}, 200),
@@ -59,6 +62,22 @@ async def test_odd_requests(
     headers = slack.http.signed(body) | dict(changes)
     assert (await slack.http.post(body, headers))[0] == status
     assert inbox.offered == []
+
+
+async def test_a_signature_that_is_no_text_is_refused(
+    slack: SlackServer, http: SlackPlatform, inbox: Inbox
+) -> None:
+    stamp = slack.http.signed(b"{}")["X-Slack-Request-Timestamp"].encode()
+    head = b"X-Slack-Request-Timestamp: %s\r\nX-Slack-Signature: v0=\xff\xfe\r\n" % stamp
+    assert b" 401 " in await _raw(slack, head + b"Content-Length: 2\r\n\r\n{}")
+    assert inbox.offered == []
+
+
+async def test_a_request_that_never_ends_is_not_waited_for(
+    slack: SlackServer, http: SlackPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.slack.http_events.WITHIN", 0.1)
+    assert b" 408 " in await _raw(slack, b"Content-Length: 1000\r\n\r\n{")
 
 
 async def test_a_huge_request_is_not_read(
@@ -84,6 +103,17 @@ async def test_http_serves_only_while_connected(
     await http.connect()
     assert (await slack.http.post(body, slack.http.signed(body)))[0] == 200
     assert len(inbox.taken) == 1
+
+
+async def _raw(slack: SlackServer, rest: bytes) -> bytes:
+    """The first line of what is answered to a request, given behind its first header."""
+    url = urlsplit(slack.http.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n".encode() + rest)
+    async with asyncio.timeout(5):
+        line = await reader.readline()
+    writer.close()
+    return line
 
 
 def _direct(slack: SlackServer, text: str) -> dict[str, Any]:

@@ -145,6 +145,21 @@ async def test_a_body_that_is_too_large_is_told_as_what_the_page_can_show() -> N
         assert "at most 400,000" in (await answer.json())["error"]
 
 
+async def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.web.app._WITHIN", 0.1)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(5)
+
+    async with (
+        page(Desk().accept) as (_, _, session),
+        session.post("/api/threads/t1", data=endless(), headers=JSON) as answer,
+    ):
+        assert answer.status == 408
+        assert "slow" in (await answer.json())["error"]
+
+
 async def test_who_asks_is_not_told_where_the_database_is() -> None:
     desk = Desk()
     desk.error = StoreBusy("The database /srv/chat/threadseek.db is locked")
