@@ -28,6 +28,8 @@ _QUIET = (
 )
 _LOOKS_SECRET = re.compile(r"\b(?:xox[a-z]-|xapp-|xoxe\.|sk-)[A-Za-z0-9-]{6,}|Bearer\s+\S+")
 _MASK = "[secret]"
+_STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # terminals, and who reads by lines
+_STEERS_WITHIN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # a traceback has lines
 
 
 def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
@@ -73,7 +75,9 @@ def lines() -> Any:
 
 
 def _redactor(secrets: Iterable[str]) -> Processor:
-    """Masks the given values and whatever looks like a token, and keeps an event on one line."""
+    """Masks the given values and whatever looks like a token, keeps an event on one line, and
+    writes out what would steer a terminal: other people's words, and the API's, stand in events.
+    """
     known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
 
     def clean(text: str) -> str:
@@ -84,10 +88,12 @@ def _redactor(secrets: Iterable[str]) -> Processor:
     def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         for key, value in event.items():
             if isinstance(value, str):
-                value = clean(value)
-                if key != "exception":
-                    value = value.replace("\r", "\\r").replace("\n", "\\n")
-                event[key] = value
+                steers = _STEERS_WITHIN if key == "exception" else _STEERS
+                event[key] = steers.sub(_written, clean(value))
         return event
 
     return redact
+
+
+def _written(sign: re.Match[str]) -> str:
+    return sign[0].encode("unicode_escape").decode()

@@ -51,6 +51,25 @@ def test_json_is_one_object_a_line() -> None:
     assert not [event for event in events if event["event"] in ("quiet", "chatter")]
 
 
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_what_others_say_does_not_steer_a_terminal(fmt: str) -> None:
+    program = """
+import logging, sys
+from bots import logs
+logs.configure(sys.argv[1], sys.argv[2])
+said = "a\\x1b[2Jb\\x9bc\\x08\\u2028d\\n"
+logging.getLogger("somebody").warning(said)
+try:
+    raise ValueError(said)
+except ValueError:
+    logging.getLogger("somebody").exception("failed", extra={"said": said})
+"""
+    text = "\n".join(lines("info", fmt, program))
+    assert not set("\x1b\x9b\x08\u2028").intersection(text)
+    assert text.replace("\\\\", "\\").count("a\\x1b[2Jb\\x9bc\\x08\\u2028d") == 2
+    assert "Traceback" in text
+
+
 def test_levels_are_honoured() -> None:
     assert any("quiet" in line for line in lines("debug", "console"))
     assert not any("seen" in line for line in lines("warning", "console"))
