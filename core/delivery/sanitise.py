@@ -8,7 +8,8 @@ What the model writes must not ping a crowd and must not hide where a link leads
 - reference definitions (`[ref]: url`) become `[ref] : url`; `<https://...>` becomes the address.
 - `@everyone`, `@here`, `@channel` get a zero-width space after the @, in code too: how platforms
   treat code there is unverified.
-- control characters except newline and tab go, lone surrogates become U+FFFD.
+- control characters except newline and tab go, and what has letters run backwards (U+202D, U+202E):
+  an address could be read as another one. Lone surrogates become U+FFFD.
 
 Code is left alone where every Markdown dialect agrees that it is code. After a stray backtick
 dialects disagree about what is code, so until the next blank line nothing counts as inline code.
@@ -26,7 +27,7 @@ from itertools import chain
 REACH = 500
 """Characters within which an inline construct must end to be recognised."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _LEAD = r"(?P<lead>[ \t>]*+(?>(?:(?:[-*+]|\d{1,9}[.)])[ \t][ \t>]*+)*))"
@@ -126,7 +127,9 @@ _Token = tuple[_Kind, int, int]
 
 
 def clean(text: str) -> str:
-    """Control characters except newline and tab removed, lone surrogates replaced by U+FFFD."""
+    """Without control characters but newline and tab, and without overrides of the direction in
+    which letters run; lone surrogates are U+FFFD.
+    """
     return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
 
 

@@ -41,6 +41,8 @@ anything = documents | st.text(st.characters(), max_size=60)
         ("@every\x00one", "@\u200beveryone"),
         ("@[everyone](https://a.example)", "@[everyone] (https://a.example)"),
         ("a\x07b\r\nc\td\ud800", "ab\nc\td\ufffd"),
+        ("\u202ehttps://a.example/moc.knab//:sptth", "https://a.example/moc.knab//:sptth"),
+        ("\u2067\u202dabc\u202c\u2069\u200f", "\u2067abc\u202c\u2069\u200f"),
         ("`[a](https://b.example)`", "`[a](https://b.example)`"),
         ("```md\n[a](https://b.example)\n```", "```md\n[a](https://b.example)\n```"),
         ("~~~\n```\n[a](https://b.example)\n~~~", "~~~\n```\n[a](https://b.example)\n~~~"),
@@ -128,5 +130,5 @@ def test_code_is_told_apart() -> None:
 
 
 def test_clean_keeps_every_script() -> None:
-    text = "مرحبا 🧑‍🚀 日本\u200b\u202e\n\t"
+    text = "مرحبا 🧑‍🚀 日本\u200b\u200f\u2067\u2069\n\t"
     assert clean(text) == text
