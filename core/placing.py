@@ -1,12 +1,13 @@
-"""What some platforms can do besides, where an answer needs a place first, or has one. Pure.
+"""What some platforms can do besides, where an answer needs a place first, or has one, and what
+some can tell of themselves. Pure.
 
-As in `core.ports`: a thread that has the method has the ability.
+As in `core.ports`: a thread, or a platform, that has the method has the ability.
 """
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from core.types import PartId
+from core.types import PartId, ThreadKey
 
 
 @runtime_checkable
@@ -49,3 +50,19 @@ class Recalls(Protocol):
         """Whether a message posted with this key stands in the thread, as it was when this process
         looked there last, or now. Raises: DeliveryError.
         """
+
+
+@runtime_checkable
+class Readmits(Protocol):
+    """A platform that can tell whether it takes our token again, after `LockedOut`."""
+
+    async def readmitted(self) -> bool:
+        """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
+
+
+@runtime_checkable
+class HasPlaces(Protocol):
+    """A platform in which conversations of one place wait for each other's calls."""
+
+    def place(self, thread: ThreadKey) -> str:
+        """How the keys of all conversations begin that stand where this one does."""

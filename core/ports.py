@@ -184,14 +184,6 @@ class Threads(Protocol):
         """The live handle for answering this prompt; makes no call."""
 
 
-@runtime_checkable
-class Readmits(Protocol):
-    """A platform that can tell whether it takes our token again, after `LockedOut`."""
-
-    async def readmitted(self) -> bool:
-        """Ask it, by one call. Raises: DeliveryError, when it can't be asked."""
-
-
 class Completions(Protocol):
     """The chat-completion API."""
 
@@ -289,8 +281,13 @@ class Turns(Protocol):
         Ten turns of a conversation are open at most: what comes beyond them is stored as crowded.
         """
 
-    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
-        """Take the head turn of a free conversation for `lease` seconds; None without one."""
+    async def claim(
+        self, owner: str, platforms: Sequence[str], lease: float, full: Sequence[str] = ()
+    ) -> Turn | None:
+        """Take the head turn of a free conversation for `lease` seconds; None without one.
+
+        full: how the keys of those begin of which none is wanted now.
+        """
 
     async def renew(self, turn: Turn, lease: float) -> None:
         """Hold the conversation for `lease` seconds from now."""

@@ -12,7 +12,7 @@ from adapters.discord import calls, commands
 from adapters.discord.calls import Api
 from adapters.discord.connection import CONNECTING, NO_CONTENT, Connection, Ends
 from adapters.discord.gateway import WRONG_TOKEN, Closed
-from adapters.discord.ids import PLATFORM, Bot
+from adapters.discord.ids import PLATFORM, Bot, keys_near
 from adapters.discord.incoming import pauses
 from adapters.discord.intake import Edits, Intake
 from adapters.discord.invite import invitation
@@ -27,7 +27,7 @@ from core.budget import Budget
 from core.errors import ConfigurationError, DeliveryError, LockedOut, Undeliverable, Unreachable
 from core.proxies import DIRECT, Proxies
 from core.seats import Seat, Seats
-from core.types import Prompt
+from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
 
@@ -142,6 +142,10 @@ class DiscordPlatform:
         Raises: Unreachable before the first `connect`.
         """
         return DiscordThread(self._api, self._account.bot, prompt, self._spawn, self._posts)
+
+    def place(self, thread: ThreadKey) -> str:
+        """Its server: an address of Discord's names no channel, and new threads wait for others."""
+        return keys_near(thread)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside everything else, until the platform closes."""

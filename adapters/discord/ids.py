@@ -103,6 +103,14 @@ def keys_in(guild: str) -> str:
     return thread_key(guild, "")
 
 
+def keys_near(thread: ThreadKey) -> str:
+    """How the keys of all conversations in its server begin. Outside of servers: of those of one
+    direct message, which is one, or of one person.
+    """
+    platform, guild, channel = thread.split(":")[:3]
+    return f"{platform}:{guild}:" + (channel.partition("#")[0] if guild == "@me" else "")
+
+
 def personal_key(user: str, channel: str) -> ThreadKey:
     """The conversation of one person in a place where the bot itself is not."""
     return ThreadKey(f"{PLATFORM}:@{user}:{channel}")

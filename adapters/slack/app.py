@@ -18,7 +18,7 @@ from adapters.slack import calls
 from adapters.slack.calls import Api
 from adapters.slack.events import Deleted, Dropped, Edited, Opened, read
 from adapters.slack.http_events import HttpEvents
-from adapters.slack.ids import PLATFORM, Bot
+from adapters.slack.ids import PLATFORM, Bot, keys_near
 from adapters.slack.missed import SETTLE, Accept, Backlog, Known, nothing_known
 from adapters.slack.quiet import quiet_logger
 from adapters.slack.refusals import Refused, TokenRefused
@@ -27,7 +27,7 @@ from adapters.slack.thread import SlackThread
 from core.errors import ConfigurationError, DeliveryError, StoreError, Unreachable
 from core.ports import Edits
 from core.proxies import DIRECT, Proxies
-from core.types import Prompt
+from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
 
@@ -162,6 +162,10 @@ class SlackPlatform:
         Raises: Unreachable before the first `connect`.
         """
         return SlackThread(self._api, self._me(), prompt)
+
+    def place(self, thread: ThreadKey) -> str:
+        """Its channel: Slack takes about a message a second there."""
+        return keys_near(thread)
 
     def _me(self) -> Bot:
         if self._bot is None:

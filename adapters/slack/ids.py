@@ -69,6 +69,11 @@ def place_of(thread: ThreadKey) -> tuple[str, str, str]:
     return team, channel, thread_ts
 
 
+def keys_near(thread: ThreadKey) -> str:
+    """How the keys of all conversations in its channel begin; also of one that has more behind."""
+    return ":".join([*thread.split(":")[:3], ""])
+
+
 def message_identity(team: str, channel: str, ts: str) -> str:
     """One message for ever, whichever event brought it: the deduplication key."""
     return f"{PLATFORM}:{team}:{channel}:{ts}"

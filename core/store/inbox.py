@@ -36,6 +36,7 @@ from core.ports import Posted, Turn
 from core.store import leases
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
+from core.store.places import beyond
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement, one_statement
 from core.store.upsert import insert
@@ -239,12 +240,15 @@ def _storing(server: bool) -> Statement:
     )
 
 
-def free_conversation(platforms: Sequence[str], now: Now) -> Select[tuple[int]]:
-    """The conversation that waits longest and that nobody holds, locked where rows can be."""
+def free_conversation(platforms: Sequence[str], now: Now, full: int = 0) -> Select[tuple[int]]:
+    """The conversation that waits longest and that nobody holds, locked where rows can be.
+
+    full: so many ranges of keys are left out, given by parameters (`_outside`).
+    """
     return (
         select(turn.c.conversation_id)
         .join(conversation)
-        .where(_open, leases.on(platforms), _free(now))
+        .where(_open, leases.on(platforms), _free(now), *map(_outside, range(full)))
         .order_by(turn.c.received_at, turn.c.conversation_id)
         .limit(1)
         .with_for_update(of=conversation, key_share=True, skip_locked=True)
@@ -269,14 +273,18 @@ def claim(
     now: Now,
     uptime: Uptime,
     set_back: bool = False,
+    full: Sequence[str] = (),
 ) -> Turn | None:
     """Take the head turn of the free conversation that waits longest, for `lease` seconds.
 
     A turn whose last worker died comes as it was left: claimed, or with its outcome.
     set_back: without one, look for leases from before the clock was set back.
+    full: how the keys of conversations begin that are left where they are.
     """
     values = given(now) | {"who": owner, "lease": lease}
-    take = _taking(tuple(platforms), by_server(now))
+    for number, begin in enumerate(full):
+        values |= {f"full_{number}": begin, f"beyond_{number}": beyond(begin)}
+    take = _taking(tuple(platforms), by_server(now), len(full))
     while taken := take.first(conn, values):
         values_of_head = given(uptime.at) | {"of": taken.id}
         row = _claiming_head(by_server(uptime.at)).first(conn, values_of_head)
@@ -292,12 +300,12 @@ def claim(
 
 
 @lru_cache(maxsize=64)  # a process asks for its own platforms, always the same
-def _taking(platforms: tuple[str, ...], server: bool) -> Statement:
+def _taking(platforms: tuple[str, ...], server: bool, full: int) -> Statement:
     """Hold the conversation that is next, under a new fence."""
     now = time_in(server)
     return Statement(
         update(conversation)
-        .where(conversation.c.id == free_conversation(platforms, now).scalar_subquery())
+        .where(conversation.c.id == free_conversation(platforms, now, full).scalar_subquery())
         .values(
             owner=bindparam("who"),
             lease_until=now + bindparam("lease", type_=Double()),
@@ -364,6 +372,12 @@ def _claiming_head(server: bool) -> Statement:
         )
         .returning(turn, (turn.c.settle_at - time_in(server)).label("settles_in"))
     )
+
+
+def _outside(number: int) -> ColumnElement[bool]:
+    """The conversation's key doesn't begin as the parameter `full_<number>` does."""
+    key = conversation.c.thread
+    return or_(key < bindparam(f"full_{number}"), key >= bindparam(f"beyond_{number}"))
 
 
 def _free(now: Now) -> ColumnElement[bool]:

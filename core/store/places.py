@@ -13,8 +13,12 @@ def threads(conn: Connection, within: str, naming: Sequence[str]) -> tuple[Threa
     contains one of these texts. Reads the addresses of all whose keys begin so.
     """
     key = conversation.c.thread
-    beyond = within[:-1] + chr(ord(within[-1]) + 1)  # a range of the index, not a pattern
     told = or_(*(turn.c.address.contains(text, autoescape=True) for text in naming))
     asked_there = select(turn.c.id).where(turn.c.conversation_id == conversation.c.id, told)
-    found = select(key).where(key >= within, key < beyond, asked_there.exists())
+    found = select(key).where(key >= within, key < beyond(within), asked_there.exists())
     return tuple(map(ThreadKey, conn.execute(found).scalars()))
+
+
+def beyond(begin: str) -> str:
+    """Where those keys end that begin so: a range of the index, not a pattern."""
+    return begin[:-1] + chr(ord(begin[-1]) + 1)

@@ -53,12 +53,14 @@ class SqlTurns:
             self._database.tell()
         return new
 
-    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+    async def claim(
+        self, owner: str, platforms: Sequence[str], lease: float, full: Sequence[str] = ()
+    ) -> Turn | None:
         """Take the head turn of a free conversation for `lease` seconds; None without one."""
         now, uptime = self._clock(), self._uptime()
         loop_s = asyncio.get_running_loop().time()
         look = loop_s >= self._set_back_from
-        arguments = (owner, platforms, lease, now, uptime, look)
+        arguments = (owner, platforms, lease, now, uptime, look, full)
         found = await self._database.write(inbox.claim, *arguments)
         if look and found is None:
             self._set_back_from = loop_s + SET_BACK_AGAIN

@@ -11,12 +11,14 @@ import structlog
 
 from core.errors import DeliveryError, StoreError
 from core.lifecycle import State
-from core.ports import Readmits, Threads, Turn
+from core.placing import HasPlaces, Readmits
+from core.ports import Threads, Turn
 from core.turns import metrics
 from core.turns.answering import Answering
 from core.turns.means import Means
 from core.turns.queueing import Queueing
 from core.turns.retrying import MOST_ATTEMPTS
+from core.turns.shares import Shares
 from core.types import Prompt, ThreadKey
 
 log = structlog.get_logger()
@@ -43,6 +45,7 @@ class Engine:
         self._platforms = platforms
         self._owner = owner
         self._slots = asyncio.Semaphore(concurrency)
+        self._shares = Shares(concurrency)
         self._wake = asyncio.Event()
         self._claiming: asyncio.Future[list[bool]] | None = None
         self._running: dict[asyncio.Task[None], Answering] = {}
@@ -170,7 +173,8 @@ class Engine:
             return None
         trouble, turn = "", None
         try:
-            turn = await self._means.turns.claim(self._owner, platforms, self._means.lease)
+            lease, full = self._means.lease, self._shares.full
+            turn = await self._means.turns.claim(self._owner, platforms, lease, full)
         except StoreError as error:
             log.error("engine.claim_failed", error=str(error))
         except Exception as error:
@@ -215,11 +219,13 @@ class Engine:
         former = [task for task, other in self._running.items() if other.turn.prompt.thread == here]
         task = asyncio.create_task(_instead_of(former, answering), name=f"turn-{turn.id}")
         self._running[task] = answering
+        self._shares.begun(self._place(turn))
         metrics.ACTIVE.inc()
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         answering = self._running.pop(task)
+        self._shares.ended(self._place(answering.turn))
         metrics.ACTIVE.dec()
         self._slots.release()
         self._wake.set()
@@ -232,6 +238,10 @@ class Engine:
                 crashes=answering.turn.crashes,
                 error=repr(error),
             )
+
+    def _place(self, turn: Turn) -> str:
+        platform = self._platforms[turn.prompt.platform]
+        return platform.place(turn.prompt.thread) if isinstance(platform, HasPlaces) else ""
 
     def _lock_out(self, platform: str, reason: str) -> None:
         """Claim nothing of a platform that refuses our token, until it takes it again."""

@@ -127,3 +127,26 @@ async def test_an_address_that_means_all_is_not_asked_by_that_name(host: str, he
         port = server.sockets[0].getsockname()[1]
         assert await fetch_health(host, port, within=10.0)
     assert f"Host: {here}\r\n" in asked[0]
+
+
+async def test_health_readiness_and_metrics() -> None:
+    health = Health()
+    state = {"problem": ""}
+
+    async def problem() -> str:
+        return state["problem"]
+
+    health.part("database", problem)
+    async with (
+        serve("127.0.0.1", 0, [], health) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        for target in ("/healthz", "/readyz", "/metrics"):
+            async with session.get(target) as answer:
+                assert answer.status == 200, target
+        state["problem"] = "the disk is full"
+        async with session.get("/readyz") as answer:
+            assert answer.status == 503
+            assert (await answer.json())["parts"] == {"database": "the disk is full"}
+        async with session.get("/healthz") as answer:
+            assert answer.status == 200

@@ -205,9 +205,11 @@ def _append(conn: Connection, turn: Turn, entry: Remembered) -> None:
 class ShowsTheNoticeTwice(SqlTurns):
     """What stands beneath a committed answer is taken for a part of its text, too."""
 
-    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+    async def claim(
+        self, owner: str, platforms: Sequence[str], lease: float, full: Sequence[str] = ()
+    ) -> Turn | None:
         """Of an answered turn that is taken up again."""
-        turn = await super().claim(owner, platforms, lease)
+        turn = await super().claim(owner, platforms, lease, full)
         if turn is None or turn.outcome is None or not turn.outcome.notice:
             return turn
         outcome = turn.outcome
@@ -218,9 +220,11 @@ class ShowsTheNoticeTwice(SqlTurns):
 class WaitsForNothing(SqlTurns):
     """Whoever takes up what is shown settles it at once."""
 
-    async def claim(self, owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+    async def claim(
+        self, owner: str, platforms: Sequence[str], lease: float, full: Sequence[str] = ()
+    ) -> Turn | None:
         """Without what is left of the wait."""
-        turn = await super().claim(owner, platforms, lease)
+        turn = await super().claim(owner, platforms, lease, full)
         return turn if turn is None or turn.settles_in is None else replace(turn, settles_in=0.0)
 
 

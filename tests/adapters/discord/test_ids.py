@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from adapters.discord import ids
 from adapters.discord.ids import Address
+from core.types import ThreadKey
 
 SNOWFLAKES = st.integers(min_value=0, max_value=2**64 - 1).map(str)
 
@@ -21,6 +22,14 @@ def test_the_stored_formats() -> None:
         '{"channel":"20","before":"5","message":"","opens":"","replied":"","answer":"",'
         '"token":"","member":true,"thread":false,"parent":""}'
     )
+
+
+def test_where_a_conversation_stands() -> None:
+    aside = f"{ids.thread_key('10', '20')}#discord:5"
+    assert ids.keys_near(ids.thread_key("10", "20")) == ids.keys_near(ThreadKey(aside))
+    assert ids.keys_near(ids.thread_key("10", "20")) == ids.keys_in("10")
+    assert ids.keys_near(ThreadKey("discord:@me:40#discord:5")) == ids.thread_key("", "40")
+    assert ids.keys_near(ids.personal_key("100", "40")) == "discord:@100:"
 
 
 _FLAGS = dict.fromkeys(("member", "thread"), st.booleans())

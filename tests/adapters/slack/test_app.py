@@ -9,8 +9,9 @@ import pytest
 import structlog
 
 from adapters.slack.app import SlackPlatform
+from adapters.slack.ids import keys_near, thread_key
 from core.errors import ConfigurationError, StoreBusy
-from core.types import Prompt
+from core.types import Prompt, ThreadKey
 from tests.adapters.slack.conftest import Inbox, Make
 from tests.emulators.slack import SlackServer
 from tests.emulators.slack_faults import Fault
@@ -216,3 +217,8 @@ async def test_accept_is_awaited_for_every_prompt(make: Make, slack: SlackServer
     slack.workspace.say("alice", slack.workspace.direct("alice"), "hello")
     await slack.wait_for(lambda: seen == ["hello"])
     await platform.close()
+
+
+def test_a_conversation_stands_in_its_channel() -> None:
+    thread = thread_key("T1", "C1", "5.1")
+    assert keys_near(thread) == keys_near(ThreadKey(f"{thread}#slack:T1:C1:6.1")) == "slack:T1:C1:"

@@ -6,7 +6,7 @@ import pytest
 from adapters.slack import calls
 from adapters.slack.calls import Api
 from core.errors import LockedOut
-from core.ports import Readmits
+from core.placing import Readmits
 from tests.adapters.slack.conftest import Make
 from tests.emulators.slack import SlackServer
 

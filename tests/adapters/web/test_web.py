@@ -385,26 +385,3 @@ async def test_the_server_names_a_port_in_use() -> None:
         with pytest.raises(Exception, match=f"HTTP_PORT: 127.0.0.1:{port}"):
             async with serve("127.0.0.1", port, [], Health()):
                 pass
-
-
-async def test_health_readiness_and_metrics() -> None:
-    health = Health()
-    state = {"problem": ""}
-
-    async def problem() -> str:
-        return state["problem"]
-
-    health.part("database", problem)
-    async with (
-        serve("127.0.0.1", 0, [], health) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-    ):
-        for target in ("/healthz", "/readyz", "/metrics"):
-            async with session.get(target) as answer:
-                assert answer.status == 200, target
-        state["problem"] = "the disk is full"
-        async with session.get("/readyz") as answer:
-            assert answer.status == 503
-            assert (await answer.json())["parts"] == {"database": "the disk is full"}
-        async with session.get("/healthz") as answer:
-            assert answer.status == 200

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 
 from core.errors import LockedOut, Unreachable
 from core.lifecycle import State
-from core.ports import Readmits, Threads
+from core.placing import Readmits
+from core.ports import Threads
 from core.store.schema import turn
 from core.turns.engine import Engine
 from core.types import PartId, Prompt, Remembered, ThreadKey

@@ -1,6 +1,7 @@
 """Many prompts at once: how fast they are taken up, and how many at a time."""
 
 import asyncio
+from typing import Any
 
 from core.ports import Turn
 from core.turns.engine import Engine
@@ -16,12 +17,12 @@ def test_those_that_wait_are_claimed_side_by_side() -> None:
         bench = Bench(LONG)
         claim, claims = bench.turns.claim, [0, 0]
 
-        async def slow(owner: str, platforms: tuple[str, ...], lease: float) -> Turn | None:
+        async def slow(*what: Any) -> Turn | None:
             claims[0] += 1
             claims[1] = max(claims)
             await asyncio.sleep(1.0)
             claims[0] -= 1
-            return await claim(owner, platforms, lease)
+            return await claim(*what)
 
         bench.turns.claim = slow  # type: ignore[method-assign, assignment]
         async with bench.process() as engine:
@@ -43,11 +44,11 @@ def test_a_claim_that_takes_long_keeps_none_beside_it() -> None:
         bench = Bench(words("here"))
         claim, claims = bench.turns.claim, 0
 
-        async def slow(owner: str, platforms: tuple[str, ...], lease: float) -> Turn | None:
+        async def slow(*what: Any) -> Turn | None:
             nonlocal claims
             claims += 1
             await asyncio.sleep(30.0 if claims == 3 else 0.0)  # beside the second
-            return await claim(owner, platforms, lease)
+            return await claim(*what)
 
         bench.turns.claim = slow  # type: ignore[method-assign, assignment]
         async with bench.process() as engine:

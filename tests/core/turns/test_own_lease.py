@@ -89,7 +89,9 @@ def test_who_hears_late_of_its_claim_renews_it_before_it_writes() -> None:
         await bench.killed_after(10.11, prompt("hi"))  # the answer is committed, not shown
         screen, claim = bench.platform.screen(), bench.turns.claim
 
-        async def late(owner: str, platforms: Sequence[str], lease: float) -> Turn | None:
+        async def late(
+            owner: str, platforms: Sequence[str], lease: float, full: Sequence[str] = ()
+        ) -> Turn | None:
             turn = await claim(owner, platforms, lease)
             if turn is not None:
                 await asyncio.sleep(lease + 1.0)
