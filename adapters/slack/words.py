@@ -11,6 +11,8 @@ DEEPEST = 5
 """Levels of a block that are read; Slack nests no deeper."""
 
 _ADDED = ("from_url", "original_url", "app_unfurl_url")
+_NOTHING = "[no preview available]"
+"""What Slack says of an attachment of which it has nothing to say, such as a table."""
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -20,11 +22,18 @@ def own(message: Mapping[str, Any]) -> str:
 
 
 def said(message: Mapping[str, Any]) -> str:
-    """The same, and what was attached: alerts, messages that were forwarded. Previews of links are
-    left out: Slack adds them by itself, later.
+    """The same, and what was attached: alerts, messages that were forwarded, tables. Previews of
+    links are left out: Slack adds them by itself, later.
     """
     attached = (_attached(part) for part in _listed(message, "attachments") if not _preview(part))
-    return "\n".join(text for text in (own(message), *attached) if text)
+    return "\n".join(text for text in (own(message), *_beside(message), *attached) if text)
+
+
+def _beside(message: Mapping[str, Any]) -> Iterator[str]:
+    """Tables that a person put beside the text; apps say in the text what is in their blocks."""
+    if _text(message, "text") and not message.get("bot_id"):
+        for block in _listed(message, "blocks"):
+            yield from _rows(block)
 
 
 def _preview(part: Mapping[str, Any]) -> bool:
@@ -38,7 +47,7 @@ def _attached(part: Mapping[str, Any]) -> str:
         pair = (_text(field, "title"), _text(field, "value"))
         lines.append(": ".join(text for text in pair if text))
     lines = [line for line in lines if line] or list(_blocks(part))
-    return "\n".join(lines) or _text(part, "fallback")
+    return "\n".join(lines) or _text(part, "fallback").replace(_NOTHING, "")
 
 
 def _blocks(message: Mapping[str, Any]) -> Iterator[str]:
@@ -49,11 +58,27 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[str]:
                 if text := _rich(element, DEEPEST).strip():
                     yield text
             continue
+        yield from _rows(block)
         own_text = block.get("text")
+        if isinstance(own_text, str) and own_text.strip():  # of a `markdown` block, not escaped
+            yield own_text.translate(_ESCAPES)
         found = [own_text] if isinstance(own_text, Mapping) else []
         for thing in (*found, *_listed(block, "fields"), *_listed(block, "elements")):
             if line := _text(thing, "text"):
                 yield line
+
+
+def _rows(block: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a table, for who knows Markdown's; the text of a raw cell isn't escaped."""
+    if block.get("type") not in ("table", "data_table"):
+        return
+    rows = block.get("rows")
+    for row in rows if isinstance(rows, list) else ():
+        cells = row if isinstance(row, list) else []
+        texts = (_rich(cell, DEEPEST) if isinstance(cell, Mapping) else "" for cell in cells)
+        line = " | ".join(" ".join(text.split()) for text in texts)
+        if line.strip(" |"):
+            yield f"| {line} |"
 
 
 def _rich(element: Mapping[str, Any], depth: int) -> str:

@@ -23,6 +23,27 @@ SHARED = {
 PREVIEW = {"from_url": "https://x.org", "title": "X", "text": "All about X", "fallback": "X"}
 PERMALINK = SHARED | {"is_share": None}
 BLOCKS_ALONE = {"type": "section", "text": {"type": "mrkdwn", "text": "in it"}}
+TABLE = {
+    "type": "table",
+    "rows": [
+        [
+            {
+                "type": "rich_text",
+                "elements": [
+                    {
+                        "type": "rich_text_section",
+                        "elements": [{"type": "text", "text": word, "style": {"bold": True}}],
+                    }
+                ],
+            }
+            for word in ("Name", "a < b &amp;\nc")
+        ],
+        [{"type": "raw_text", "text": "Ann"}, {"type": "raw_number", "value": 7, "text": "7"}],
+        [{"type": "raw_text", "text": ""}, None],
+        "odd",
+    ],
+}
+ROWS = "| Name | a < b &amp; c |\n| Ann | 7 |"
 ALERT = {
     "color": "danger",
     "title": "High CPU",
@@ -39,6 +60,8 @@ ALERT = {
         ([ALERT], "what?\nHigh CPU\ncpu=99 host=db1\nseverity: 1\npage"),
         ([{"fallback": "red"}, {"pretext": "now", "fallback": "?"}], "what?\nred\nnow"),
         ([{"fallback": "-", "blocks": [BLOCKS_ALONE]}], "what?\nin it"),
+        ([{"id": 1, "blocks": [TABLE], "fallback": "[no preview available]"}], f"what?\n{ROWS}"),
+        ([{"id": 1, "blocks": [{"type": "image"}], "fallback": "[no preview available]"}], "what?"),
         ([PREVIEW, PERMALINK, {"original_url": "u", "text": "x"}], "what?"),
         ([PREVIEW, SHARED | {"text": "so"}], "what?\nso"),
         ("odd", "what?"),
@@ -49,6 +72,27 @@ def test_what_is_attached_is_part_of_the_question(attachments: object, text: str
     asked = read(payload("app_mention", text="<@U0BOT> what?", attachments=attachments), BOT)
     assert isinstance(asked, Prompt)
     assert asked.text == text
+
+
+def test_a_table_is_read_wherever_a_person_puts_it() -> None:
+    pasted = [{"id": 1, "blocks": [TABLE], "fallback": "[no preview available]"}]
+    alone = read(payload("message_im", text="", attachments=pasted), BOT)
+    inside = read(payload("message_im", text="sum?", blocks=[{"type": "rich_text"}, TABLE]), BOT)
+    without = read(payload("message_im", text="", blocks=[TABLE]), BOT)
+    assert [each.text for each in (alone, inside, without) if isinstance(each, Prompt)] == [
+        ROWS,
+        f"sum?\n{ROWS}",
+        ROWS,
+    ]
+
+
+def test_what_apps_say_is_read_once() -> None:
+    said_by_an_app = {"ts": "1760000000.000100", "subtype": "bot_message", "bot_id": "B0CI"}
+    blocks = [{"type": "markdown", "text": "**Disk** <full> &amp;"}, TABLE]
+    for text, content in (("Disk full", "Disk full"), ("", f"**Disk** <full> &amp;\n{ROWS}")):
+        entry = remembered(said_by_an_app | {"text": text, "blocks": blocks}, BOT, "T", "C0")
+        assert entry is not None
+        assert entry.content == content
 
 
 def test_what_is_forwarded_without_a_word_is_a_question() -> None:
@@ -129,6 +173,7 @@ def test_anything_may_be_attached(attachments: object, blocks: object) -> None:
         {"attachments": attachments, "blocks": blocks},
         {"attachments": [{"fields": attachments, "blocks": blocks}]},
         {"blocks": [{"type": "rich_text", "elements": blocks}]},
+        {"blocks": [{"type": "table", "rows": blocks}, {"type": "table", "rows": [blocks]}]},
     ):
         assert isinstance(own(message), str)
         assert isinstance(said(message), str)
