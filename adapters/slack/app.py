@@ -121,6 +121,8 @@ class SlackPlatform:
         self._bot = bot
         self._serving = True
         self._backlog.start(bot)
+        if missing := calls.SCOPES - self._api.granted:
+            log.warning("slack.scopes_missing", scopes=",".join(sorted(missing)), fix=_MORE_SCOPES)
         return f"as @{bot.name} in {bot.workspace}"
 
     async def close(self) -> None:
@@ -265,6 +267,11 @@ _BOT_TOKEN = (
 _APP_TOKEN = (
     "make an app-level token (xapp-...) with connections:write under Basic Information "  # noqa: S105
     "at api.slack.com/apps, and switch Socket Mode on"
+)
+
+_MORE_SCOPES = (
+    "add them to the Bot Token Scopes under OAuth & Permissions at api.slack.com/apps, reinstall "
+    "the app and restart; docs/slack.md tells what doesn't work without each"
 )
 
 

@@ -71,6 +71,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 """Every method that is called, by name."""
 
+SCOPES = frozenset({"app_mentions:read"}).union(*(method.scopes for method in METHODS.values()))
+"""What the bot token has to be granted: for these methods, and to be told of mentions."""
+
 
 class Api:
     """Calls with the bot token over one shared session, without any retry.
@@ -97,6 +100,7 @@ class Api:
         self._timeout = timeout
         self._headers = _headers(token)
         self.refused: TokenRefused | None = None
+        self.granted: frozenset[str] = SCOPES
         self.off: set[Method] = set()
         self._now = now
         self._no_streams: dict[str, float] = {}  # until when, by channel; "" is everywhere
@@ -117,6 +121,7 @@ class Api:
         if status == 200 and isinstance(body, dict) and body.get("ok"):
             if method is AUTH:
                 self.refused = None
+                self.granted = _scopes(heard)
             return body
         told = refusal(method.name, status, heard, body)
         if ours and isinstance(told, TokenRefused):
@@ -167,6 +172,12 @@ def _headers(token: str) -> Mapping[str, str]:
     return MappingProxyType(
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=utf-8"}
     )
+
+
+def _scopes(headers: Mapping[str, str]) -> frozenset[str]:
+    """The scopes of the token, which Slack tells with each answer; all where nothing is told."""
+    told = headers.get("x-oauth-scopes", "").replace(" ", "")
+    return frozenset(told.split(",")) if told else SCOPES
 
 
 def _query(args: Mapping[str, Any]) -> dict[str, str]:

@@ -5,8 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import structlog
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from adapters.slack.app import SlackPlatform
 from adapters.slack.ids import keys_near, thread_key
@@ -222,3 +225,45 @@ async def test_accept_is_awaited_for_every_prompt(make: Make, slack: SlackServer
 def test_a_conversation_stands_in_its_channel() -> None:
     thread = thread_key("T1", "C1", "5.1")
     assert keys_near(thread) == keys_near(ThreadKey(f"{thread}#slack:T1:C1:6.1")) == "slack:T1:C1:"
+
+
+@pytest.mark.parametrize("kept", [{"im:history", "assistant:write"}, None])
+async def test_scopes_that_were_not_granted_are_named_at_the_start(
+    slack: SlackServer, make: Make, monkeypatch: pytest.MonkeyPatch, kept: set[str] | None
+) -> None:
+    missing = "app_mentions:read,channels:history,chat:write,groups:history,mpim:history"
+    if kept is not None:
+        monkeypatch.setattr(slack.app, "scopes", frozenset(kept))
+    platform = make()
+    with structlog.testing.capture_logs() as events:
+        await platform.connect()
+    await platform.close()
+    told = [event["scopes"] for event in events if event["event"] == "slack.scopes_missing"]
+    assert told == ([missing] if kept else [])
+
+
+async def test_where_slack_tells_no_scopes_none_are_missed(
+    session: aiohttp.ClientSession, inbox: Inbox
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "user_id": "U0BOT", "team_id": "T"})
+
+    async with TestServer(_with(answer)) as server:
+        platform = SlackPlatform(
+            bot_token="xoxb-1",
+            signing_secret="s",
+            accept=inbox.accept,
+            edits=inbox,
+            session=session,
+            api_url=str(server.make_url("/")),
+        )
+        with structlog.testing.capture_logs() as events:
+            await platform.connect()
+        await platform.close()
+    assert not [event for event in events if event["event"] == "slack.scopes_missing"]
+
+
+def _with(answer: Callable[[web.Request], Awaitable[web.Response]]) -> web.Application:
+    application = web.Application()
+    application.router.add_post("/auth.test", answer)
+    return application

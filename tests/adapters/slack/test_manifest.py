@@ -59,7 +59,7 @@ def test_every_scope_is_needed_and_every_need_has_its_scope() -> None:
     for method in calls.METHODS.values():
         assert not method.scopes or method.scopes & SCOPES, method.name
     by_methods = {scope for method in calls.METHODS.values() for scope in method.scopes}
-    assert by_events | by_methods == SCOPES
+    assert by_events | by_methods == SCOPES == calls.SCOPES
 
 
 def test_every_event_handled_is_subscribed_to_and_the_other_way_round() -> None:
