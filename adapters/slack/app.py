@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack import calls
 from adapters.slack.calls import Api
-from adapters.slack.events import Deleted, Dropped, Edited, Opened, read
+from adapters.slack.events import Deleted, Dropped, Edited, Opened, for_another, read
 from adapters.slack.http_events import HttpEvents
 from adapters.slack.ids import PLATFORM, Bot, keys_near
 from adapters.slack.missed import SETTLE, Accept, Backlog, Known, nothing_known
@@ -93,6 +93,7 @@ class SlackPlatform:
         )
         self._bot: Bot | None = None
         self._serving = False
+        self._others: set[str] = set()  # bots that events were brought for
         self._socket: Socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -219,7 +220,11 @@ class SlackPlatform:
         There are no listeners: Bolt acknowledges before it runs them (slack_bolt 1.30
         listener/asyncio_runner.py), so a crash there would lose the prompt.
         """
-        outcome = read(body, self._me())
+        me = self._me()
+        if (other := for_another(body, me)) and other not in self._others:
+            self._others.add(other)
+            log.error("slack.other_bot", bot=other, ours=me.user, fix=_ONE_APP)
+        outcome = read(body, me)
         if isinstance(outcome, Prompt):
             new = await self._backlog.take(outcome)
             log.info("slack.prompt", identity=outcome.identity, new=new)
@@ -272,6 +277,11 @@ _APP_TOKEN = (
 _MORE_SCOPES = (
     "add them to the Bot Token Scopes under OAuth & Permissions at api.slack.com/apps, reinstall "
     "the app and restart; docs/slack.md tells what doesn't work without each"
+)
+
+_ONE_APP = (
+    "events come for another bot than SLACK_BOT_TOKEN is: take SLACK_APP_TOKEN (or "
+    "SLACK_SIGNING_SECRET) and SLACK_BOT_TOKEN of one app, installed in one workspace"
 )
 
 

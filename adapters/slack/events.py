@@ -94,6 +94,18 @@ def read(payload: object, bot: Bot) -> Outcome:
     return reader(payload, event, bot) if reader else Ignored("other event")
 
 
+def for_another(payload: Event, bot: Bot) -> str:
+    """The bot of another app or workspace that this event was brought for; "" when it is ours, or
+    when nobody can tell. In a channel shared with others it may be named for their installation.
+    """
+    grant = _grant(payload)
+    whose = grant.get("user_id")
+    shared = payload.get("is_ext_shared_channel")
+    if shared or grant.get("is_bot") is not True or not isinstance(whose, str):
+        return ""
+    return "" if whose == bot.user else whose
+
+
 def plain(text: str, bot_user: str = "") -> str:
     """Slack's own markup of a message as plain text; mentions of `bot_user` are left out.
 
@@ -259,15 +271,20 @@ def _team(payload: Event, event: Event, bot: Bot) -> str:
     In a channel shared with another company `team_id` and `event.team` may be the speaker's; the
     authorization is always ours (docs.slack.dev/apis/slack-connect).
     """
-    grants = payload.get("authorizations")
-    first = grants[0] if isinstance(grants, list) and grants else None
     places = (
-        first.get("team_id") if isinstance(first, Mapping) else None,
+        _grant(payload).get("team_id"),
         payload.get("context_team_id"),
         payload.get("team_id"),
         event.get("team"),
     )
     return next((team for team in places if isinstance(team, str) and team), bot.team)
+
+
+def _grant(payload: Event) -> Event:
+    """The installation that an event is brought for, as far as it is told."""
+    grants = payload.get("authorizations")
+    first = grants[0] if isinstance(grants, list) and grants else None
+    return first if isinstance(first, Mapping) else {}
 
 
 def _elsewhere(event: Event, ours: str) -> str:

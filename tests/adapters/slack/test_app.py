@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters.slack.app import SlackPlatform
-from adapters.slack.ids import keys_near, thread_key
+from adapters.slack.ids import Bot, keys_near, thread_key
 from core.errors import ConfigurationError, StoreBusy
 from core.types import Prompt, ThreadKey
 from tests.adapters.slack.conftest import Inbox, Make
@@ -261,6 +261,24 @@ async def test_where_slack_tells_no_scopes_none_are_missed(
             await platform.connect()
         await platform.close()
     assert not [event for event in events if event["event"] == "slack.scopes_missing"]
+
+
+async def test_tokens_of_two_apps_are_told_of_once(
+    slack: SlackServer, either: SlackPlatform, inbox: Inbox
+) -> None:
+    bot = Bot("U0OTHER", "B0OTHER", "T0ACME")
+    with structlog.testing.capture_logs() as events:
+        slack.workspace.say("alice", "general", f"{slack.mention} one")
+        await slack.wait_for(lambda: inbox.taken)
+        assert not [event for event in events if event["event"] == "slack.other_bot"]
+        either._bot = bot
+        for word in ("two", "three"):
+            slack.workspace.say("alice", "general", f"{slack.mention} {word}")
+        await slack.wait_for(lambda: len(inbox.taken) == 3)
+    told = [event for event in events if event["event"] == "slack.other_bot"]
+    assert [(event["ours"], event["bot"] == slack.mention[2:-1]) for event in told] == [
+        ("U0OTHER", True)
+    ]
 
 
 def _with(answer: Callable[[web.Request], Awaitable[web.Response]]) -> web.Application:

@@ -15,6 +15,7 @@ from adapters.slack.events import (
     Edited,
     Ignored,
     Opened,
+    for_another,
     plain,
     read,
     remembered,
@@ -311,3 +312,23 @@ def test_history(message: dict[str, Any], role: Role, author: str, content: str)
 )
 def test_history_skips_what_nobody_said(message: dict[str, Any]) -> None:
     assert history(**message) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "whose"),
+    [
+        ({}, ""),
+        ({"user_id": "U0OTHER"}, "U0OTHER"),
+        ({"user_id": "U0OTHER", "team_id": "T9OTHER"}, "U0OTHER"),
+        ({"user_id": "U0OTHER", "is_bot": False}, ""),
+        ({"user_id": None}, ""),
+    ],
+)
+def test_an_event_tells_whose_bot_it_was_brought_for(changes: dict[str, Any], whose: str) -> None:
+    body = payload("app_mention")
+    body["authorizations"][0] |= changes
+    assert for_another(body, BOT) == whose
+    assert for_another(body | {"is_ext_shared_channel": True}, BOT) == ""
+    assert for_another(body | {"authorizations": None}, BOT) == ""
+    assert for_another(payload("slack_connect_mention"), BOT) == ""
+    assert for_another(payload("org_install_message"), BOT) == ""
