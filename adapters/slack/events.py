@@ -176,6 +176,9 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
     addressed = direct or event["type"] == "app_mention" or mentions(own(event), bot.user)
     if not addressed and thread_ts == ts:
         return Ignored("not addressed")
+    text, files = plain(said(event), bot.user), _files(event.get("files"))
+    if not addressed and not (text or files):
+        return Ignored("no words")  # a picture out of Slack's own collection, say
     team = _team(payload, event, bot)
     return Prompt(
         platform=PLATFORM,
@@ -183,12 +186,12 @@ def _message(payload: Event, event: Event, bot: Bot) -> Outcome:
         identity=message_identity(team, channel, ts),
         sequence=sequence(ts),
         author="" if direct else event["user"],
-        text=plain(said(event), bot.user),
+        text=text,
         asked_at=float(ts),
         address=Address(
             team, channel, thread_ts, ts, event["user"], _elsewhere(event, team)
         ).encode(),
-        files=_files(event.get("files")),
+        files=files,
         follow_up=not addressed,
     )
 
@@ -207,7 +210,7 @@ def _changed(payload: Event, event: Event, bot: Bot) -> Outcome:
         return _deleted(payload, event, after.get("ts"), bot)
     places = {name: event.get(name) for name in ("channel", "channel_type")}
     now = _message(payload, {**after, **places, "type": "message"}, bot)
-    if isinstance(now, Ignored) and now.why != "not addressed":
+    if isinstance(now, Ignored) and now.why not in ("not addressed", "no words"):
         return now
     channel, ts = event.get("channel"), after.get("ts")
     if not isinstance(channel, str) or not is_ts(ts) or not _has_words(after):

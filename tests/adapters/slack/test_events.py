@@ -332,3 +332,30 @@ def test_an_event_tells_whose_bot_it_was_brought_for(changes: dict[str, Any], wh
     assert for_another(body | {"authorizations": None}, BOT) == ""
     assert for_another(payload("slack_connect_mention"), BOT) == ""
     assert for_another(payload("org_install_message"), BOT) == ""
+
+
+GIF = {"type": "image", "image_url": "https://x.org/a.gif", "alt_text": "applause"}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"blocks": [GIF]},
+        {"attachments": [{"blocks": [GIF], "fallback": "[no preview available]"}]},
+    ],
+)
+def test_a_picture_between_two_people_is_no_question(shown: dict[str, Any]) -> None:
+    assert read(payload("message_reply", text="", **shown), BOT) == Ignored("no words")
+    for name in ("message_im", "app_mention"):
+        assert isinstance(read(payload(name, text="<@U0BOT>", **shown), BOT), Prompt)
+    with_a_file = payload("message_reply", text="", files=[{"name": "a.pdf"}])
+    assert isinstance(read(with_a_file, BOT), Prompt)
+
+
+def test_a_follow_up_that_loses_all_words_is_amended() -> None:
+    was = payload("message_reply")["event"]
+    now = was | {"text": ""}
+    body = payload("message_changed", message=now, previous_message=was, channel=was["channel"])
+    outcome = read(body, BOT)
+    assert isinstance(outcome, Edited)
+    assert outcome.text == ""
