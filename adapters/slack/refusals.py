@@ -91,12 +91,15 @@ _AGAIN = frozenset(
         "service_unavailable",
         "request_timeout",
         "team_added_to_org",
+        "org_login_required",
+        "external_channel_migrating",
+        "update_failed",
         "duplicate_message_not_found",
         "duplicate_channel_not_found",
     }
 )
-"""The call may have landed; the last two: a post with this `client_msg_id` did, but Slack doesn't
-find it now."""
+"""The call may have landed, or will when a workspace or channel has moved; the last two: a post
+with this `client_msg_id` did, but Slack doesn't find it now."""
 _GONE = frozenset({"message_not_found"})
 _UNTOUCHABLE = frozenset({"edit_window_closed", "cant_update_message", "block_mismatch"})
 """What `chat.update` says of one message; others can be posted, and streamed."""
