@@ -15,6 +15,7 @@ ThreadseekError
 │   ├── TooLarge         the platform refused the size
 │   ├── LockedOut        the platform refuses our token: its turns wait for another one
 │   └── Undeliverable    for ever: removed from the channel, thread locked
+│       └── Unshowable   this text alone: other words may be shown
 ├── StoreError           the database failed
 │   ├── StoreBusy        locked or away for too long; try again
 │   ├── StoreUnusable    full, read-only, newer than the code, in use by another process
@@ -167,6 +168,12 @@ class LockedOut(DeliveryError):
 
 class Undeliverable(DeliveryError):
     """Nothing sent to this thread will land: no further call is worth making for this turn."""
+
+
+class Unshowable(Undeliverable):
+    """The platform shows no text with such words, here at least, and nothing landed. Which words
+    these are isn't told; a text that ended within one may be shown when it goes on.
+    """
 
 
 class StoreError(ThreadseekError):

@@ -43,6 +43,16 @@ class ReadsPart(Protocol):
 
 
 @runtime_checkable
+class Withholds(Protocol):
+    """Shows no text with certain words, and can say so."""
+
+    async def withheld(self) -> None:
+        """Say beneath what is shown of the answer, or instead, that the rest can't be shown, after
+        `core.errors.Unshowable`. Never raises.
+        """
+
+
+@runtime_checkable
 class Recalls(Protocol):
     """Can tell of several prompts of a thread by one look whether something was posted."""
 

@@ -12,6 +12,7 @@ from core.errors import (
     TooLarge,
     Undeliverable,
     Unreachable,
+    Unshowable,
     Untouchable,
 )
 
@@ -42,6 +43,7 @@ _LACKING = {
     "PATCH /channels/{channel}": "Send Messages in Threads (to a locked thread: Manage Threads)",
 }
 """The permissions that these calls take."""
+_FILTER = "the answer has {}; see the server's Safety Setup if it should be shown"
 _WHAT_TO_DO = {
     UNKNOWN_CHANNEL: "the channel or thread was deleted",
     UNKNOWN_WEBHOOK: "the time in which this command could be answered is over",
@@ -59,12 +61,18 @@ _WHAT_TO_DO = {
     160006: "the server has its most threads; archive some",
     20016: "the channel is in slow mode; give its role the permission Manage Messages",
     30007: "see the message",
+    20009: _FILTER.format("explicit content"),
+    200000: _FILTER.format("what the server's AutoMod forbids"),
+    240000: _FILTER.format("a link that Discord takes for harmful"),
 }
 _UNKNOWN = "see the code on docs.discord.com"
 
 _UNTOUCHABLE = frozenset({50005, 50021})
 """What an edit is told of one message, somebody else's or of a kind of its own; others can be
 posted."""
+
+_UNSHOWABLE = frozenset({20009, 200000, 240000})
+"""What a text is told for words or links in it."""
 
 
 class TokenRefused(LockedOut):
@@ -106,6 +114,8 @@ def translate(route: str, status: int, body: object) -> DeliveryError:
     said = message[:100] if isinstance(message, str) else ""
     if code in _UNTOUCHABLE and route.startswith("PATCH "):
         return Untouchable(_explained(route, status, code, said))
+    if code in _UNSHOWABLE:
+        return Unshowable(_explained(route, status, code, said))
     return Refused(route, status, code, said)
 
 

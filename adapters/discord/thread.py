@@ -25,6 +25,7 @@ from core.errors import (
     RateLimited,
     Undeliverable,
     Unreachable,
+    Unshowable,
     Untouchable,
 )
 from core.types import ASIDE, Allowance, Left, Limits, Outcome, PartId, Prompt, Remembered
@@ -42,6 +43,9 @@ SILENT = 1.075
 
 NO_MORE = "_Discord lets me say no more here._"
 """Beneath the last message of an answer that can't go on; SIZE leaves room for it."""
+WITHHELD = "A filter here doesn't let me show this answer. Please ask differently."
+THE_REST = "_A filter here doesn't let me show the rest._"
+"""Said instead of an answer with words that Discord doesn't show, and beneath what is shown."""
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds after the tries to say that, or more if Discord says so."""
 
@@ -52,8 +56,8 @@ _OUT = frozenset({refusals.NO_ACCESS, refusals.UNKNOWN_CHANNEL})
 
 class DiscordThread:
     """Live handle on one conversation. Satisfies Thread, ShowsStatus, ShowsQueued, ReadsEarlier,
-    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`, Prepares and Continues
-    of `core.placing`; raises what they say.
+    FindsPost, HasNameless, RemovesPart, Retracts, Concludes of `core.ports`, Prepares, Continues
+    and Withholds of `core.placing`; raises what they say.
 
     What a command asked is answered in the message that Discord made for it, by the interaction's
     token while that works, and all of it where the bot's own token may not write.
@@ -81,6 +85,7 @@ class DiscordThread:
         self._posts = posts
         self._hook = Hook(api, bot, self._at, wall)
         self._last: tuple[PartId, str] | None = None  # the latest message, and its text
+        self._unshown: tuple[PartId | None, str] = None, ""  # the message that was refused, or key
         self._opening = Opening(api, self._at, prompt, spawn)
         self._typist = Typist(api, self._opening, spawn)
 
@@ -126,6 +131,9 @@ class DiscordThread:
         self._typist.stop()
         try:
             part = await self._begin(forms.form(text), key)
+        except Unshowable:
+            self._unshown = None, key
+            raise
         except Undeliverable as error:
             await self._say_no_more(error)
             raise
@@ -157,9 +165,24 @@ class DiscordThread:
         by_hook = self._hook.used and self._hook.reaches(*split_part_id(part))
         if isinstance(error, Refused) and error.code in (DEAD if by_hook else _OUT):
             return  # it would be refused again
+        await self._say_beneath(part, f"{text}\n\n{NO_MORE}")
+
+    async def withheld(self) -> None:
+        """Words of it are none that Discord shows: say so beneath what is shown, or instead."""
+        if self._last:
+            part, text = self._last
+            await self._say_beneath(part, f"{text.rstrip()}\n\n{THE_REST}")
+        else:  # nothing of it, but what a former process wrote, which nobody knows any more
+            await self._say_beneath(self._unshown[0], WITHHELD, self._unshown[1])
+
+    async def _say_beneath(self, part: PartId | None, text: str, key: str = "") -> None:
+        """Have the message say this, or a new one with this key; where that can't be, the log."""
         for wait in PAUSES:
             try:
-                await self._rewrite(*split_part_id(part), forms.form(f"{text}\n\n{NO_MORE}"))
+                if part is None:
+                    await self._begin(forms.form(text), key)
+                else:
+                    await self._rewrite(*split_part_id(part), forms.form(text))
                 return
             except (RateLimited, Unreachable) as error:
                 await asyncio.sleep(min(max(wait, error.retry_after), PAUSES[-1]))
@@ -197,7 +220,11 @@ class DiscordThread:
         """Replace the text of a message of ours."""
         channel, message = split_part_id(part)
         latest = self._last is None or int(message) >= int(split_part_id(self._last[0])[1])
-        await self._rewrite(channel, message, forms.form(text))
+        try:
+            await self._rewrite(channel, message, forms.form(text))
+        except Unshowable:
+            self._unshown = part, ""
+            raise
         if latest:
             self._last = part, text
         await self._opening.on_answer()

@@ -4,7 +4,15 @@ import structlog
 
 from core.delivery.deliveries import Delivery, How
 from core.delivery.reply import Reply
-from core.errors import StreamOver, ThreadseekError, TooLarge, Undeliverable, Untouchable
+from core.errors import (
+    StreamOver,
+    ThreadseekError,
+    TooLarge,
+    Undeliverable,
+    Unshowable,
+    Untouchable,
+)
+from core.types import Kind
 
 log = structlog.get_logger()
 
@@ -13,6 +21,15 @@ def stays(reply: Reply, delivery: Delivery, error: Untouchable, says: str | None
     """Go on in new messages. says: as for `Reply.stays`."""
     reply.stays(delivery, says)
     log.warning("delivery.message_stays", part=delivery.index, reason=str(error))
+
+
+def unshowable(delivery: Delivery, error: Unshowable) -> None:
+    """A text that may end within a word tells nothing of all of it. Raises the error where it is
+    all of it.
+    """
+    if delivery.kind is Kind.FINAL:
+        raise error
+    log.info("delivery.not_shown_yet", part=delivery.index, reason=str(error))
 
 
 def failed(reply: Reply, delivery: Delivery, error: ThreadseekError) -> None:

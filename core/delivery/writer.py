@@ -11,7 +11,7 @@ from core.budget import Budget
 from core.delivery.calling import Calls
 from core.delivery.clearing import Clearing
 from core.delivery.deliveries import Delivery
-from core.delivery.failing import failed, stays
+from core.delivery.failing import failed, stays, unshowable
 from core.delivery.finding import Journal, Lost, post_key
 from core.delivery.freshness import Freshness
 from core.delivery.lanes import Lanes
@@ -25,6 +25,7 @@ from core.errors import (
     ThreadseekError,
     Undeliverable,
     Unreachable,
+    Unshowable,
     Untouchable,
 )
 from core.ports import FindsPost, RemovesPart, Retracts, Thread
@@ -264,8 +265,8 @@ class Writer:
         except Unreachable:
             self._cut_off(delivery)
             await self._pause("delivery.unreachable", part=delivery.index)
-        except Untouchable as error:
-            await self._untouchable(delivery, error)
+        except (Untouchable, Unshowable) as error:
+            await self._denied(delivery, error)
         except ThreadseekError as error:
             failed(self._reply, delivery, error)
         else:
@@ -274,9 +275,16 @@ class Writer:
             await self._lanes.succeeded(delivery, part)
             self._failures = 0
 
-    async def _untouchable(self, delivery: Delivery, error: Untouchable) -> None:
-        """The message can't be touched any more; what it says is read, if that is in doubt."""
+    async def _denied(self, delivery: Delivery, error: Untouchable | Unshowable) -> None:
+        """The message can't be touched any more; what it says is read, if that is in doubt. Or this
+        text isn't shown: then all of it is waited for.
+        """
         self._reply.refused()
+        if isinstance(error, Unshowable):
+            unshowable(delivery, error)
+            while not self._reply.finished:
+                await self._sleep(None)
+            return
         landing = self._now() if self._doubt is None else self._doubt + SETTLING
         says = await self._looking.look(delivery, landing)
         stays(self._reply, delivery, error, says)

@@ -1,6 +1,7 @@
 """The life of one claimed turn: ask, commit, deliver, settle. Nothing of it outlives `run`."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -16,10 +17,11 @@ from core.errors import (
     StoreError,
     ThreadseekError,
     Undeliverable,
+    Unshowable,
     Withdrawn,
 )
 from core.lifecycle import WITHDRAWN, State
-from core.placing import Continues
+from core.placing import Continues, Withholds
 from core.ports import Concludes, ShowsStatus, Thread, Turn
 from core.turns import notices, telling
 from core.turns.answer import Frame
@@ -157,6 +159,8 @@ class Answering:
         except* Undeliverable as group:
             reason = str(group.exceptions[0])
             await self._no_status()
+            if group.subgroup(Unshowable):
+                await self._withheld()
             await turns.finish(turn, State.ABANDONED, reason, self._asking.unanswered())
             self._log_end(State.ABANDONED, "abandoned", reason)
         except* LockedOut as group:
@@ -189,6 +193,14 @@ class Answering:
         self.locked_out = str(refused.exceptions[0])
         await self._means.turns.release(self._turn)
         log.warning("turn.waits_for_token", turn=self._turn.id)
+
+    async def _withheld(self) -> None:
+        """Say there that the answer isn't shown; the model isn't reminded of it either."""
+        if isinstance(self._thread, Withholds):
+            await self._thread.withheld()
+        if self._journal.outcome_stored.is_set():
+            with suppress(LostClaim):  # also when it was delivered once, and is shown again
+                await self._means.turns.park(self._turn, Outcome(verdict=Verdict.ERROR))
 
     async def _no_status(self) -> None:
         """Take away the line that says that the prompt is being worked on; asked once for."""
