@@ -26,6 +26,10 @@ SOON = 10.0
 """Seconds that a question waits at most for Discord to take new threads; it is answered in the
 channel where that takes longer."""
 
+_NAME = frozenset({20031, refusals.INVALID_FORM, 200001})
+"""What a thread is refused with whose name has words that the server, or Server Discovery, forbids:
+the name is all that is sent with it."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
@@ -159,7 +163,12 @@ class Opening:
     async def _opens(self) -> bool:
         names = {"channel": self._at.channel, "message": self._on}
         try:
-            await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
+            try:
+                await self._api.call(calls.OPEN_THREAD, names, {"name": self._name})
+            except Refused as refused:
+                if refused.code not in _NAME:
+                    raise
+                await self._api.call(calls.OPEN_THREAD, names, {"name": thread_name("", "")})
         except PartGone as gone:
             if self._at.answer:
                 raise

@@ -51,6 +51,7 @@ ERRORS: dict[int, tuple[int, str]] = {
     10062: (404, "Unknown interaction"),
     10063: (404, "Unknown application command"),
     20009: (400, "Explicit content cannot be sent to the desired recipient(s)"),
+    20031: (400, "Channel names contain words that are not allowed"),
     30046: (
         429,
         "Maximum number of edits to messages older than 1 hour reached. Try again later",

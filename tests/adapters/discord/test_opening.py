@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 
 from adapters.discord import opening
-from adapters.discord.ids import Address
+from adapters.discord.ids import Address, split_part_id
 from core.errors import RateLimited, Undeliverable
 from core.types import Outcome, Prompt, Verdict
 from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
@@ -230,3 +230,28 @@ async def test_the_thread_on_a_commands_answer_is_opened_whoever_goes_on(
     await again.edit(part, "one two")
     await again.edit(part, "one two three")
     assert asked.message_id in discord.world.channels
+
+
+@pytest.mark.parametrize("code", [20031, 50035, 200001])
+async def test_a_question_that_names_no_thread(
+    code: int, discord: DiscordServer, given: Given, log: Log
+) -> None:
+    """A server in Server Discovery, or its AutoMod, refuses names with certain words."""
+    prompt = given.mention("one of them?")
+    discord.faults.add(Fault(OPEN, code=code))
+    part = await given.thread(prompt).post("one", "k:0")
+    thread = Address.decode(prompt.address).message
+    assert split_part_id(part)[0] == thread
+    assert discord.world.channels[thread].name == "A question"
+    assert not [line for line in log if line["event"] == "discord.no_thread"]
+
+
+async def test_where_no_name_will_do_it_is_answered_in_the_channel(
+    discord: DiscordServer, given: Given, log: Log
+) -> None:
+    prompt = given.mention()
+    discord.faults.add(Fault(OPEN, times=9, code=50035))
+    part = await given.thread(prompt).post("one", "k:0")
+    assert split_part_id(part)[0] == Address.decode(prompt.address).channel
+    assert tries(discord) == 2
+    assert [line["code"] for line in log if line["event"] == "discord.no_thread"] == [50035]
