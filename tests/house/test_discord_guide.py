@@ -38,6 +38,10 @@ def test_the_link_in_the_guide_is_the_one_that_is_printed() -> None:
     assert int(asked) == sum(1 << bit for bit in named)
 
 
+def test_nothing_counts_permissions_beside_the_table() -> None:
+    assert not re.search(r"\b(four|five|six|seven)\s+permissions", GUIDE)
+
+
 def test_the_table_of_intents_is_what_the_gateway_is_asked_for() -> None:
     asked = {name for name, wanted in intents(content=True) if wanted}
     documented = {name.upper().replace("DM_", "DIRECT_") for name in asked}
