@@ -5,7 +5,7 @@ message object of docs.discord.com/developers/resources/message.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,8 @@ PLAIN, REPLY, COMMAND, STARTER, MENU = 0, 19, 20, 21, 23
 
 LOADING = 1 << 7
 """Flag of a command's answer that still waits ("thinking…")."""
+_TEXT = 10
+"""Type of a component that shows a text."""
 ASKED_IN = frozenset({PLAIN, REPLY})
 NAME = 90
 """Characters of a thread's name at most; Discord takes 100."""
@@ -293,29 +295,49 @@ def replied(message: Message) -> str:
 
 
 def _files(message: Message) -> tuple[str, ...]:
-    """Names of the attachments."""
-    listed = message.get("attachments")
-    files = listed if isinstance(listed, list) else []
-    names = (f.get("title") or f.get("filename") for f in files if isinstance(f, Mapping))
+    """Names of the attachments, of what is forwarded too."""
+    files = [
+        file for one in (message, *_snapshots(message)) for file in _objects(one.get("attachments"))
+    ]
+    names = (file.get("title") or file.get("filename") for file in files)
     return tuple(str(name) for name in names if name)
+
+
+def _snapshots(message: Message) -> list[Message]:
+    """The messages that it forwards."""
+    inner = [shot.get("message") for shot in _objects(message.get("message_snapshots"))]
+    return [one for one in inner if isinstance(one, Mapping)]
 
 
 def _forwarded(message: Message, bot: Bot) -> str:
     """The words of forwarded messages."""
-    listed = message.get("message_snapshots")
-    shots = listed if isinstance(listed, list) else []
-    inner = (s.get("message") for s in shots if isinstance(s, Mapping))
-    said = (_own(m, bot) or _shown(m) for m in inner if isinstance(m, Mapping))
-    return "\n".join(filter(None, said))
+    return "\n".join(filter(None, (_own(m, bot) or _shown(m) for m in _snapshots(message))))
 
 
 def _shown(message: Message) -> str:
-    """What a message says only in its embeds, as many apps do, in a poll or by its stickers, which
-    are named like emoji.
+    """What a message says only in its embeds or components, as many apps do, in a poll or by its
+    stickers, which are named like emoji.
     """
-    embeds = _objects(message.get("embeds"))
-    told = [embed.get(name) for embed in embeds for name in ("title", "description")]
-    return _lines(told) or _poll(message.get("poll")) or _stickers(message.get("sticker_items"))
+    told = [text for embed in _objects(message.get("embeds")) for text in _embedded(embed)]
+    shown = _lines(told) or _lines(_displayed(message.get("components")))
+    return shown or _poll(message.get("poll")) or _stickers(message.get("sticker_items"))
+
+
+def _embedded(embed: Mapping[str, Any]) -> Iterator[object]:
+    """The texts of an embed, its fields' too."""
+    yield from (embed.get("title"), embed.get("description"))
+    for field in _objects(embed.get("fields")):
+        yield from (field.get("name"), field.get("value"))
+
+
+def _displayed(components: object) -> Iterator[object]:
+    """The texts among components, and among what these hold
+    (docs.discord.com/developers/components/reference#text-display).
+    """
+    for one in _objects(components):
+        if one.get("type") == _TEXT:
+            yield one.get("content")
+        yield from _displayed(one.get("components"))
 
 
 def _poll(poll: object) -> str:

@@ -49,12 +49,25 @@ POLL: dict[str, Any] = {
     ],
     "allow_multiselect": False,
 }
-SHOWN = ("poll", "sticker_items", "embeds", "message_snapshots")
+SHOWN = ("poll", "sticker_items", "embeds", "components", "message_snapshots", "attachments")
 STICKERS = [{"id": "8", "name": "Wave", "format_type": 1}, {"id": "9", "name": 7}, 5]
 EMBEDS = [{"title": "Build 7", "description": "failed"}, {"title": 5}, None]
+FIELDS = [{"title": "Alert", "fields": [{"name": "Host", "value": "db1"}, {"name": 5}, None]}]
+DISPLAYED: list[Any] = [
+    {"type": 10, "content": "# Release 2"},
+    {"type": 17, "components": [
+        {"type": 9, "components": [{"type": 10, "content": "Faster."}], "accessory": {"type": 11}},
+        {"type": 1, "components": [{"type": 2, "label": "Read", "content": "no text display"}]},
+        {"type": 10, "content": 5},
+        None,
+    ]},
+]  # fmt: skip
 SPOKEN: tuple[tuple[dict[str, Any], str], ...] = (
     (FORWARD, "one @bob\ntwo"),
     ({"content": "", "mentions": [], "embeds": EMBEDS}, "Build 7\nfailed"),
+    ({"content": "", "mentions": [], "embeds": FIELDS}, "Alert\nHost\ndb1"),
+    ({"content": "", "mentions": [], "components": DISPLAYED}, "# Release 2\nFaster."),
+    (FORWARD | {"message_snapshots": [{"message": {"components": DISPLAYED[:1]}}]}, "# Release 2"),
     ({"content": "", "mentions": [], "poll": POLL}, "Which one?\n- tea\n- coffee"),
     ({"content": "", "mentions": [], "sticker_items": STICKERS}, ":Wave:"),
     (FORWARD | {"message_snapshots": [{"message": {"sticker_items": STICKERS}}]}, ":Wave:"),
@@ -90,6 +103,14 @@ def test_it_is_asked_in_a_direct_message_and_in_a_thread(
     stamp = {"edited_timestamp": "2025-10-12T15:09:59+00:00"}
     changed = edited(whole | stamp, BOT, thread=True, now=0.0)
     assert changed == Edited(asked.identity, words)
+
+
+def test_what_is_forwarded_has_files_too() -> None:
+    inner = {"content": "", "attachments": [{"filename": "plan.pdf"}, None]}
+    forward = FORWARD | {"message_snapshots": [{"message": inner}, {"message": None}, 7]}
+    asked = read(message(channel_id=DIRECT, guild_id=None, **forward), BOT, thread=False)
+    assert isinstance(asked, Prompt)
+    assert (asked.text, asked.files) == ("", ("plan.pdf",))
 
 
 def test_what_is_forwarded_elsewhere_is_not_for_us() -> None:
