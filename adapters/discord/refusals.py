@@ -29,6 +29,10 @@ ARCHIVED = 50083
 THREAD_EXISTS = 160004
 LOCKED = 160005
 
+_GUARD = 40333
+"""What the guard in front of Discord says in JSON; it was seen for hours where nothing was wrong
+(germanoeich/nirn-proxy#14)."""
+
 UNAUTHORIZED = 401
 """The HTTP status of a wrong bot token; there is no code of its own for it."""
 
@@ -96,10 +100,11 @@ def translate(route: str, status: int, body: object) -> DeliveryError:
     """The core error for an answer that is no success; 429 is not for this function.
 
     A refusal by 4xx is definite: Discord says it in JSON. Everything else may or may not have
-    landed, a page with such a status too: it is from a proxy or from the guard in front of Discord.
+    landed, a page with such a status too: it is from a proxy or from the guard in front of Discord,
+    which has a code of its own in JSON.
     """
     definite = 400 <= status < 500 and status != 408
-    if not definite or not isinstance(body, Mapping):
+    if not definite or not isinstance(body, Mapping) or body.get("code") == _GUARD:
         page = ", not by Discord itself" if definite else ""
         return Unreachable(f"Discord failed at {route} (HTTP {status}{page})")
     code = body.get("code")

@@ -38,6 +38,12 @@ def test_what_may_have_landed_is_unreachable(status: int, body: object) -> None:
     assert str(status) in str(error)
 
 
+def test_what_the_guard_in_front_of_discord_says_in_json_is_an_outage() -> None:
+    error = translate(ROUTE, 403, {"message": "internal network error", "code": 40333})
+    assert isinstance(error, Unreachable)
+    assert "not by Discord itself" in str(error)
+
+
 def test_a_message_that_is_gone() -> None:
     assert isinstance(translate(ROUTE, 404, {"code": 10008}), PartGone)
 
