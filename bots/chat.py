@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from adapters.console.app import ConsolePlatform, platform_of
-from adapters.console.lines import Lines
+from adapters.console.lines import Lines, Typing
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
 from core.delivery.sanitise import clean
@@ -21,6 +21,7 @@ from core.types import Outcome, Verdict
 
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GOOD = (Verdict.COMPLETE, Verdict.LENGTH)
+_PROMPT = "you> "
 _LOOK = 5.0  # seconds between two looks at the store while an answer comes
 _PATIENCE = 60.0  # seconds: an answer that can't be stored is tried again for 48
 
@@ -146,10 +147,12 @@ def _greet(core: Core, name: str) -> None:
 
 
 async def _talk(terminal: _Terminal) -> None:
-    lines, prompt = Lines(sys.stdin), "\nyou> " if sys.stdin.isatty() else ""
+    person, edited = sys.stdin.isatty(), sys.stdin.isatty() and sys.stdout.isatty()
+    lines = Typing(_PROMPT) if edited else Lines(sys.stdin)
+    before = "\n" if edited else f"\n{_PROMPT}" if person else ""
     while True:
-        print(prompt, end="", flush=True)  # noqa: T201
-        line = (await lines.next()).strip()
+        print(before, end="", flush=True)  # noqa: T201
+        line = (await lines.next() or "").strip()
         if not line:
             return
         await _asked(terminal, line, live=True)

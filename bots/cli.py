@@ -40,9 +40,12 @@ def main() -> None:
 
 
 def _open_streams() -> None:
-    """A stream that is closed is as good as /dev/null; what the output can't show is a "?"."""
+    """A stream that is closed is as good as /dev/null. What the input has that is no text, and what
+    the output can't show, is replaced.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

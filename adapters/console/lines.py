@@ -1,21 +1,29 @@
-"""What a person types, line by line, without keeping the process when it shall end."""
+"""What a person types or a pipe brings, without keeping the process when it shall end.
+
+Nothing can wake a thread that waits for either: so nobody waits for it, and it holds none of
+Python's locks meanwhile, which a process that ends under it would miss.
+"""
 
 import asyncio
 import codecs
 import os
+import sys
+import termios
 import threading
 from contextlib import suppress
 from typing import TextIO
 
 _MOST = 65_536  # bytes read at once
+_EDITING = (
+    "tab: tab-insert",  # and no names of files
+    *("$if term=dumb", "$else", "set enable-bracketed-paste on", "$endif"),
+)
+"""What is asked of readline, in its own words."""
+_NO_PASTE = "\x1b[?2004l"  # takes back what readline asks of a terminal for the last of these
 
 
 class Lines:
-    """The lines of a stream, read on a thread of their own from the first `next` on.
-
-    Nothing can wake a thread that waits for a person: so nobody waits for it, and it holds none of
-    Python's locks meanwhile, which a process that ends under it would miss.
-    """
+    """The lines of a stream, read on a thread of their own from the first `next` on."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -23,14 +31,14 @@ class Lines:
         self._come = asyncio.Queue[str | None]()
         self._reader = threading.Thread(target=self._read, name="lines", daemon=True)
 
-    async def next(self) -> str:
-        """The next line, without its end; empty at the end of the stream."""
+    async def next(self) -> str | None:
+        """The next line, without its end; None at the end of the stream."""
         if self._reader.ident is None:
             self._reader.start()
         line = await self._come.get()
         if line is None:
             self._come.put_nowait(None)
-        return line or ""
+        return line
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder(self._stream.encoding)("replace")
@@ -47,3 +55,44 @@ class Lines:
 
     def _tell(self, line: str | None) -> None:
         self._loop.call_soon_threadsafe(self._come.put_nowait, line)
+
+
+class Typing:
+    """What a person types on a terminal that stands at both ends, edited as in a shell: a question
+    may be of any length, and of several lines where they are pasted. A Python that has no readline
+    takes it line by line, and no more of each than the system does.
+    """
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._modes = termios.tcgetattr(sys.stdin)
+        with suppress(ImportError):
+            import readline
+
+            for line in _EDITING:
+                readline.parse_and_bind(line)
+
+    async def next(self) -> str | None:
+        """What was typed, without the end of its line; None when there will be no more (Ctrl-D)."""
+        loop = asyncio.get_running_loop()
+        typed = asyncio.Queue[str | None]()
+
+        def read() -> None:
+            line: str | None = None
+            with suppress(EOFError, OSError):
+                line = input(self._prompt)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(typed.put_nowait, line)
+
+        threading.Thread(target=read, name="typing", daemon=True).start()
+        try:
+            return await typed.get()
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """The terminal as it was, since who reads from it can't be ended."""
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)
+            print(_NO_PASTE, end="", flush=True)  # noqa: T201

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import pty
+import termios
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.e2e.service import COMMAND, environment
 
-CTRL_C = "\x03"
+CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 class Terminal:
@@ -22,9 +23,15 @@ class Terminal:
         self._changed = asyncio.Event()
         asyncio.get_running_loop().add_reader(ours, self._read)
 
-    def type(self, text: str) -> None:
-        """Press these keys."""
-        os.write(self._ours, text.encode())
+    async def types(self, keys: str | bytes) -> None:
+        """Press these keys, more of them than the system holds perhaps."""
+        data = keys.encode() if isinstance(keys, str) else keys
+        while data:
+            data = data[await asyncio.to_thread(os.write, self._ours, data[:1024]) :]
+
+    def modes(self) -> list[int]:
+        """How the system treats what is typed."""
+        return [mode for mode in termios.tcgetattr(self._ours) if isinstance(mode, int)]
 
     async def shows(self, text: str, times: int = 1) -> None:
         """Wait until that stands on it so often."""

@@ -98,9 +98,9 @@ async def test_the_whole_answer_stands_on_a_terminal(
 async def test_ctrl_c_at_the_prompt_ends_it_at_once(tmp_path: Path) -> None:
     async with terminal(tmp_path, {}, "chat", "-t", "work") as person:
         await person.shows("you> ")
-        person.type("hello\n")
+        await person.types("hello\n")
         await person.shows("you> ", times=2)
-        person.type(CTRL_C)
+        await person.types(CTRL_C)
         assert await person.ended() == 130
         assert "To go on later: threadseek chat --thread work" in person.shown
         assert "Traceback" not in person.shown
@@ -112,9 +112,9 @@ async def test_ctrl_c_in_an_answer_takes_the_question_back(
     api.script(None, Reply(pieces=("slow ",) * 100, delay=0.3))
     async with terminal(tmp_path, settings, "chat", "-t", "work") as person:
         await person.shows("you> ")
-        person.type("long\n")
+        await person.types("long\n")
         await person.shows("slow slow")
-        person.type(CTRL_C)
+        await person.types(CTRL_C)
         assert await person.ended() == 130
     api.script(None, Reply(pieces=("quick",)))
     async with asyncio.timeout(10):

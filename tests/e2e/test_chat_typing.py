@@ -1,0 +1,93 @@
+"""A person who types at the prompt of `threadseek chat`, on a terminal of the system (a pty)."""
+
+from pathlib import Path
+
+from tests.e2e.terminal import CTRL_C, CTRL_D, terminal
+from tests.emulators.deepseek import DeepSeekServer
+
+XTERM = {"TERM": "xterm-256color"}
+UP, HOME = "\x1b[A", "\x01"
+PASTES, NO_PASTES = "\x1b[?2004h", "\x1b[?2004l"
+PASTED = ("\x1b[200~", "\x1b[201~")
+"""What a terminal puts around what is pasted, once it was asked to."""
+
+
+def questions(api: DeepSeekServer) -> list[str]:
+    return [call.body["messages"][-1]["content"] for call in api.calls]
+
+
+async def test_a_question_may_be_longer_than_a_line_of_the_system(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """Which keeps 4,095 bytes of one."""
+    long = "word " * 2_000 + "end"
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types(f"{long}\r")
+        await person.shows("you> ", times=2)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert questions(api) == [long]
+
+
+async def test_a_question_is_edited_and_earlier_ones_come_back(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types(f"日本🙂\x7f{HOME}a \r")
+        await person.shows("you> ", times=2)
+        await person.types(f"{UP} again\r")
+        await person.shows("you> ", times=3)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert questions(api) == ["a 日本", "a 日本 again"]
+
+
+async def test_lines_that_are_pasted_are_one_question(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    text = "What is this?\n\nif x:\n\tpass"
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types(text.join(PASTED))
+        await person.types("\r")
+        await person.shows("you> ", times=2)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert questions(api) == [text]
+
+
+async def test_bytes_that_are_no_text_end_nothing(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types(b"a \xff b\r")
+        await person.shows("you> ", times=2)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert questions(api) == ["a � b"]
+
+
+async def test_ctrl_c_leaves_the_terminal_as_it_was(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        before = person.modes()
+        await person.shows("you> ")
+        assert person.modes() != before, "it is edited"
+        await person.types(f"half{CTRL_C}")
+        assert await person.ended() == 130
+        assert person.modes() == before
+        assert person.shown.count(PASTES) == person.shown.count(NO_PASTES) == 1
+
+
+async def test_a_terminal_that_can_nothing_is_asked_for_nothing(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    async with terminal(tmp_path, {**settings, "TERM": "dumb"}, "chat") as person:
+        await person.shows("you> ")
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert "\x1b" not in person.shown
