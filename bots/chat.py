@@ -36,7 +36,8 @@ class _Terminal:
 
 
 async def conversation(settings: Settings, name: str, question: str | None) -> int:
-    """One question or a whole conversation; returns the exit code.
+    """One question or a whole conversation; returns the exit code: 1 when there is no answer to the
+    question, or, where nobody sees them come, to one of the conversation's.
 
     name: the stored conversation to continue; empty begins a new one.
     Raises: StoreError, ConfigurationError; OSError, when the output takes nothing (any more).
@@ -60,10 +61,10 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
             return await _answer_once(terminal, question)
         _greet(core, name)
         try:
-            await _talk(terminal)
+            all_answered = await _talk(terminal)
         finally:
             print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
-    return 0
+    return 0 if all_answered or sys.stdin.isatty() else 1
 
 
 @asynccontextmanager
@@ -143,16 +144,20 @@ def _print_plain(outcome: Outcome) -> None:
 
 def _greet(core: Core, name: str) -> None:
     print(f"Answers come from {core.source}.")  # noqa: T201
-    print(f"This conversation is called {name}. An empty line or Ctrl-D ends it.")  # noqa: T201
+    print(f"This conversation is called {name}. Ctrl-D ends it.")  # noqa: T201
 
 
-async def _talk(terminal: _Terminal) -> None:
+async def _talk(terminal: _Terminal) -> bool:
+    """A whole conversation, whose lines are questions; whether all of them were answered."""
     person, edited = sys.stdin.isatty(), sys.stdin.isatty() and sys.stdout.isatty()
     lines = Typing(_PROMPT) if edited else Lines(sys.stdin)
     before = "\n" if edited else f"\n{_PROMPT}" if person else ""
+    all_answered = True
     while True:
         print(before, end="", flush=True)  # noqa: T201
-        line = (await lines.next() or "").strip()
-        if not line:
-            return
-        await _asked(terminal, line, live=True)
+        line = await lines.next()
+        if line is None:
+            return all_answered
+        if line.strip():
+            outcome = await _asked(terminal, line.strip(), live=True)
+            all_answered = all_answered and outcome.verdict in _GOOD

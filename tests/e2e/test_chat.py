@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tests.e2e.service import command, running
-from tests.e2e.terminal import CTRL_C, terminal
+from tests.e2e.terminal import CTRL_C, CTRL_D, terminal
 from tests.emulators.deepseek import DeepSeekServer, Reply
 
 
@@ -79,6 +79,43 @@ async def test_a_conversation_in_the_terminal(tmp_path: Path) -> None:
     assert "offline server" in out
     assert "and again" in out
     assert "--thread" in out
+
+
+async def test_an_empty_line_ends_no_conversation(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    code, _, err = await command(tmp_path, settings, "chat", stdin="\nhello\n\n \nand again")
+    assert (code, err) == (0, "")
+    said = [message["content"] for message in api.calls[1].body["messages"]]
+    assert (said[1], said[3]) == ("hello", "and again")
+    async with terminal(tmp_path, settings, "chat") as person:
+        await person.shows("you> ")
+        await person.types("\r")
+        await person.shows("you> ", times=2)
+        await person.types("hello\r")
+        await person.shows("you> ", times=3)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert len(api.calls) == 3
+
+
+async def test_a_conversation_out_of_a_pipe_fails_if_an_answer_did(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """On a terminal somebody saw it."""
+    refused = Reply(status=400, body={"error": {"code": "bad_request", "message": "no"}})
+    api.script(None, refused, Reply(pieces=("fine",)))
+    code, out, _ = await command(tmp_path, settings, "chat", stdin="one\ntwo\n")
+    assert code == 1
+    assert "refused this request" in out
+    assert "fine" in out
+    api.script(None, refused)
+    async with terminal(tmp_path, settings, "chat") as person:
+        await person.shows("you> ")
+        await person.types("one\r")
+        await person.shows("you> ", times=2)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
 
 
 async def test_the_whole_answer_stands_on_a_terminal(
