@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from adapters.console.app import ConsolePlatform, platform_of
-from adapters.console.lines import Lines, Typing
+from adapters.console.lines import Lines, Typing, whole
 from bots.settings import Settings
 from bots.wiring import Core, core_of, engine_of
+from core.delivery.characters import visible
 from core.delivery.sanitise import clean
 from core.errors import ConfigurationError, StoreError
 from core.ports import Threads
@@ -22,6 +23,11 @@ from core.types import Outcome, Verdict
 _NAME = re.compile(r"[\w.-]{1,64}")
 _GOOD = (Verdict.COMPLETE, Verdict.LENGTH)
 _PROMPT = "you> "
+_WAITING = (
+    "Waiting for the end of standard input, which belongs to the question "
+    "(</dev/null leaves it out)."
+)
+_SILENCE = 3.0  # seconds until that is told
 _LOOK = 5.0  # seconds between two looks at the store while an answer comes
 _PATIENCE = 60.0  # seconds: an answer that can't be stored is tried again for 48
 
@@ -46,6 +52,7 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
         raise ConfigurationError(["--thread: use up to 64 letters, digits, dots, dashes"])
     if question is not None and not question.strip():
         raise ConfigurationError(["the question is empty: write it after `threadseek chat`"])
+    question = question and await _with_input(question)
     new = not name
     name = name or secrets.token_hex(4)
     async with AsyncExitStack() as stack:
@@ -65,6 +72,17 @@ async def conversation(settings: Settings, name: str, question: str | None) -> i
         finally:
             print(f"\nTo go on later: threadseek chat --thread {name}")  # noqa: T201
     return 0 if all_answered or sys.stdin.isatty() else 1
+
+
+async def _with_input(question: str) -> str:
+    """The question, and beneath it what is piped in."""
+    if sys.stdin.isatty():
+        return question
+    reading = asyncio.create_task(whole(sys.stdin))
+    if not (await asyncio.wait({reading}, timeout=_SILENCE))[0]:
+        print(_WAITING, file=sys.stderr, flush=True)  # noqa: T201
+    text = await reading
+    return f"{question}\n\n{text.rstrip()}" if visible(text) else question
 
 
 @asynccontextmanager

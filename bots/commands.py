@@ -61,7 +61,8 @@ def run() -> None:
 @app.command()
 def chat(
     question: Annotated[
-        str | None, typer.Argument(help="Answer this once, on standard output.")
+        str | None,
+        typer.Argument(help="Answer this, with what is piped in, once on standard output."),
     ] = None,
     thread: Annotated[
         str, typer.Option("--thread", "-t", help="Continue the stored conversation of this name.")

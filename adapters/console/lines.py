@@ -10,10 +10,14 @@ import os
 import sys
 import termios
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-_MOST = 65_536  # bytes read at once
+MOST = 8 * 1024 * 1024
+"""Bytes that are read of what belongs to one question: no model takes as many."""
+
+_AT_ONCE = 65_536  # bytes
 _EDITING = (
     "tab: tab-insert",  # and no names of files
     *("$if term=dumb", "$else", "set enable-bracketed-paste on", "$endif"),
@@ -44,7 +48,7 @@ class Lines:
         decoder = codecs.getincrementaldecoder(self._stream.encoding)("replace")
         rest = ""
         with suppress(RuntimeError, OSError):  # the loop is closed, or the terminal is
-            while data := os.read(self._stream.fileno(), _MOST):
+            while data := os.read(self._stream.fileno(), _AT_ONCE):
                 *lines, rest = (rest + decoder.decode(data)).split("\n")
                 for line in lines:
                     self._tell(line)
@@ -74,19 +78,8 @@ class Typing:
 
     async def next(self) -> str | None:
         """What was typed, without the end of its line; None when there will be no more (Ctrl-D)."""
-        loop = asyncio.get_running_loop()
-        typed = asyncio.Queue[str | None]()
-
-        def read() -> None:
-            line: str | None = None
-            with suppress(EOFError, OSError):
-                line = input(self._prompt)
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(typed.put_nowait, line)
-
-        threading.Thread(target=read, name="typing", daemon=True).start()
         try:
-            return await typed.get()
+            return await _aside(lambda: input(self._prompt))
         except asyncio.CancelledError:
             self._leave()
             raise
@@ -96,3 +89,31 @@ class Typing:
         with suppress(OSError, termios.error):
             termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)
             print(_NO_PASTE, end="", flush=True)  # noqa: T201
+
+
+async def whole(stream: TextIO) -> str:
+    """All that a stream brings, or the beginning of more than `MOST` bytes."""
+
+    def read() -> str:
+        found = bytearray()
+        while len(found) < MOST and (data := os.read(stream.fileno(), _AT_ONCE)):
+            found += data
+        return found.decode(stream.encoding, "replace")
+
+    return await _aside(read) or ""
+
+
+async def _aside(read: Callable[[], str]) -> str | None:
+    """What that gives, on a thread of its own; None at the end of what it reads, or if it can't."""
+    loop = asyncio.get_running_loop()
+    come = asyncio.Queue[str | None]()
+
+    def work() -> None:
+        found: str | None = None
+        with suppress(EOFError, OSError):
+            found = read()
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(come.put_nowait, found)
+
+    threading.Thread(target=work, name="reading", daemon=True).start()
+    return await come.get()

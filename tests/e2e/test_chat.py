@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.e2e.service import command, running
+from tests.e2e.service import COMMAND, command, environment, running
 from tests.e2e.terminal import CTRL_C, CTRL_D, terminal
 from tests.emulators.deepseek import DeepSeekServer, Reply
 
@@ -71,6 +71,54 @@ async def test_a_named_conversation_goes_on(
     assert roles == ["system", "user", "assistant", "user"]
     await command(tmp_path, settings, "chat", "third", "--thread", "other")
     assert [message["role"] for message in api.calls[2].body["messages"]] == ["system", "user"]
+
+
+async def test_what_is_piped_in_belongs_to_the_question(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    text = "first\r\n\n\tsecond 🙂\n"
+    code, _, err = await command(tmp_path, settings, "chat", "What is this?", stdin=text)
+    assert (code, err) == (0, "")
+    assert api.calls[0].body["messages"][-1]["content"] == f"What is this?\n\n{text}".strip()
+    await command(tmp_path, settings, "chat", "And nothing?", stdin=" \n")
+    assert api.calls[1].body["messages"][-1]["content"] == "And nothing?"
+
+
+async def test_more_than_a_model_takes_is_refused_while_it_still_comes(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'yes | "{COMMAND}" chat "What is this?"'),
+        cwd=tmp_path,
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(40):
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert b"too long for me" in err
+    assert not api.calls
+
+
+async def test_waiting_for_a_pipe_is_told(tmp_path: Path, settings: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(COMMAND, "chat", "What is this?"),
+        cwd=tmp_path,
+        env=environment(settings),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(40):
+        told = await process.stderr.readline()
+        out, err = await process.communicate(b"")
+    assert told == b"Waiting for the end of standard input, which belongs to the question " + (
+        b"(</dev/null leaves it out).\n"
+    )
+    assert (process.returncode, err) == (0, b"")
+    assert out
 
 
 async def test_a_conversation_in_the_terminal(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def into_a_closed_pipe(
     folder: Path, settings: dict[str, str], arguments: Sequence[str], stdin: bytes = b""
 ) -> tuple[int, str]:
     """Run the command with standard output into a pipe that nobody reads any more, from the first
-    words on where something is typed; standard input stays open.
+    words on where something is typed; standard input stays open then.
     """
     reading, writing = os.pipe()
     process = await asyncio.create_subprocess_exec(
@@ -62,6 +62,8 @@ async def into_a_closed_pipe(
             if stdin:
                 await asyncio.to_thread(pipe.read, 1)
         process.stdin.write(stdin)
+        if not stdin:
+            process.stdin.close()
         async with asyncio.timeout(30):
             err = await process.stderr.read()
             return await process.wait(), err.decode()
