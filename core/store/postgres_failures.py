@@ -14,11 +14,17 @@ _AWAY = (
     "DATABASE_URL to the server that runs."
 )
 _SLOW = "took too long: it is overloaded or away, or someone holds a lock (pg_stat_activity)."
+_POOLED = (
+    "is behind a pooler that doesn't keep sessions: set it to session mode, or set DATABASE_URL to "
+    "the server itself."
+)
 _LOCKED = "55P03"
 _READ_ONLY = "25006"
 
 # The beginning of an SQLSTATE -> what to say after "The database <place> ". Longest match wins.
 _UNUSABLE = {
+    "26000": _POOLED,  # a prepared statement that isn't there, or ...
+    "42P05": _POOLED,  # ... is there already: another's
     "28": "refused the user or the password: set DATABASE_URL to ones that the server knows "
     "(its pg_hba.conf says who may connect from where).",
     "3D000": "does not exist on the server: create it (CREATE DATABASE), or set DATABASE_URL to "

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0  # seconds for one try
 _FORM = "Set DATABASE_URL to postgresql://user:password@host/name."
 
-# What the server does by itself, when the process that connected has stopped or is cut off.
-_SETTINGS = {
-    "application_name": "threadseek",
-    # A process that is paused in a transaction holds a conversation's lock no longer than this.
-    "idle_in_transaction_session_timeout": "10s",
-    "statement_timeout": "60s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-}
+# What the server does by itself, when the process that connected has stopped or is cut off. Set
+# when connected: a pooler refuses a connection that names at its start what it doesn't know.
+# A process that is paused in a transaction holds a conversation's lock for 10 seconds at most.
+_SETTINGS = """
+SET idle_in_transaction_session_timeout = '10s';
+SET statement_timeout = '60s';
+SET tcp_keepalives_idle = 30;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,19 @@ class Server:
         """A new connection. Raises: StoreUnusable, what asyncpg raises, OSError, TimeoutError."""
         import asyncpg
 
+        named = {"application_name": "threadseek"}
         try:
-            return await asyncpg.connect(
-                self.dsn, timeout=CONNECT_TIMEOUT, server_settings=_SETTINGS
+            connection = await asyncpg.connect(
+                self.dsn, timeout=CONNECT_TIMEOUT, server_settings=named
             )
         except ValueError:  # its words may quote the URL
             raise StoreUnusable(f"DATABASE_URL is not of a form that is known. {_FORM}") from None
+        try:
+            await connection.execute(_SETTINGS, timeout=CONNECT_TIMEOUT)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
 
 def require_driver() -> None:

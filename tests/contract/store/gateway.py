@@ -1,7 +1,7 @@
 """The way to the server, which a test can cut, stall, or break at a certain word."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ class Gateway:
     cut_at: connections break when the client says this, which does not reach the server.
     stall_at: nothing goes on from when the client says this, which does not reach the server.
     cut_behind: they break when the client said this, before it learns the answer.
+    answer: what the client is told in the server's place for what it says; empty: it goes on.
     """
 
     def __init__(self, target: Path) -> None:
@@ -24,6 +25,7 @@ class Gateway:
         self.cut_at = b""
         self.stall_at = b""
         self.cut_behind = b""
+        self.answer: Callable[[bytes], bytes] = lambda said: b""
 
     def cut(self) -> None:
         """Break every connection; new ones break at once too."""
@@ -54,8 +56,8 @@ class Gateway:
                     return
                 back, there = await asyncio.open_unix_connection(self._target)
                 ways = [
-                    asyncio.ensure_future(self._forward(reader, there, asked=True)),
-                    asyncio.ensure_future(self._forward(back, writer, asked=False)),
+                    asyncio.ensure_future(self._forward(reader, there, writer)),
+                    asyncio.ensure_future(self._forward(back, writer)),
                 ]
                 try:
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -69,9 +71,16 @@ class Gateway:
                     end.transport.abort()
 
     async def _forward(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asked: bool
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        asked: asyncio.StreamWriter | None = None,
     ) -> None:
+        """asked: the way back to the client, where this is the one from it."""
         while data := await source.read(65536):
+            if asked and (answer := self.answer(data)):
+                asked.write(answer)
+                continue
             if asked and self.stall_at and self.stall_at in data:
                 self.stall()
             await self._flowing.wait()
