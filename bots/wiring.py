@@ -32,6 +32,7 @@ from core.proxies import Proxies
 from core.store.budgets import SharedBudget
 from core.store.opening import Transactions, open_database
 from core.store.sql import SqlHistory, SqlSeats, SqlTurns
+from core.turns import metrics
 from core.turns.engine import Engine
 from core.turns.means import Means, Policy
 from core.turns.window import Room
@@ -214,6 +215,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
             serve(settings.http_host, settings.http_port, routes, health)
         )
         platforms[web.name] = web
+        metrics.from_zero(web.name)
         engine.wake()
         say(f"Playground     {web.address(settings.http_host, port)}")
         discord = await _discord(settings, core, engine, session)
@@ -224,6 +226,7 @@ async def service(loaded: Loaded, say: Say) -> AsyncGenerator[None, None]:
         ):
             tell = _labelled(label, say)
             if platform:
+                metrics.from_zero(platform.name)
                 connection = connected(platform, platforms, engine, health, tell)
                 connecting.append(stack.enter_async_context(connection))
             else:

@@ -2,7 +2,10 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from core.delivery.deliveries import How
 from core.delivery.freshness import Figures
+from core.errors import Failure
+from core.types import Verdict
 
 _FRESH = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.5, 2, 3, 5, 8, 15, 30, 60)
 _CALLS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
@@ -50,6 +53,22 @@ CALLS = Histogram(
 REFUSED = Counter(
     "threadseek_delivery_refused", "Calls refused as too early (429).", ["platform", "method"]
 )
+
+_UNSHOWN = ("withdrawn", "gone", "abandoned")  # verdicts of turns whose outcome wasn't shown
+for _failure in Failure:
+    FAILURES.labels(_failure.value)
+for _kind in ("prompt", "prompt_cached", "completion"):
+    TOKENS.labels(_kind)
+
+
+def from_zero(platform: str) -> None:
+    """Have a platform's counters there before their first events, which no rate would see else."""
+    for counter in (ACCEPTED, PARKED):
+        counter.labels(platform)
+    for verdict in (*Verdict, *_UNSHOWN):
+        TURNS.labels(platform, verdict)
+    for method in How:
+        REFUSED.labels(platform, method.name.lower())
 
 
 def delivered(platform: str, figures: Figures) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from bots import connecting, wiring
 from bots.server import Health
@@ -19,6 +20,7 @@ from core.errors import ConfigurationError, RateLimited
 from core.ports import Threads
 from core.store.database import Database
 from core.store.sql import SqlTurns
+from core.turns import metrics
 from core.types import ThreadKey
 from tests.fakes.platform import FakePlatform, prompt
 
@@ -107,6 +109,24 @@ async def test_what_a_dead_process_held_of_any_platform_is_free_at_the_start(
         with closing(sqlite3.connect(file)) as look:
             held = look.execute("SELECT platform FROM conversation WHERE owner = 'dead'").fetchall()
     assert held == []
+
+
+async def test_counters_begin_at_nought_for_each_platform_that_is_on(tmp_path: Path) -> None:
+    given = {
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'a.db'}",
+        "HTTP_PORT": "0",
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_SIGNING_SECRET": "1",
+        "SLACK_API_URL": "http://127.0.0.1:9/",
+    }
+    for name in ("web", "slack"):
+        with suppress(KeyError):
+            metrics.PARKED.remove(name)
+    async with wiring.service(load(given, Path("none")), lambda _line: None):
+        for name in ("web", "slack"):
+            labels = {"platform": name}
+            assert REGISTRY.get_sample_value("threadseek_turns_parked_total", labels) == 0, name
+    assert REGISTRY.get_sample_value("threadseek_turns_parked_total", {"platform": "none"}) is None
 
 
 async def test_a_row_that_can_not_be_read_turns_readiness_red(tmp_path: Path) -> None:

@@ -265,5 +265,5 @@ async def test_a_person_who_stops_a_stream_is_heard(
     assert asked["content"].endswith("add")
     assert said.startswith(answer["content"].rstrip())
     assert 'threadseek_turns_total{platform="slack",verdict="stopped"} 1.0' in page
-    assert 'verdict="error"' not in page
+    assert 'threadseek_turns_total{platform="slack",verdict="error"} 0.0' in page
     assert "message was deleted" not in service.err

@@ -6,8 +6,10 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from core.delivery.deliveries import How
 from core.errors import CompletionError, Failure, RateLimited
-from core.types import Chunk, Usage
+from core.turns import metrics
+from core.types import Chunk, Usage, Verdict
 from tests.fakes.clock import run
 from tests.fakes.completions import words
 from tests.fakes.platform import Bench, prompt
@@ -96,3 +98,21 @@ def test_the_log_names_the_request_that_failed() -> None:
         assert (told["trace"], told["verdict"]) == ("t-1", "error")
 
     run(main())
+
+
+def test_what_may_happen_on_a_platform_is_there_before_it_does() -> None:
+    """A rate over a counter sees no first event of a series that begins with it."""
+    fresh = "never seen"
+    metrics.from_zero(fresh)
+    for name in ("prompts_accepted_total", "turns_parked_total"):
+        assert REGISTRY.get_sample_value(f"threadseek_{name}", {"platform": fresh}) == 0, name
+    for verdict in (*Verdict, "withdrawn", "gone", "abandoned"):
+        labels = {"platform": fresh, "verdict": verdict}
+        assert REGISTRY.get_sample_value("threadseek_turns_total", labels) == 0, verdict
+    for method in How:
+        labels = {"platform": fresh, "method": method.name.lower()}
+        assert REGISTRY.get_sample_value("threadseek_delivery_refused_total", labels) == 0, method
+    for failure in Failure:
+        labels = {"failure": failure}
+        found = REGISTRY.get_sample_value("threadseek_completion_failures_total", labels)
+        assert found is not None, failure
