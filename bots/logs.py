@@ -56,7 +56,7 @@ def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_named, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -72,6 +72,12 @@ def lines() -> Any:
     return structlog.wrap_logger(
         below, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
+
+
+def _named(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """A library's line as an event like ours: named after who says it, the sentence beside it."""
+    event["message"], event["event"] = event["event"], event["_record"].name
+    return event
 
 
 def _redactor(secrets: Iterable[str]) -> Processor:

@@ -70,6 +70,19 @@ except ValueError:
     assert "Traceback" in text
 
 
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_a_library_s_line_is_an_event_named_after_it(fmt: str) -> None:
+    """Its sentence differs each time: what is counted and searched for is the event."""
+    line = next(line for line in lines("info", fmt) if "somebody.else" in line)
+    if fmt == "json":
+        event = json.loads(line)
+        assert (event["event"], event["level"]) == ("somebody.else", "warning")
+        assert event["message"].startswith("token [secret]")
+        assert set(event) == {"event", "message", "level", "timestamp"}
+    else:
+        assert line.index("somebody.else") < line.index("token")
+
+
 def test_levels_are_honoured() -> None:
     assert any("quiet" in line for line in lines("debug", "console"))
     assert not any("seen" in line for line in lines("warning", "console"))
