@@ -191,7 +191,7 @@ async def _serve(loaded: "Loaded") -> int:
     def stop_now(number: int) -> None:
         if stop.is_set():
             if number != signal.SIGHUP:  # the second one means now; what is open goes on later
-                os._exit(130)
+                os._exit(128 + number)
             return
         stop.set()
         if starting:

@@ -82,6 +82,28 @@ async def test_a_closed_terminal_lets_an_answer_finish_within_the_grace(
     calm(slack)
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["sigterm", "ctrl-c"]
+)
+async def test_a_second_signal_ends_it_at_once_and_the_answer_goes_on_later(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    api: DeepSeekServer,
+    slack: SlackServer,
+    settings: dict[str, str],
+) -> None:
+    api.script(None, Reply(pieces=WORDS, delay=0.5), Reply(pieces=WORDS, delay=0.01))
+    async with running(tmp_path, settings) as service:
+        where = await asked(slack)
+        service.process.send_signal(number)
+        await service.printed("Stopping")
+        assert await service.end(number, within=5) == code
+    async with running(tmp_path, settings):
+        await slack.wait_for(lambda: whole(slack, where), 40)
+    calm(slack)
+
+
 async def test_what_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> None:
     """As `nohup` tells it: the signal is ignored from the beginning."""
     with inheriting(signal.SIG_IGN):
