@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import prometheus_client
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from core.errors import ConfigurationError
 
@@ -56,6 +58,13 @@ class Health:
         )
 
 
+def _ours(record: logging.LogRecord) -> bool:
+    """Whether it tells of an error of ours, and not of what somebody sent that is no HTTP: anybody
+    can send that, as often as they like, and the line would repeat some of it.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 @asynccontextmanager
 async def serve(
     host: str, port: int, routes: Iterable[web.RouteDef], health: Health
@@ -65,6 +74,7 @@ async def serve(
     Bodies come as they were sent: 400 KB of compressed nothing would be 400 MB to unpack, also
     behind a refusal, and who has to send here compresses nothing.
     """
+    logging.getLogger("aiohttp.server").addFilter(_ours)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes(routes)
     app.add_routes(

@@ -26,7 +26,7 @@ WITHIN = 10.0
 """Seconds in which a request has to be there. Slack waits for its answer for three."""
 
 OFTEN = 60.0
-"""Seconds between two lines about the clock."""
+"""Seconds between two lines about the clock, or about forgeries: anybody can send these."""
 REMEMBERED = 6 * 60.0
 """Seconds for which a refusal because of the clock counts as a problem that is there: Slack brings
 an event for the last time about six minutes after the first."""
@@ -54,7 +54,8 @@ class HttpEvents:
         self._missed = missed
         self._now = now
         self._clock = ""  # what is wrong with it
-        self._refused_at = self._told_at = float("-inf")
+        self._refused_at = self._told_at = self._forged_told_at = float("-inf")
+        self._forged = 0  # requests since that was told
         self._since = float("inf")  # when the first event was signed that the clock cost us
 
     def routes(self) -> list[web.RouteDef]:
@@ -104,7 +105,10 @@ class HttpEvents:
         given = request.headers.get("X-Slack-Signature", "").encode(errors="replace")
         genuine = stamp.isdecimal() and hmac.compare_digest(self._signature(stamp, body), given)
         if not genuine:
-            log.warning("slack.bad_signature", peer=request.remote)
+            self._forged += 1
+            if self._now() >= self._forged_told_at + OFTEN:
+                log.warning("slack.bad_signature", peer=request.remote, requests=self._forged)
+                self._forged_told_at, self._forged = self._now(), 0
             return
         skew = time.time() - int(stamp)
         self._clock = (

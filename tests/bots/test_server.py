@@ -129,6 +129,31 @@ async def test_an_address_that_means_all_is_not_asked_by_that_name(host: str, he
     assert f"Host: {here}\r\n" in asked[0]
 
 
+async def test_what_is_no_http_writes_nothing_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_request: web.Request) -> web.Response:
+        raise RuntimeError
+
+    async def asked(port: int, request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        return answer
+
+    async with serve("127.0.0.1", 0, [web.get("/broken", broken)], Health()) as port:
+        for request in (
+            b"\x16\x03\x01 secret\r\n\r\n",
+            b"GET / HTTP/1.1\r\nCookie: %b" % (b"s" * 9_000),
+        ):
+            assert b" 400 " in await asked(port, request)
+        assert caplog.text == ""
+        assert b" 500 " in await asked(port, b"GET /broken HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert "RuntimeError" in caplog.text
+
+
 async def test_health_readiness_and_metrics() -> None:
     health = Health()
     state = {"problem": ""}

@@ -109,3 +109,15 @@ async def test_forgeries_say_nothing_about_the_clock(
         assert (await slack.http.post(BODY, headers))[0] == 401
     assert http.problem() == ""
     assert {line["event"] for line in logs} == {"slack.bad_signature"}
+
+
+async def test_forgeries_are_told_once_a_minute_and_counted(door: Door) -> None:
+    async def forged(count: int) -> None:
+        for _ in range(count):
+            assert (await door.slack.http.post(BODY, {}))[0] == 401
+
+    with capture_logs() as logs:
+        await forged(3)
+        door.time += OFTEN
+        await forged(2)
+    assert [line["requests"] for line in logs] == [1, 3]
