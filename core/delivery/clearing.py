@@ -54,22 +54,28 @@ class Clearing:
                     self._removed.add(part)
 
     async def twins(self, ambiguous: set[int]) -> None:
-        """Remove posts that were taken for lost and landed late. ambiguous: parts with such."""
+        """Remove posts that were taken for lost and landed late. ambiguous: parts with such.
+
+        Raises: Undeliverable.
+        """
         if not (isinstance(self._thread, FindsPost) and isinstance(self._thread, RemovesPart)):
             return
         for index in sorted(ambiguous):
             found = None
             while found is None:
+                self._check_patience()
                 _, found = await self._attempt(partial(self._lost.twins, index))
             if not found and self._reply.withdrawn and index in self._orphans:
                 await self._retract(self._key(index))
             for part in found:
                 removed = part in self._reply.known
                 while not removed:
+                    self._check_patience()
                     removed, _ = await self._attempt(partial(self._thread.remove, part))
 
     async def _retract(self, key: str) -> None:
-        """Remove a post that can't be found."""
+        """Remove a post that can't be found. Raises: Undeliverable."""
         removed = not isinstance(self._thread, Retracts)
         while not removed and isinstance(self._thread, Retracts):
+            self._check_patience()
             removed, _ = await self._attempt(partial(self._thread.retract, key))
