@@ -350,13 +350,19 @@ class Writer:
         return held
 
     async def _attempt(self, call: Callable[[], Awaitable[_T]]) -> tuple[bool, _T | None]:
-        """A call beside the reply's own; (False, None) after a pause when it should be repeated."""
+        """A call beside the reply's own; (False, None) after a pause when it should be repeated.
+
+        Raises: Undeliverable when it would have to wait for too long, and what the call raises.
+        """
         if not await self._held():
             return False, None
         try:
             result = await call()
         except RateLimited as error:
-            await asyncio.sleep(max(error.retry_after, FIRST_PAUSE))
+            until = self._now() + max(error.retry_after, FIRST_PAUSE)
+            while (left := until - self._now()) > 0:  # the end of the text ends a sleep, not a ban
+                self._check_patience()
+                await self._sleep(left)
         except Unreachable:
             await self._pause("delivery.unreachable", part=None)
         else:

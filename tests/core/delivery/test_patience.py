@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
-from core.errors import DeliveryError, Undeliverable, Unreachable
+from core.errors import DeliveryError, RateLimited, Undeliverable, Unreachable
 from core.ports import Posted
 from core.types import PartId
 from tests.core.delivery.session import Session, raised, words
@@ -13,6 +13,7 @@ from tests.fakes.clock import now
 from tests.fakes.thread import AbleThread, Fault
 
 MOST = 200  # calls in a quarter of an hour
+ERRORS = pytest.mark.parametrize("error", [Unreachable("reset"), RateLimited(1e5)])
 
 
 class Deaf(AbleThread):
@@ -64,12 +65,16 @@ def given_up(thread: Deaf, pieces: Sequence[str], posted: tuple[Posted, ...] = (
     assert isinstance(raised(main()), Undeliverable)
 
 
+@ERRORS
 @pytest.mark.parametrize("name", ["find", "remove"])
-def test_what_may_have_landed_late_is_looked_for_and_removed(name: str) -> None:
-    thread = Deaf(name, Unreachable("reset"))
+def test_what_may_have_landed_late_is_looked_for_and_removed(
+    name: str, error: DeliveryError
+) -> None:
+    thread = Deaf(name, error)
     given_up(thread, words(20))
     assert thread.visible[0] == "".join(words(20))
 
 
-def test_what_can_not_be_found_is_taken_back() -> None:
-    given_up(Deaf("retract", Unreachable("reset")), [], (Posted(0, None),))
+@ERRORS
+def test_what_can_not_be_found_is_taken_back(error: DeliveryError) -> None:
+    given_up(Deaf("retract", error), [], (Posted(0, None),))
