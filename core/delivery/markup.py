@@ -157,6 +157,12 @@ class Splitter:
         return self._room is not None
 
     @property
+    def near_full(self) -> bool:
+        """It fills, or seems to with what came since the last look."""
+        more = len(self._open) - self._mark + sum(map(len, self._fresh))
+        return self.filling or self._measured + more >= self._size - self._size // 6
+
+    @property
     def rest(self) -> tuple[str, str]:
         """The slice that is not sealed, and its carry."""
         self._take()

@@ -52,6 +52,11 @@ class Parts:
         """As `Splitter.filling`."""
         return self._splitter.filling
 
+    @property
+    def near_full(self) -> bool:
+        """As `Splitter.near_full`."""
+        return self._splitter.near_full
+
     def open(self, *, grows: bool) -> str:
         """What can be shown of the part that grows. grows: it can only be added to."""
         splitter = self._splitter

@@ -34,20 +34,14 @@ class Reply:
     plain: no streams any more. withdrawn: nothing of it is to be seen.
     uncertain: indexes of parts whose post may have landed without our knowing the id.
     inherited: indexes of parts that a former process announced or posted.
-    visible: what its messages say.
-    waiting: the text that nobody sees yet.
-    whole: its messages say all of it, as a former process split it. Where one can't be touched,
-    they stay.
+    visible: what its messages say. waiting: the text that nobody sees yet.
+    whole: its messages say all of it, as a former process split it; untouchable ones stay.
     """
 
     def __init__(self, limits: Limits, posted: Sequence[Posted] = ()) -> None:
         self.limits = limits
-        self.begun = False
-        self.finished = False
-        self.withdrawn = False
-        self.whole = False
-        self.native = False
-        self.plain = False
+        self.begun = self.finished = self.withdrawn = self.whole = False
+        self.native = self.plain = False
         self.uncertain = {post.index for post in posted if post.id is None}
         self._ids = {post.index: post.id for post in posted if post.id is not None}
         self.inherited = frozenset(post.index for post in posted)
@@ -92,8 +86,7 @@ class Reply:
         self.whole = False
         self._parts.clear()
         self._interim, self._stale = "", False
-        self._settled = 0
-        self._stream = None
+        self._settled, self._stream = 0, None
 
     def cut(self) -> int:
         """End with what is visible, to be finished anew; how many characters nobody sees."""
@@ -113,8 +106,7 @@ class Reply:
         """The call to make now, its text bound; it is under way until reported."""
         if (plan := self.peek(now)) is None:
             return None
-        self.begun = True
-        self._flying, self._started = plan, now
+        self.begun, self._flying, self._started = True, plan, now
         self.waiting.clear()
         return plan
 
@@ -128,7 +120,7 @@ class Reply:
         long to work out. None: `peek` has to tell.
         """
         self.heard(now)
-        unsure = self._hidden or self._parts.filling or self._stream is not None or self._stays
+        unsure = self._hidden or self._parts.filling or self._stays
         if self._flying is not None or self.finished or not self._stale or unsure:
             return None
         self._settle()
@@ -136,11 +128,14 @@ class Reply:
         known = index in self.uncertain or index in self.inherited
         if wait > _ROUNDING or known or index < len(self._parts.texts):
             return None
-        part = self._ids.get(index)
-        if part is not None:
+        if (part := self._ids.get(index)) is None:
+            return self._first(index, "")
+        if self._stream is None:
             return Delivery(index, part, "", Kind.INTERIM)
-        how = How.START if self.native and not self.plain else How.POST
-        return Delivery(index, None, "", Kind.FIRST, how)
+        ends = isinstance(self._end_of_life(now), Delivery)
+        if ends or self._parts.near_full or not self._appendable(index):
+            return None  # the stream's end may be due, which is counted elsewhere
+        return Delivery(index, part, "", Kind.INTERIM, How.APPEND)
 
     def wait(self, now: float) -> float | None:
         """Seconds until something may be due, 0.0 for now; None: not before something happens."""
@@ -315,20 +310,22 @@ class Reply:
             return plan
         if self.finished:
             return None
-        if (plan := self._end_of_life(now)) is not None and isinstance(plan, Delivery):
-            return plan
+        ends = self._end_of_life(now)
         if self._stale:
-            if (wait := max(self.waiting.debounce(now), self._gap(now))) > _ROUNDING:
+            wait = max(self.waiting.debounce(now), self._gap(now))
+            if wait > _ROUNDING and not isinstance(ends, Delivery):
                 return wait
             begins = self.native and not self.plain and self._settled not in self._ids
             self._interim = self._parts.open(grows=begins or self._appendable(self._settled))
             self._stale = False
             self._settle()
-        due = self._sealed_part(now) or self._open_part(now)
+            ends = self._end_of_life(now)
+        due = self._sealed_part(now) or (ends if isinstance(ends, Delivery) else None)
+        due = due or self._open_part(now)
         self._hidden = due is None
         if due is None:
             self.waiting.clear()  # nothing to see in it
-        return plan if due is None else due
+        return ends if due is None else due
 
     def _sealed_part(self, now: float) -> Delivery | float | None:
         """The next part whose final text is known."""
@@ -373,16 +370,19 @@ class Reply:
             return None
         if (wait := self._gap(now)) > _ROUNDING:
             return wait
-        part = self._ids.get(index)
-        if part is None:
-            how = How.START if self.native and not self.plain else How.POST
-            return Delivery(index, None, text, Kind.FIRST, how)
+        if (part := self._ids.get(index)) is None:
+            return self._first(index, text)
         if self._appendable(index) and shown is not None:
             if shown.startswith(text):
                 return None
             if text.startswith(shown):
                 return Delivery(index, part, text, Kind.INTERIM, How.APPEND, shown)
         return Delivery(index, part, text, Kind.INTERIM)
+
+    def _first(self, index: int, text: str) -> Delivery:
+        """What begins a part."""
+        how = How.START if self.native and not self.plain else How.POST
+        return Delivery(index, None, text, Kind.FIRST, how)
 
     def _is_open(self, index: int) -> bool:
         """Whether the message of that part is open as a native stream."""

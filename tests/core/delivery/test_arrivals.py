@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from core.delivery.lanes import CALM
+from core.delivery.markup import Splitter
 from core.delivery.reply import Reply
 from core.delivery.sharing import OwnBudget
 from core.delivery.waiting import DRAWN, PATIENCE, QUIET
 from core.types import NOTHING, Allowance, Kind, Unseen
-from tests.core.delivery.session import Session
+from tests.core.delivery.session import Session, words
 from tests.fakes.clock import now, run
-from tests.fakes.thread import FakeThread, limits
+from tests.fakes.thread import FakeThread, StreamingThread, limits
 
 
 class Unread:
@@ -224,3 +225,26 @@ def test_text_is_drawn_twice_a_second_while_no_call_is_granted_and_before_one_is
         await writing
 
     run(main())
+
+
+def test_a_stream_is_asked_for_before_its_text_is_worked_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, worked_out = Splitter.growing, []
+
+    def growing(splitter: Splitter) -> str:
+        worked_out.append(now())
+        return usual(splitter)
+
+    monkeypatch.setattr(Splitter, "growing", growing)
+    threads = [StreamingThread() for _ in range(3)]
+
+    async def main() -> None:
+        budget = OwnBudget(now)
+        sessions = [Session(thread, budget=budget) for thread in threads]
+        await asyncio.gather(*(one.stream(words(500), pause=0.02) for one in sessions))
+
+    run(main())
+    calls = sum(len(thread.calls) for thread in threads)
+    assert calls > 50
+    assert len(worked_out) < calls, "each waits to be asked for, and some are ends"
