@@ -145,7 +145,7 @@ class SlackPlatform:
             return "not connected"
         if self._http:
             return self._http.problem()
-        return "" if self._socket is None or self._socket.up else "the socket is down; redialling"
+        return self._socket.problem() if self._socket else ""
 
     async def readmitted(self) -> bool:
         """Whether Slack takes the bot token again. Raises: DeliveryError."""

@@ -16,7 +16,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from core.errors import RateLimited, Unreachable
+from core.errors import ConfigurationError, RateLimited, Unreachable
 from core.proxies import Proxies
 
 log = structlog.get_logger()
@@ -26,6 +26,9 @@ PING = 5.0
 
 CONNECT = 3
 """Pings that dialling may take."""
+
+REFUSED = 6
+"""Pings until an address is asked for again that Slack has refused."""
 
 DRAIN = 5.0
 """Seconds at the end for envelopes in work to be committed and acknowledged."""
@@ -53,6 +56,7 @@ class _Client(SocketModeClient):
         super().__init__(app_token, app.logger, app.client, ping_interval=ping)
         self._ask = ask
         self._proxies = proxies
+        self.refused = ""  # why Slack gives no address
         self.running: set[asyncio.Task[None]] = set()
 
     async def issue_new_wss_url(self) -> str:
@@ -63,7 +67,12 @@ class _Client(SocketModeClient):
             except RateLimited as limited:
                 log.warning("slack.socket_waits", seconds=limited.retry_after)
                 await asyncio.sleep(limited.retry_after)
+            except ConfigurationError as refused:  # Socket Mode was switched off, say
+                self.refused, pause = str(refused), REFUSED * self.ping_interval
+                log.error("slack.socket_refused", fix=self.refused, again_in=pause)
+                await asyncio.sleep(pause)
             else:
+                self.refused = ""
                 self.dial(url)
                 return url
 
@@ -136,6 +145,12 @@ class Socket:
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
         self.up = False
+
+    def problem(self) -> str:
+        """Why no events come; empty while they do."""
+        if self.up:
+            return ""
+        return f"the socket is down; {self._handler.client.refused or 'redialling'}"
 
     async def open(self, url: str) -> None:
         """Connect to the first address. Raises: Unreachable."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+import structlog
 
 from adapters.slack.app import SlackPlatform
 from core.errors import Unreachable
@@ -82,11 +83,33 @@ async def test_an_address_is_not_asked_for_before_slack_allows_it(
     await slack.wait_for(lambda: inbox.taken)
 
 
-async def test_closing_does_not_wait_for_an_address(slack: SlackServer, make: Make) -> None:
+async def test_socket_mode_that_is_switched_off_for_a_while(
+    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
+) -> None:
+    slack.faults.add(Fault("apps.connections.open", times=2, error="not_allowed_token_type"))
+    with structlog.testing.capture_logs() as events:
+        await slack.sockets.refresh("link_disabled")
+        await slack.wait_for(lambda: "SLACK_APP_TOKEN" in platform.problem(), timeout=5)
+        await slack.wait_for(lambda: slack.sockets.open, timeout=10)
+    told = [event for event in events if event["event"] == "slack.socket_refused"]
+    assert len(told) == 2
+    assert "switch Socket Mode on" in told[0]["fix"]
+    _, first, second, third = slack.record.called_with("apps.connections.open")
+    assert min(second.time - first.time, third.time - second.time) > 1
+    slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
+    await slack.wait_for(lambda: inbox.taken)
+    await asyncio.sleep(0.7)  # several pings
+    assert not platform.problem()
+
+
+@pytest.mark.parametrize("why", [{"retry_after": 60}, {"error": "not_allowed_token_type"}])
+async def test_closing_does_not_wait_for_an_address(
+    slack: SlackServer, make: Make, why: dict[str, Any]
+) -> None:
     before = _ours()
     platform = make()
     await platform.connect()
-    slack.faults.add(Fault("apps.connections.open", times=9, retry_after=60))
+    slack.faults.add(Fault("apps.connections.open", times=9, **why))
     await slack.sockets.close()
     await slack.wait_for(lambda: len(slack.record.called_with("apps.connections.open")) == 2)
     async with asyncio.timeout(5):
