@@ -11,8 +11,8 @@ DEEPEST = 5
 """Levels of a block that are read; Slack nests no deeper."""
 
 _ADDED = ("from_url", "original_url", "app_unfurl_url")
-_NOTHING = "[no preview available]"
-"""What Slack says of an attachment of which it has nothing to say, such as a table."""
+_NOTHING = frozenset({"[no preview available]", "This content can't be displayed."})
+"""What Slack says in the place of a text, where all there is stands in blocks."""
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -47,7 +47,7 @@ def _attached(part: Mapping[str, Any]) -> str:
         pair = (_text(field, "title"), _text(field, "value"))
         lines.append(": ".join(text for text in pair if text))
     lines = [line for line in lines if line] or list(_blocks(part))
-    return "\n".join(lines) or _text(part, "fallback").replace(_NOTHING, "")
+    return "\n".join(lines) or _text(part, "fallback")
 
 
 def _blocks(message: Mapping[str, Any]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _rich(element: Mapping[str, Any], depth: int) -> str:
 def _text(thing: Mapping[str, Any], name: str) -> str:
     """A text with something in it, or none."""
     text = thing.get(name)
-    return text if isinstance(text, str) and text.strip() else ""
+    return text if isinstance(text, str) and text.strip() not in {"", *_NOTHING} else ""
 
 
 def _listed(thing: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
