@@ -146,10 +146,10 @@ def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered
         return None
     if message.get("subtype") not in (*ASKED_IN, "bot_message"):
         return None
-    content = plain(said(message), bot.user)
+    ours = message.get("user") == bot.user or message.get("bot_id") == bot.bot
+    content = plain(own(message) if ours else said(message), bot.user)
     if not content:
         return None
-    ours = message.get("user") == bot.user or message.get("bot_id") == bot.bot
     author = message.get("user") or message.get("username") or message.get("bot_id") or ""
     return Remembered(
         Role.ASSISTANT if ours else Role.USER,

@@ -4,7 +4,7 @@ docs.slack.dev/reference/block-kit/blocks, docs.slack.dev/legacy/legacy-messagin
 legacy-secondary-message-attachments. The results are in Slack's own markup.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 DEEPEST = 5
@@ -18,22 +18,26 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def own(message: Mapping[str, Any]) -> str:
     """What was written in it; apps may write into its blocks alone."""
-    return _text(message, "text") or "\n".join(_blocks(message))
+    return _text(message, "text") or "\n".join(_lines(_listed(message, "blocks")))
 
 
 def said(message: Mapping[str, Any]) -> str:
-    """The same, and what was attached: alerts, messages that were forwarded, tables. Previews of
-    links are left out: Slack adds them by itself, later.
+    """The same, what stands beside it, and what was attached: alerts, messages that were forwarded,
+    tables. Previews of links are left out: Slack adds them by itself, later.
     """
     attached = (_attached(part) for part in _listed(message, "attachments") if not _preview(part))
     return "\n".join(text for text in (own(message), *_beside(message), *attached) if text)
 
 
 def _beside(message: Mapping[str, Any]) -> Iterator[str]:
-    """Tables that a person put beside the text; apps say in the text what is in their blocks."""
-    if _text(message, "text") and not message.get("bot_id"):
-        for block in _listed(message, "blocks"):
-            yield from _rows(block)
+    """What stands beside the text and not in it: a table, or what an alert says more than its text,
+    which is for the notification. Slack makes a `rich_text` block of the text itself.
+    """
+    if text := _text(message, "text"):
+        known = _letters(text)
+        blocks = _listed(message, "blocks")
+        others = [block for block in blocks if block.get("type") != "rich_text"]
+        yield from (line for line in _lines(others) if _letters(line) not in known)
 
 
 def _preview(part: Mapping[str, Any]) -> bool:
@@ -46,13 +50,13 @@ def _attached(part: Mapping[str, Any]) -> str:
     for field in _listed(part, "fields"):
         pair = (_text(field, "title"), _text(field, "value"))
         lines.append(": ".join(text for text in pair if text))
-    lines = [line for line in lines if line] or list(_blocks(part))
+    lines = [line for line in lines if line] or list(_lines(_listed(part, "blocks")))
     return "\n".join(lines) or _text(part, "fallback")
 
 
-def _blocks(message: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of its blocks."""
-    for block in _listed(message, "blocks"):
+def _lines(blocks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What these blocks say."""
+    for block in blocks:
         if block.get("type") == "rich_text":
             for element in _listed(block, "elements"):
                 if text := _rich(element, DEEPEST).strip():
@@ -102,6 +106,10 @@ def _rich(element: Mapping[str, Any], depth: int) -> str:
             return f"{label} ({url})".translate(_ESCAPES) if label else url.translate(_ESCAPES)
     text = element.get("text")
     return text.translate(_ESCAPES) if isinstance(text, str) else ""
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
 
 
 def _text(thing: Mapping[str, Any], name: str) -> str:

@@ -88,11 +88,24 @@ def test_a_table_is_read_wherever_a_person_puts_it() -> None:
 
 def test_what_apps_say_is_read_once() -> None:
     said_by_an_app = {"ts": "1760000000.000100", "subtype": "bot_message", "bot_id": "B0CI"}
-    blocks = [{"type": "markdown", "text": "**Disk** <full> &amp;"}, TABLE]
-    for text, content in (("Disk full", "Disk full"), ("", f"**Disk** <full> &amp;\n{ROWS}")):
+    blocks = [*BLOCKS, {"type": "markdown", "text": "**Disk** <full> &amp;"}, TABLE]
+    more = f"**Disk** <full> &amp;\n{ROWS}"
+    for text, content in (
+        ("", f"{READ}\n{more}"),
+        ("Disk!", f"Disk!\n98 %\ndb1\nsince noon\n{more}"),
+        ("*Disk 98*% db1 since <!date^1^x|noon>", f"*Disk 98*% db1 since noon\n{more}"),
+    ):
         entry = remembered(said_by_an_app | {"text": text, "blocks": blocks}, BOT, "T", "C0")
         assert entry is not None
         assert entry.content == content
+
+
+def test_of_our_own_answers_the_text_is_enough() -> None:
+    ours = {"ts": "1760000000.000100", "user": BOT.user, "bot_id": BOT.bot, "text": "An *answer*"}
+    block = {"type": "markdown", "text": "An **answer**\n```python\n```"}
+    entry = remembered(ours | {"blocks": [block]}, BOT, "T", "C0")
+    assert entry is not None
+    assert entry.content == "An *answer*"
 
 
 def test_what_is_forwarded_without_a_word_is_a_question() -> None:
@@ -155,7 +168,7 @@ READ = "Disk\n98 %\ndb1\nsince noon\na <b> &lt; @U2see (http://x.org):fire:\none
 def test_blocks_are_read_where_there_is_no_text() -> None:
     alert = {"ts": "1760000000.000100", "subtype": "bot_message", "bot_id": "B0CI"}
     stand_in = "This content can't be displayed."  # what Slack says where an app gave no text
-    for text, content in (("", READ), (None, READ), (stand_in, READ), ("Disk full", "Disk full")):
+    for text, content in (("", READ), (None, READ), (stand_in, READ)):
         entry = remembered(alert | {"text": text, "blocks": BLOCKS}, BOT, "T", "C0")
         assert entry is not None
         assert entry.content == content
