@@ -11,7 +11,7 @@ import structlog
 
 from adapters.discord import calls
 from adapters.discord.calls import Api, Route
-from adapters.discord.events import remembered, replied
+from adapters.discord.events import remembered, replied, titled
 from adapters.discord.ids import Address, Bot, is_snowflake
 from adapters.discord.reading import patiently
 from core.errors import DeliveryError, LockedOut, PartGone, Unreachable
@@ -55,12 +55,13 @@ async def said_before(api: Api, bot: Bot, at: Address) -> Sequence[Remembered]:
 
 class _Past:
     """What is read. until: when that ends, by the loop's time. steps: what was read so far, newest
-    first, each by the ids of its messages.
+    first, each by the ids of its messages. title: of the thread.
     """
 
     def __init__(self, api: Api, bot: Bot, at: Address) -> None:
         self.until = asyncio.get_running_loop().time() + WITHIN
         self.steps: list[Messages] = []
+        self.title: Remembered | None = None
         self._api, self._bot, self._at = api, bot, at
 
     async def read(self) -> None:
@@ -69,11 +70,12 @@ class _Past:
             await self._chain()
         elif self._at.thread:
             await self._thread()
+            self.title = titled(await self._call(calls.CHANNEL, {}), self._bot)
 
     def said(self) -> Sequence[Remembered]:
         """What was read, oldest first."""
         found = (step[id_] for step in reversed(self.steps) for id_ in sorted(step, key=int))
-        return tuple(filter(None, (remembered(message, self._bot) for message in found)))
+        return tuple(filter(None, (self.title, *(remembered(one, self._bot) for one in found))))
 
     def report(self, error: DeliveryError) -> None:
         """Tell the operator that there is more, and why it isn't known."""

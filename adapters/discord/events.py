@@ -39,6 +39,9 @@ NAME = 90
 FRESH = 300.0
 """Seconds after which an edit is old news that came with some other change."""
 
+TITLED = "[The title of this thread: {}]"
+"""How the title of a thread is remembered: a post in a forum often asks in it alone."""
+
 _TOKEN = re.compile(r"<(?:@[!&]?(?P<who>\d+)|a?:(?P<emoji>\w+):\d+|/(?P<command>[^:<>]+):\d+)>")
 
 
@@ -233,6 +236,15 @@ def thread_name(text: str, author: str) -> str:
         return words
     head = words[:NAME]
     return (head.rpartition(" ")[0] or head).rstrip(" ,.;:") + "…"
+
+
+def titled(thread: object, bot: Bot) -> Remembered | None:
+    """The title of a thread that isn't ours as one entry: ours are named after their questions."""
+    facts = thread if isinstance(thread, Mapping) else {}
+    id_, name = facts.get("id"), facts.get("name")
+    if not is_snowflake(id_) or not isinstance(name, str) or facts.get("owner_id") == bot.user:
+        return None
+    return Remembered(Role.USER, TITLED.format(name.strip()), identity=f"{identity(id_)}:title")
 
 
 def remembered(message: Message, bot: Bot) -> Remembered | None:

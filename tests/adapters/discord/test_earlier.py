@@ -6,6 +6,7 @@ import pytest
 
 from adapters.discord import earlier
 from adapters.discord.events import read
+from adapters.discord.ids import Address
 from core.errors import LockedOut, RateLimited, Unreachable
 from core.types import Prompt, Role
 from tests.adapters.discord.commanded import app_with_commands, at_hand  # noqa: F401
@@ -183,3 +184,45 @@ async def test_a_refused_token_is_no_reason_to_know_less(
     api.call = once  # type: ignore[method-assign,assignment]
     with pytest.raises(LockedOut):
         await given.thread(prompt).earlier()
+
+
+async def test_a_post_that_asks_in_its_title(discord: DiscordServer, given: Given) -> None:
+    world = discord.world
+    post = world.forum_post(
+        "alice", "help", "How do I undo a commit?", f"{discord.mention} see above"
+    )
+    first = world.messages[world.history(post)[0].id]
+    prompt = read(wire.message_event(world, first, nonce=False), US, thread=True)
+    assert isinstance(prompt, Prompt)
+    (told,) = await given.thread(prompt).earlier()
+    assert (told.role, told.author) == (Role.USER, "")
+    assert told.content == "[The title of this thread: How do I undo a commit?]"
+
+
+async def test_the_title_comes_first_and_may_stay_unknown(
+    discord: DiscordServer, given: Given, log: Log
+) -> None:
+    world = discord.world
+    post = world.forum_post("alice", "help", "Commits", "It fails.")
+    asked = world.say("bob", post, f"{discord.mention} why?")
+    prompt = read(wire.message_event(world, world.messages[asked], nonce=False), US, thread=True)
+    assert isinstance(prompt, Prompt)
+    told = await given.thread(prompt).earlier()
+    assert [entry.content for entry in told] == ["[The title of this thread: Commits]", "It fails."]
+    discord.faults.add(Fault("GET /channels/{channel}", times=3, code=50001))
+    told = await given.thread(prompt).earlier()
+    assert [entry.content for entry in told] == ["It fails."]
+    assert [line["read"] for line in log if line["event"] == "thread.earlier_unreadable"] == [1]
+
+
+async def test_a_thread_of_ours_is_named_after_what_was_asked(
+    discord: DiscordServer, given: Given
+) -> None:
+    asked = given.mention("a question")
+    await given.answer(asked, ["short"], 0)
+    place = Address.decode(asked.address).message
+    id_ = discord.world.say("bob", place, "and then?")
+    event = wire.message_event(discord.world, discord.world.messages[id_], nonce=False)
+    prompt = read(event, US, thread=True)
+    assert isinstance(prompt, Prompt)
+    assert [entry.content for entry in await given.thread(prompt).earlier()][1:] == ["short"]

@@ -13,14 +13,16 @@ from tests.contract.threads.stages import endings, on, refusal
 
 
 async def heard(stage: Stage, prompt: Prompt) -> list[tuple[Role, str]]:
-    """What was said before this prompt."""
+    """What was said before this prompt; a title of the thread's isn't said by anybody."""
     thread = stage.open(prompt)
     assert isinstance(thread, ports.ReadsEarlier)
     found = await thread.earlier()
     assert all(entry.identity and entry.identity != prompt.identity for entry in found)
     assert len({entry.identity for entry in found}) == len(found)
     assert not any(entry.author for entry in found if entry.role is not Role.USER)
-    return [(entry.role, entry.content) for entry in found]
+    assert not any(entry.identity.endswith(":title") for entry in found[1:])
+    said = (entry for entry in found if not entry.identity.endswith(":title"))
+    return [(entry.role, entry.content) for entry in said]
 
 
 @on(Trait.READS)
