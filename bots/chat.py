@@ -3,9 +3,16 @@
 import asyncio
 import re
 import secrets
+import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
 
 from adapters.console.app import ConsolePlatform, platform_of
@@ -28,6 +35,7 @@ _WAITING = (
     "(</dev/null leaves it out)."
 )
 _SILENCE = 3.0  # seconds until that is told
+_STOPS = 1.0  # seconds after which an answer that should stop is stuck
 _LOOK = 5.0  # seconds between two looks at the store while an answer comes
 _PATIENCE = 60.0  # seconds: an answer that can't be stored is tried again for 48
 
@@ -105,18 +113,26 @@ async def _answer_once(terminal: _Terminal, question: str) -> int:
     return 0 if outcome.verdict in _GOOD else 1
 
 
-async def _asked(terminal: _Terminal, question: str, *, live: bool) -> Outcome:
+async def _asked(terminal: _Terminal, question: str, *, live: bool, stops: bool = False) -> Outcome:
     """The outcome of a question; of one that the store failed for, what has come, and why it is no
     more. Who leaves (Ctrl-C, or by closing what we write to) takes the question back: the next one
     shall not wait for an answer that nobody wants. live: on a terminal, where it stands already.
+    stops: Ctrl-C ends the answer alone, a second one the command.
     """
     console = terminal.console
+    stopped = asyncio.Event()
     asking = asyncio.create_task(console.ask(question, live=live))
     failing = asyncio.create_task(_failing(terminal.core))
+    stopping = asyncio.create_task(stopped.wait())
     try:
-        await asyncio.wait({asking, failing}, return_when=asyncio.FIRST_COMPLETED)
+        with _ctrl_c(stopped) if stops else nullcontext():
+            await asyncio.wait({asking, failing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done() and console.interrupt():
+                await asyncio.wait({asking, failing}, timeout=_STOPS)
         if asking.done():
             outcome = asking.result()
+        elif stopping.done():
+            outcome = await _taken_back(terminal)
         else:
             notice = f"This answer can't be stored. {failing.result()}"
             outcome = Outcome(verdict=Verdict.ERROR, text=console.text, notice=notice)
@@ -127,12 +143,39 @@ async def _asked(terminal: _Terminal, question: str, *, live: bool) -> Outcome:
             await terminal.engine.withdraw(console.asked)
         raise
     finally:
-        for task in (asking, failing):
+        tasks = asking, failing, stopping
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(asking, failing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
     if live:
         print()  # noqa: T201
     return outcome
+
+
+@contextmanager
+def _ctrl_c(stopped: asyncio.Event) -> Iterator[None]:
+    """Inside, the first Ctrl-C sets that and does nothing else."""
+    loop, ends = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, ends)
+        loop.call_soon_threadsafe(stopped.set)
+
+    if ends is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, ends)
+
+
+async def _taken_back(terminal: _Terminal) -> Outcome:
+    """What becomes of a question that is stopped before it is answered, or when that is stuck."""
+    terminal.console.leave()
+    await terminal.engine.withdraw(terminal.console.asked)
+    begin = "\n" if terminal.console.text else "\r\x1b[K"  # what it says in place of an answer
+    print(f"{begin}The question was taken back.", end="", file=sys.stderr)  # noqa: T201
+    return Outcome(verdict=Verdict.STOPPED)
 
 
 async def _failing(core: Core) -> str:
@@ -162,7 +205,7 @@ def _print_plain(outcome: Outcome) -> None:
 
 def _greet(core: Core, name: str) -> None:
     print(f"Answers come from {core.source}.")  # noqa: T201
-    print(f"This conversation is called {name}. Ctrl-D ends it.")  # noqa: T201
+    print(f"This conversation is called {name}. Ctrl-C stops an answer, Ctrl-D ends it.")  # noqa: T201
 
 
 async def _talk(terminal: _Terminal) -> bool:
@@ -177,5 +220,5 @@ async def _talk(terminal: _Terminal) -> bool:
         if line is None:
             return all_answered
         if line.strip():
-            outcome = await _asked(terminal, line.strip(), live=True)
+            outcome = await _asked(terminal, line.strip(), live=True, stops=person)
             all_answered = all_answered and outcome.verdict in _GOOD

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TextIO
 
 from core.delivery.sanitise import clean
+from core.errors import Stopped
 from core.types import Allowance, Limits, Outcome, PartId, Prompt, StreamLimits, ThreadKey, Verdict
 
 _FREE = Allowance(key="console", burst=1_000, rate=1_000)
@@ -53,6 +54,7 @@ class ConsoleThread:
         self._live = live
         self._note = note
         self._shown = ""
+        self._stopped = False
         self.text = ""
         self._refused: OSError | None = None
         self._ended = asyncio.Event()
@@ -79,12 +81,24 @@ class ConsoleThread:
         return await self.post(text, key)
 
     async def append(self, part: PartId, shown: str, text: str) -> None:
-        """Write what has been added."""
+        """Write what has been added. Raises: Stopped, once."""
+        if self._stopped:
+            self._stopped = False
+            raise Stopped("the answer was stopped (Ctrl-C)")
         await self.edit(part, text)
 
     async def stop(self, part: PartId, shown: str, text: str) -> None:
-        """Write what has been added."""
-        await self.edit(part, text)
+        """Write what has been added. Raises: Stopped, once."""
+        await self.append(part, shown, text)
+
+    def interrupt(self) -> bool:
+        """The person wants no more of it, as whoever writes next is told; whether they saw any."""
+        self._stopped = bool(self._shown)
+        return self._stopped
+
+    def leave(self) -> None:
+        """Write nothing more."""
+        self._live, self._note = False, lambda _: None
 
     async def status(self, text: str) -> None:
         """Show one line of status where there is a terminal."""
@@ -156,6 +170,14 @@ class ConsolePlatform:
         self.asked = prompt.identity
         await self._accept(prompt)
         return await self._thread.ended()
+
+    def interrupt(self) -> bool:
+        """Stop the answer to the question just asked; False when nothing of it stands there."""
+        return self._thread.interrupt()
+
+    def leave(self) -> None:
+        """Write nothing more of it."""
+        self._thread.leave()
 
     def _new(self, *, live: bool) -> ConsoleThread:
         return ConsoleThread(self._out, live=live, note=self._note if live else lambda _: None)

@@ -191,13 +191,11 @@ async def test_ctrl_c_at_the_prompt_ends_it_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in person.shown
 
 
-async def test_ctrl_c_in_an_answer_takes_the_question_back(
+async def test_ctrl_c_in_the_one_answer_takes_the_question_back(
     tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
 ) -> None:
     api.script(None, Reply(pieces=("slow ",) * 100, delay=0.3))
-    async with terminal(tmp_path, settings, "chat", "-t", "work") as person:
-        await person.shows("you> ")
-        await person.types("long\n")
+    async with terminal(tmp_path, settings, "chat", "long", "-t", "work") as person:
         await person.shows("slow slow")
         await person.types(CTRL_C)
         assert await person.ended() == 130

@@ -1,9 +1,12 @@
 """A person who types at the prompt of `threadseek chat`, on a terminal of the system (a pty)."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.terminal import CTRL_C, CTRL_D, terminal
-from tests.emulators.deepseek import DeepSeekServer
+from tests.emulators.deepseek import DeepSeekServer, Reply
 
 XTERM = {"TERM": "xterm-256color"}
 UP, HOME = "\x1b[A", "\x01"
@@ -91,3 +94,68 @@ async def test_a_terminal_that_can_nothing_is_asked_for_nothing(
         await person.types(CTRL_D)
         assert await person.ended() == 0
     assert "\x1b" not in person.shown
+
+
+async def test_ctrl_c_in_an_answer_stops_it_and_the_conversation_goes_on(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """What was seen of the answer is remembered, so that "shorter" is about it."""
+    api.script(None, Reply(pieces=("slow ",) * 100, delay=0.2), Reply(pieces=("fine",)))
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types("long\r")
+        await person.shows("slow slow")
+        await person.types(CTRL_C)
+        await person.shows("The answer was stopped here.")
+        await person.shows("you> ", times=2)
+        await person.types("shorter\r")
+        await person.shows("fine")
+        await person.shows("you> ", times=3)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    said = [message["content"] for message in api.calls[-1].body["messages"]][1:]
+    assert (said[0], said[2]) == ("long", "shorter")
+    assert said[1] == " ".join(["slow"] * person.shown.count("slow"))
+    assert len(api.calls) == 2
+
+
+@pytest.mark.parametrize("pieces", [(), ("half",)])
+async def test_ctrl_c_while_nothing_comes_takes_the_question_back(
+    pieces: tuple[str, ...], tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    silent = Reply(pieces=pieces, ending="stall", first_delay=0 if pieces else 30)
+    api.script(None, silent, Reply(pieces=("fine",)))
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types("long\r")
+        await person.shows("half" if pieces else "thinking")
+        async with asyncio.timeout(20):
+            while not api.calls:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        await person.types(CTRL_C)
+        await person.shows("The question was taken back.")
+        await person.shows("you> ", times=2)
+        await person.types("short\r")
+        await person.shows("fine")
+        await person.shows("you> ", times=3)
+        await person.types(CTRL_D)
+        assert await person.ended() == 0
+    assert [message["content"] for message in api.calls[-1].body["messages"]][1:] == ["short"]
+    assert len(api.calls) == 2
+    assert "half" not in person.shown.partition("taken back")[2]
+    assert ("half^C\r\nThe question was taken back." in person.shown) == bool(pieces)
+
+
+async def test_a_second_ctrl_c_ends_the_command(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("half",), ending="stall"))
+    async with terminal(tmp_path, {**settings, **XTERM}, "chat") as person:
+        await person.shows("you> ")
+        await person.types("long\r")
+        await person.shows("half")
+        await person.types(CTRL_C)
+        await asyncio.sleep(0.2)  # two at once are one
+        await person.types(CTRL_C)
+        assert await person.ended() == 130
+        await person.shows("To go on later")
