@@ -161,12 +161,15 @@ def valid(text: str) -> str:
 
 
 def ending(finish_reason: str) -> str:
-    """The API's own name of an ordinary end that a host calls by another; else what was said.
+    """The API's own name of an ordinary end that a host calls by another; else what was said. Empty
+    where that is in words that there is none yet.
 
     Inference servers and other APIs that stand behind gateways have names of their own, and some
     shout. What none of them says is left for `refusal`: it may be an error.
     """
     said = finish_reason.lower()
+    if said in ("null", "none"):
+        return ""
     if said in FINISHES:
         return said
     if said in _STOPS:

@@ -142,6 +142,8 @@ def test_where_an_answer_is_cut_makes_no_difference(
         (event("a") + event("", "martian"), 1, "a", False, Failure.TRUNCATED),
         (event("", "martian") + DONE, 1, "", False, Failure.TRUNCATED),
         (event("a") + event("", "eos") + DONE, 1, "a", True, None),
+        (event("a", "null") + event("b", "None") + event("c", "stop"), 1, "abc", True, None),
+        (event("a", "null"), 1, "a", False, Failure.TRUNCATED),
         (event("a") + b'data: {"error": "x"}\n\n' + DONE, 1, "a", False, Failure.SERVER),
         (event("a", "stop") + b'data: {"error": "x"}\n\n', 1, "a", True, None),
         (event("a", "stop") + event("b", index=1), 2, "a", True, None),
