@@ -50,6 +50,27 @@ class _Terminal:
 
 
 async def conversation(settings: Settings, name: str, question: str | None) -> int:
+    """As `_conversation`; a signal that ends the command, or its terminal, is a Ctrl-C."""
+    loop, talking = asyncio.get_running_loop(), asyncio.current_task()
+    ended: list[int] = []
+
+    def end(number: int) -> None:
+        ended.append(number)
+        if talking:
+            talking.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            loop.add_signal_handler(number, end, number)
+    try:
+        return await _conversation(settings, name, question)
+    except asyncio.CancelledError:
+        if not ended:
+            raise
+        return 128 + ended[0]
+
+
+async def _conversation(settings: Settings, name: str, question: str | None) -> int:
     """One question or a whole conversation; returns the exit code: 1 when there is no answer to the
     question, or, where nobody sees them come, to one of the conversation's.
 

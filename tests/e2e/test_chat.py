@@ -1,7 +1,10 @@
 """`threadseek chat` as a process: one answer, a conversation, clear failures."""
 
 import asyncio
+import signal
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.service import COMMAND, command, environment, running
 from tests.e2e.terminal import CTRL_C, CTRL_D, terminal
@@ -205,6 +208,46 @@ async def test_ctrl_c_in_the_one_answer_takes_the_question_back(
     assert (code, out, err) == (0, "quick\n", "")
     assert [message["content"] for message in api.calls[-1].body["messages"]][1:] == ["short"]
     assert len(api.calls) == 2, "what nobody waits for is not asked again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_command_that_is_ended_takes_the_question_back(
+    number: signal.Signals, tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    """By timeout(1), or with its terminal."""
+    api.script(None, Reply(pieces=("slow ",) * 100, delay=0.3))
+    async with terminal(tmp_path, settings, "chat", "-t", "work") as person:
+        await person.shows("you> ")
+        await person.types("long\r")
+        await person.shows("slow slow")
+        person.process.send_signal(number)
+        assert await person.ended() == 128 + number
+    api.script(None, Reply(pieces=("quick",)))
+    async with asyncio.timeout(10):
+        code, out, err = await command(tmp_path, settings, "chat", "short", "-t", "work")
+    assert (code, out, err) == (0, "quick\n", "")
+    assert [message["content"] for message in api.calls[-1].body["messages"]][1:] == ["short"]
+    assert len(api.calls) == 2, "what nobody waits for is not asked again"
+
+
+async def test_a_command_that_is_told_to_outlive_its_terminal_does(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, Reply(pieces=("slow ",) * 4, delay=0.3))
+    process = await asyncio.create_subprocess_exec(
+        *("nohup", COMMAND, "chat", "long"),
+        cwd=tmp_path,
+        env=environment(settings),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        while not api.calls:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"slow slow slow slow \n")
 
 
 async def test_beside_a_running_service_on_the_same_file(
