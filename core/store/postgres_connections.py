@@ -71,7 +71,8 @@ class Connections:
     async def begun(self, begin: str) -> AsyncGenerator[Begun, None]:
         """A transaction, begun by that statement, undone when it is left by an error.
 
-        Its connection is used again, unless it was lost, or left while the server was at work.
+        Its connection is used again, unless it was lost, or left while the server was at work. None
+        is, of a server that has become a standby: the same address may lead to the primary by now.
         """
         transaction = await self._opened()
         reusable = False
@@ -79,8 +80,11 @@ class Connections:
             await transaction.begin(begin)
             yield transaction
             reusable = True
-        except Exception:
+        except Exception as error:
             reusable = await _undone(transaction)
+            if failures.read_only(error):
+                reusable = False
+                await self.close()
             raise
         finally:
             if reusable:

@@ -89,10 +89,16 @@ def locked(error: BaseException) -> bool:
     return sqlstate(error) == _LOCKED
 
 
+def read_only(error: BaseException) -> bool:
+    """Whether the server takes no writes: a standby, which says so in words where it begins one."""
+    code = sqlstate(error)
+    return code == _READ_ONLY or (code == "0A000" and "recovery" in _reason(error))
+
+
 def explain(error: BaseException, place: str) -> StoreError:
     """The store's own error for a library's."""
     code = sqlstate(error)
-    if code == "0A000" and "recovery" in _reason(error):  # a standby's word for BEGIN READ WRITE
+    if read_only(error):
         code = _READ_ONLY
     about = f"The database {place}"
     for length in range(5, 1, -1):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Gateway:
-    """Forwards a loopback port to the server's socket.
+    """Forwards a loopback port to a server.
 
     cut_at: connections break when the client says this, which does not reach the server.
     stall_at: nothing goes on from when the client says this, which does not reach the server.
@@ -15,8 +15,8 @@ class Gateway:
     answer: what the client is told in the server's place for what it says; empty: it goes on.
     """
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
+    def __init__(self, directory: Path) -> None:
+        self.lead_to(directory)
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -26,6 +26,10 @@ class Gateway:
         self.stall_at = b""
         self.cut_behind = b""
         self.answer: Callable[[bytes], bytes] = lambda said: b""
+
+    def lead_to(self, directory: Path) -> None:
+        """Forward new connections to the server whose socket is there; those that are stay."""
+        self._target = directory / ".s.PGSQL.5432"
 
     def cut(self) -> None:
         """Break every connection; new ones break at once too."""
@@ -103,7 +107,7 @@ class Gateway:
 @asynccontextmanager
 async def gateway(directory: Path) -> AsyncGenerator[Gateway, None]:
     """A gateway to the server whose socket is in the directory."""
-    way = Gateway(directory / ".s.PGSQL.5432")
+    way = Gateway(directory)
     server = await asyncio.start_server(way.accept, "127.0.0.1", 0)
     way.port = server.sockets[0].getsockname()[1]
     try:

@@ -1,12 +1,15 @@
 """A standby that DATABASE_URL names by mistake, or since the servers changed their parts."""
 
+import asyncio
 from collections.abc import Generator
 
 import pytest
+from sqlalchemy import Connection, text
 
 from core.errors import StoreUnusable
 from core.store import inbox
 from core.store.postgres import PostgresDatabase
+from tests.contract.store.gateway import gateway
 from tests.contract.store.serving import USED_AGAIN, Cluster, serving
 from tests.core.store.making import prompt
 
@@ -42,3 +45,26 @@ async def test_a_standby_is_recognised_though_it_has_our_tables(standby: Cluster
         with pytest.raises(StoreUnusable, match=says):
             await database.write(inbox.accept, prompt(1), 0.0)
         assert says in await database.problem()
+
+
+async def test_when_the_address_leads_to_the_primary_again_so_do_we(
+    standby: Cluster, cluster: Cluster, url: str
+) -> None:
+    """Servers change their parts, and the name that both have says so a while later: connections
+    to the one that is a standby now are sound, and lead nowhere.
+    """
+    async with gateway(standby.directory) as way:
+        far = f"postgresql://postgres@127.0.0.1:{way.port}/{USED_AGAIN}"
+        async with PostgresDatabase.open(far) as database:
+            looks = [database.read(_slow) for _ in range(5)]
+            assert await asyncio.gather(*looks) == [True] * 5
+            assert "read only" in await database.problem()
+            way.lead_to(cluster.directory)
+            assert await database.problem() == ""
+            looks = [database.read(_slow) for _ in range(5)]
+            assert await asyncio.gather(*looks) == [False] * 5
+
+
+def _slow(connection: Connection) -> object:
+    """Whether the server only follows another; slow, so that each who asks has a connection."""
+    return connection.execute(text("SELECT pg_is_in_recovery() FROM pg_sleep(0.2)")).scalar()
