@@ -248,6 +248,7 @@ def _web(settings: Settings, core: Core, engine: Engine) -> WebPlatform:
     reachable = settings.http_host not in _LOOPBACK
     return WebPlatform(
         engine.accept,
+        engine.cut_short,
         core.turns.exchanges,
         json=core.means.policy.json_object,
         about={"text": f"Answers come from {core.source}.", "offline": core.offline},

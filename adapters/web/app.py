@@ -38,8 +38,9 @@ log = structlog.get_logger()
 class WebPlatform:
     """The `Threads` of the page, and its routes.
 
-    json: answers are JSON. about: what the page says about the model behind it. key: asked for
-    when the server can be reached from beyond this machine; empty otherwise.
+    accept, cut_short: the engine's. json: answers are JSON. about: what the page says about the
+    model behind it. key: asked for when the server can be reached from beyond this machine; empty
+    otherwise.
     """
 
     name = "web"
@@ -47,6 +48,7 @@ class WebPlatform:
     def __init__(
         self,
         accept: Callable[[Prompt], Awaitable[bool]],
+        cut_short: Callable[[str], bool],
         exchanges: Exchanges,
         *,
         json: bool = False,
@@ -54,6 +56,7 @@ class WebPlatform:
         key: str = "",
     ) -> None:
         self._accept = accept
+        self._cut_short = cut_short
         self._about = about
         self._key = key
         self._rooms = Rooms(exchanges, json=json)
@@ -79,6 +82,7 @@ class WebPlatform:
             web.get("/", self._guarded(self._index)),
             web.post("/api/threads/{name}", self._guarded(self._ask)),
             web.get("/api/threads/{name}", self._guarded(self._watch)),
+            web.post("/api/threads/{name}/stop", self._guarded(self._stop)),
         ]
 
     def _guarded(
@@ -160,6 +164,16 @@ class WebPlatform:
         if new:
             self._rooms.say(thread, question_id(prompt.identity), "user", text)
         return web.json_response({"accepted": new}, status=202)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        """Somebody wants no more of the answer to a prompt."""
+        body = await _body(request)
+        mark = body.get("id") if isinstance(body, dict) else None
+        if not _is_mark(mark):
+            wanted = 'send JSON {"id": "that of the prompt"}'
+            return web.json_response({"error": wanted}, status=400)
+        stopped = self._cut_short(f"web:{request.match_info['name']}:{mark}")
+        return web.json_response({"stopped": stopped}, status=202)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         """What is visible in a thread, as server-sent events: all of it, then each change."""

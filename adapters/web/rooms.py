@@ -63,11 +63,15 @@ class Changes:
 
 
 class _Room:
-    """loaded: what is stored is in it, too, and not only what was said since."""
+    """loaded: what is stored is in it, too, and not only what was said since.
+
+    status: what is going on, while an answer is on its way.
+    """
 
     def __init__(self) -> None:
         self.loaded = False
         self.entries: dict[str, Event] = {}
+        self.status: Event | None = None
         self.watchers: set[Changes] = set()
 
 
@@ -108,8 +112,17 @@ class Rooms:
         room = self._rooms.setdefault(thread, _Room())
         self._rooms.move_to_end(thread)
         event = {**room.entries.get(key, {}), "id": key, "who": who, "text": text}
-        if who != "status":
-            room.entries[key] = event
+        room.entries[key] = event
+        if who == "assistant" and room.status:
+            room.status = {**room.status, "text": ""}  # its words are what is going on
+        for watcher in room.watchers:
+            watcher.put(event)
+
+    def status(self, thread: ThreadKey, asked: str, text: str) -> None:
+        """Show what is going on with the question of this entry; empty: nothing any more."""
+        room = self._rooms.setdefault(thread, _Room())
+        event = {"id": "status", "who": "status", "text": text, "of": asked if text else ""}
+        room.status = event if text else None
         for watcher in room.watchers:
             watcher.put(event)
 
@@ -125,7 +138,7 @@ class Rooms:
     def watch(self, thread: ThreadKey) -> Iterator[Changes]:
         """Follow a room: everything first, then each change."""
         room = self._rooms.setdefault(thread, _Room())
-        changes = Changes(list(room.entries.values()))
+        changes = Changes([*room.entries.values(), *([room.status] if room.status else [])])
         room.watchers.add(changes)
         try:
             yield changes
@@ -164,7 +177,7 @@ class WebThread:
 
     async def status(self, text: str) -> None:
         """Show what is going on before there are words."""
-        self._rooms.say(self._thread, "status", "status", text)
+        self._rooms.status(self._thread, self._asked, text)
 
     async def queued(self, ahead: int) -> None:
         """Mark the prompt for as long as it waits."""
@@ -172,4 +185,4 @@ class WebThread:
 
     async def concluded(self, outcome: Outcome) -> None:
         """The answer is whole: take the status away."""
-        self._rooms.say(self._thread, "status", "status", "")
+        self._rooms.status(self._thread, self._asked, "")

@@ -7,7 +7,10 @@ from core.types import Chunk, Outcome, Usage, Verdict
 
 
 class Answer:
-    """Collects the chunks of one attempt, by choice; the first choice is the one shown."""
+    """Collects the chunks of one attempt, by choice; the first choice is the one shown.
+
+    stopped: a person wanted no more of it.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[int, list[str]] = {}
@@ -16,7 +19,7 @@ class Answer:
         self._usage: Usage | None = None
         self._model = ""
         self._response_id = ""
-        self._stopped = False
+        self.stopped = False
         self.chunks = 0
 
     def add(self, chunk: Chunk) -> str:
@@ -37,9 +40,10 @@ class Answer:
         """A person wants no more of it; the last `unseen` characters, as they are shown, nobody
         saw. One that failed, or was filtered, has failed all the same.
         """
-        text = clean(self.text)
-        self._texts[0] = [text[: max(0, len(text) - unseen)].rstrip()]
-        self._stopped = True
+        if unseen:
+            text = clean(self.text)
+            self._texts[0] = [text[: max(0, len(text) - unseen)].rstrip()]
+        self.stopped = True
 
     @property
     def text(self) -> str:
@@ -82,7 +86,7 @@ class Answer:
         match self._finish.get(0):
             case "content_filter":
                 return Verdict.FILTERED
-            case _ if self._stopped:
+            case _ if self.stopped:
                 return Verdict.STOPPED
             case "length":
                 return Verdict.LENGTH if visible(self.text) else Verdict.EMPTY

@@ -107,6 +107,17 @@ class Answering:
                 if task:
                     task.cancel()
 
+    def cut_short(self, identity: str) -> bool:
+        """End the answer with what has come, if it is this prompt's; False: it has ended."""
+        asker, stopped = self._asker, self._unseen is not None
+        if self._turn.prompt.identity != identity or asker is None or asker.done():
+            return False
+        if self._committing or stopped:
+            return False
+        self._unseen = 0
+        asker.cancel()
+        return True
+
     def withdrawn(self, identity: str) -> None:
         """Take the answer back if this is the prompt that was deleted."""
         if self._turn.prompt.identity == identity:
@@ -272,7 +283,7 @@ class Answering:
             frame = Frame(json=self._means.policy.json_object)
             self._reply.add(frame.add(outcome.text) + frame.close())
         else:
-            outcome = await self._answer()
+            outcome = await self._answer_or_part()
         self._outcome = outcome
         self._journal.outcome_stored.set()
         self._reply.finish(outcome.notice)
@@ -291,6 +302,16 @@ class Answering:
         notice = parked(turn)
         await self._means.turns.park(turn, notice)
         return notice
+
+    async def _answer_or_part(self) -> Outcome:
+        """The answer, or what there is of it when it is cut short, and by nothing else besides."""
+        asker = asyncio.current_task()
+        try:
+            return await self._answer()
+        except asyncio.CancelledError:
+            if self._unseen is None or asker is None or asker.uncancel():
+                raise
+        return await self._so_far(self._unseen)
 
     async def _answer(self) -> Outcome:
         """Ask and commit; a bug on our side becomes a visible apology like any other failure."""

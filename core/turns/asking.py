@@ -247,6 +247,7 @@ class Asking:
             if again is None:
                 return answer, error, attempt
             self._reply.restart()
+            self._under_way = Answer(), None, entry, attempt.window
             self._writer.freshness.restarted()
             await asyncio.sleep(again.delay)
             # What was deleted or edited meanwhile isn't sent again.
@@ -330,14 +331,14 @@ class Asking:
         outcome = answer.outcome(error)
         memory = window.memory
         notes = []
-        if answer.chunks == 0 and error is None:  # no attempt was left
+        if answer.chunks == 0 and error is None and not answer.stopped:  # no attempt was left
             outcome = replace(outcome, verdict=Verdict.ERROR)
             notes.append(notices.given_up(self._reference))
         else:
             operator = self._policy.operator
             notes.append(notices.beneath(outcome, error, self._reference, operator=operator))
         remember = _question(outcome, error, entry)
-        if outcome.verdict in _ANSWERS:
+        if outcome.verdict in _ANSWERS and visible(outcome.text):
             remember.append(Remembered(Role.ASSISTANT, outcome.text))
             if memory.start and not memory.told:
                 memory = replace(memory, told=True)

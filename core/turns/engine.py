@@ -280,6 +280,13 @@ class Engine:
             self._wake.set()
         return amended.known
 
+    def cut_short(self, identity: str) -> bool:
+        """Somebody wants no more of the answer to this prompt: it ends with what has come of it.
+
+        False: there is none that this process is waiting for.
+        """
+        return any(answering.cut_short(identity) for answering in self._running.values())
+
     async def withdraw(self, identity: str) -> None:
         """Somebody deleted a message: its text leaves the store, an answer under way is removed.
 

@@ -45,9 +45,12 @@ async def page(
     stored: FixedExchanges | None = None,
     *,
     of_json: bool = False,
+    stopped: frozenset[str] = frozenset(),
 ) -> AsyncIterator[tuple[WebPlatform, str, aiohttp.ClientSession]]:
     about = {"text": "Answers come from </script> somewhere.", "offline": True}
-    web = WebPlatform(accept, stored or FixedExchanges(), json=of_json, about=about, key=key)
+    web = WebPlatform(
+        accept, stopped.__contains__, stored or FixedExchanges(), json=of_json, about=about, key=key
+    )
     async with (
         serve("127.0.0.1", 0, web.routes(), Health()) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
@@ -244,7 +247,8 @@ async def test_watchers_see_what_is_stored_then_each_newer_state() -> None:
             last = seen[-1] if seen[-1]["text"] == "Hello" else (await events(stream, 1))[0]
             assert (last["who"], last["text"]) == ("assistant", "Hello")
             await thread.concluded(Outcome(verdict=Verdict.COMPLETE))
-            assert (await events(stream, 1))[0] == {"id": "status", "who": "status", "text": ""}
+            over = (await events(stream, 1))[0]
+            assert (over["who"], over["text"], over["of"]) == ("status", "", "")
         async with session.get("/api/threads/t1") as stream:
             assert [event["text"] for event in await events(stream, 4)] == [
                 "old",

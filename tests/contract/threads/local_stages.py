@@ -24,7 +24,7 @@ class WebPage(Stage):
     async def start(self) -> None:
         """A server with the page's routes."""
         self.prompts: list[Prompt] = []
-        self.web = WebPlatform(self._accept, FixedExchanges(), about={})
+        self.web = WebPlatform(self._accept, lambda _: False, FixedExchanges(), about={})
         serving = serve("127.0.0.1", 0, self.web.routes(), Health())
         port = await self.stack.enter_async_context(serving)
         session = aiohttp.ClientSession(f"http://127.0.0.1:{port}")
