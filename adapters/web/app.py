@@ -64,8 +64,10 @@ class WebPlatform:
 
     def open(self, prompt: Prompt) -> WebThread:
         """The live handle for one prompt of the page."""
-        room = ThreadKey(prompt.address or prompt.thread)
-        return WebThread(self._rooms, room, question_id(prompt.identity))
+        room, question = ThreadKey(prompt.address or prompt.thread), question_id(prompt.identity)
+        if not self._rooms.shows(room, question):  # committed, though who asked was told otherwise
+            self._rooms.say(room, question, "user", prompt.text)
+        return WebThread(self._rooms, room, question)
 
     def forget(self) -> None:
         """Show what is stored, where nobody looks on: something of it has been erased."""
@@ -161,7 +163,7 @@ class WebPlatform:
         except StoreError as error:
             log.error("web.not_accepted", reason=str(error))
             return web.json_response({"error": _NOT_STORED}, status=503)
-        if new:
+        if new or not self._rooms.shows(thread, question_id(prompt.identity)):
             self._rooms.say(thread, question_id(prompt.identity), "user", text)
         return web.json_response({"accepted": new}, status=202)
 

@@ -107,6 +107,11 @@ class Rooms:
             part = _part_id(post_key(exchange.identity, index))
             yield {"id": part, "who": "assistant", "text": text}
 
+    def shows(self, thread: ThreadKey, key: str) -> bool:
+        """Whether an entry is shown."""
+        room = self._rooms.get(thread)
+        return room is not None and key in room.entries
+
     def say(self, thread: ThreadKey, key: str, who: str, text: str) -> None:
         """Show an entry, or its newer text."""
         room = self._rooms.setdefault(thread, _Room())

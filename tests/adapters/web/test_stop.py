@@ -28,3 +28,26 @@ async def test_who_comes_while_an_answer_is_on_its_way_is_told_and_can_stop_it()
             await events(stream, 2)
             await ask(session, {"id": "b", "text": "y"})
             assert (await events(stream, 1))[0]["text"] == "y", "nothing is going on any more"
+
+
+async def test_a_question_that_was_stored_though_it_was_refused_is_shown_before_its_answer() -> (
+    None
+):
+    desk = Desk()
+    async with page(desk.accept) as (web, _, session):
+        await ask(session, {"id": "a", "text": "x"})
+        (stored,) = desk.prompts
+    async with page(desk.accept) as (web, _, session), session.get("/api/threads/t1") as stream:
+        assert await ask(session, {"id": "a", "text": "x"}) == 202
+        await web.open(stored).post("yes", "key:0")
+        await web.open(stored).post("more", "key:1")
+        assert [event["text"] for event in await events(stream, 3)] == ["x", "yes", "more"]
+
+
+async def test_and_as_soon_as_it_is_sent_again() -> None:
+    desk = Desk()
+    async with page(desk.accept) as (_, _, session):
+        await ask(session, {"id": "a", "text": "x"})
+    async with page(desk.accept) as (_, _, session), session.get("/api/threads/t1") as stream:
+        assert await ask(session, {"id": "a", "text": "x"}) == 202
+        assert [event["text"] for event in await events(stream, 1)] == ["x"]
