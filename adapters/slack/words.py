@@ -11,7 +11,13 @@ DEEPEST = 5
 """Levels of a block that are read; Slack nests no deeper."""
 
 _ADDED = ("from_url", "original_url", "app_unfurl_url")
-_NOTHING = frozenset({"[no preview available]", "This content can't be displayed."})
+_NOTHING = frozenset(
+    {
+        "[no preview available]",
+        "This content can't be displayed.",
+        "This message contains interactive elements.",
+    }
+)
 """What Slack says in the place of a text, where all there is stands in blocks."""
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -50,8 +56,17 @@ def _attached(part: Mapping[str, Any]) -> str:
     for field in _listed(part, "fields"):
         pair = (_text(field, "title"), _text(field, "value"))
         lines.append(": ".join(text for text in pair if text))
-    lines = [line for line in lines if line] or list(_lines(_listed(part, "blocks")))
+    lines = [line for line in lines if line] or list(_lines(_its_blocks(part)))
     return "\n".join(lines) or _text(part, "fallback")
+
+
+def _its_blocks(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The blocks that are attached, and those of the message that was forwarded."""
+    yield from _listed(part, "blocks")
+    for wrapped in _listed(part, "message_blocks"):
+        forwarded = wrapped.get("message")
+        if isinstance(forwarded, Mapping):
+            yield from _listed(forwarded, "blocks")
 
 
 def _lines(blocks: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -44,6 +44,14 @@ TABLE = {
     ],
 }
 ROWS = "| Name | a < b &amp; c |\n| Ann | 7 |"
+FORWARDED_ALERT = {
+    "is_share": True,
+    "from_url": "https://acme.slack.com/archives/C1/p1",
+    "text": "This content can't be displayed.",
+    "blocks": [],
+    "message_blocks": [{"channel": "C1", "message": {"blocks": [BLOCKS_ALONE]}}, {"message": 7}],
+    "fallback": "This message contains interactive elements.",
+}
 ALERT = {
     "color": "danger",
     "title": "High CPU",
@@ -62,6 +70,7 @@ ALERT = {
         ([{"fallback": "-", "blocks": [BLOCKS_ALONE]}], "what?\nin it"),
         ([{"id": 1, "blocks": [TABLE], "fallback": "[no preview available]"}], f"what?\n{ROWS}"),
         ([{"id": 1, "blocks": [{"type": "image"}], "fallback": "[no preview available]"}], "what?"),
+        ([FORWARDED_ALERT], "what?\nin it"),
         ([PREVIEW, PERMALINK, {"original_url": "u", "text": "x"}], "what?"),
         ([PREVIEW, SHARED | {"text": "so"}], "what?\nso"),
         ("odd", "what?"),
@@ -186,6 +195,7 @@ def test_anything_may_be_attached(attachments: object, blocks: object) -> None:
     for message in (
         {"attachments": attachments, "blocks": blocks},
         {"attachments": [{"fields": attachments, "blocks": blocks}]},
+        {"attachments": [{"message_blocks": blocks}, {"message_blocks": [{"message": blocks}]}]},
         {"blocks": [{"type": "rich_text", "elements": blocks}]},
         {"blocks": [{"type": "table", "rows": blocks}, {"type": "table", "rows": [blocks]}]},
     ):
