@@ -19,6 +19,7 @@ from adapters.slack.ids import (
     thread_key,
 )
 from adapters.slack.words import own, said
+from core.turns.window import with_files
 from core.types import Prompt, Remembered, Role
 
 ASKED_IN = (None, "file_share", "thread_broadcast")
@@ -138,7 +139,7 @@ def speaks(event: Event, bot: Bot, app: object = None) -> str:
 
 
 def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered | None:
-    """A message of a thread's history as one entry; None for joins, deletions and the wordless.
+    """A message of a thread's history as one entry; None for joins, deletions and the empty.
 
     What another app said is part of the conversation (an alert that somebody asks about).
     """
@@ -147,7 +148,8 @@ def remembered(message: object, bot: Bot, team: str, channel: str) -> Remembered
     if message.get("subtype") not in (*ASKED_IN, "bot_message"):
         return None
     ours = message.get("user") == bot.user or message.get("bot_id") == bot.bot
-    content = plain(own(message) if ours else said(message), bot.user)
+    text = plain(own(message) if ours else said(message), bot.user)
+    content = with_files(text, _files(message.get("files"))).strip()
     if not content:
         return None
     author = message.get("user") or message.get("username") or message.get("bot_id") or ""

@@ -71,10 +71,14 @@ def labelled(entries: Iterable[Remembered], memory: Memory) -> tuple[list[Rememb
 
 
 def entry_of(prompt: Prompt) -> Remembered:
-    """The history entry of a prompt, unlabelled; attachments are named, since they are not sent."""
-    names = ", ".join(prompt.files)
-    note = f"\n\n[Attached, but not readable for you: {names}]" if names else ""
-    return Remembered(Role.USER, prompt.text + note, author=prompt.author)
+    """The history entry of a prompt, unlabelled."""
+    return Remembered(Role.USER, with_files(prompt.text, prompt.files), author=prompt.author)
+
+
+def with_files(text: str, files: Sequence[str]) -> str:
+    """A text, and the names of what is attached to it, since that is not sent."""
+    names = ", ".join(files)
+    return f"{text}\n\n[Attached, but not readable for you: {names}]" if names else text
 
 
 def merged(system: str, entries: Iterable[Remembered]) -> tuple[Message, ...]:

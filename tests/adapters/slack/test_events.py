@@ -359,3 +359,16 @@ def test_a_follow_up_that_loses_all_words_is_amended() -> None:
     outcome = read(body, BOT)
     assert isinstance(outcome, Edited)
     assert outcome.text == ""
+
+
+def test_files_that_came_before_are_named() -> None:
+    said = {"ts": "1760000000.000100", "user": "U1", "subtype": "file_share"}
+    files = [{"name": "q3.pdf"}, {"name": "b.png"}]
+    for text, content in (
+        ("see &lt;", "see <\n\n[Attached, but not readable for you: q3.pdf, b.png]"),
+        ("", "[Attached, but not readable for you: q3.pdf, b.png]"),
+    ):
+        entry = remembered(said | {"text": text, "files": files}, BOT, "T", "C0")
+        assert entry is not None
+        assert entry.content == content
+    assert remembered(said | {"text": "", "files": []}, BOT, "T", "C0") is None
