@@ -168,12 +168,8 @@ class Answering:
             await turns.finish(turn, State.CANCELLED, why[1], self._asking.unanswered())
             self._log_end(State.CANCELLED, *why)
         except* Undeliverable as group:
-            reason = str(group.exceptions[0])
             await self._no_status()
-            if group.subgroup(Unshowable):
-                await self._withheld()
-            await turns.finish(turn, State.ABANDONED, reason, self._asking.unanswered())
-            self._log_end(State.ABANDONED, "abandoned", reason)
+            await self._give_up(group)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -204,6 +200,19 @@ class Answering:
         self.locked_out = str(refused.exceptions[0])
         await self._means.turns.release(self._turn)
         log.warning("turn.waits_for_token", turn=self._turn.id)
+
+    async def _give_up(self, refused: ExceptionGroup[Undeliverable]) -> None:
+        """End the turn without its outcome, or give it back where the outcome may yet be shown."""
+        reason = str(refused.exceptions[0])
+        if refused.subgroup(Unshowable):
+            if self._interrupted:  # perhaps in the middle of a word, which is harmless as a whole
+                await self._means.turns.release(self._turn)
+                log.info("turn.interrupted", turn=self._turn.id)
+                return
+            await self._withheld()
+        unanswered = self._asking.unanswered()
+        await self._means.turns.finish(self._turn, State.ABANDONED, reason, unanswered)
+        self._log_end(State.ABANDONED, "abandoned", reason)
 
     async def _withheld(self) -> None:
         """Say there that the answer isn't shown; the model isn't reminded of it either."""

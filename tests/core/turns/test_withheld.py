@@ -78,3 +78,18 @@ def test_people_are_told_once_and_the_conversation_goes_on(
         assert (await bench.sent())[1][1:] == [("user", "hi\n\nmore")], "nobody has seen more"
 
     run(main())
+
+
+def test_a_stop_in_the_middle_of_a_word_is_no_end() -> None:
+    async def main() -> None:
+        bench, screen = prudish("ass", "ume ", "more")
+        async with bench.process(grace=0.1) as engine:
+            await engine.accept(prompt("hi"))
+            await asyncio.sleep(1.5)
+        assert (screen.tried, screen.told) == (2, [])
+        assert await bench.database.read(_states) == [State.RECEIVED]
+        async with bench.process():
+            await asyncio.sleep(5)
+        assert (screen.visible, screen.told) == (["next"], [])
+
+    run(main())
