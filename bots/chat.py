@@ -218,7 +218,7 @@ def _print_plain(outcome: Outcome) -> None:
 
     A terminal may stand at its other end, which no control character may steer either.
     """
-    if outcome.text:
+    if visible(outcome.text):
         print(clean(outcome.text))  # noqa: T201
     if outcome.notice:
         print(clean(outcome.notice).strip("_"), file=sys.stderr)  # noqa: T201

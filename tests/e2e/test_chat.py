@@ -44,6 +44,15 @@ async def test_a_failure_is_one_clear_sentence_on_standard_error(
     assert "can't be reached. Check the network and DEEPSEEK_BASE_URL" in err
 
 
+async def test_an_answer_without_a_visible_word_writes_none(
+    tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
+) -> None:
+    api.script(None, *(Reply(pieces=("  ", "\n\n")),) * 2)
+    code, out, err = await command(tmp_path, settings, "chat", "say hello")
+    assert (code, out) == (1, "")
+    assert "finished without an answer" in err
+
+
 async def test_a_question_that_is_refused_is_no_answer(
     tmp_path: Path, api: DeepSeekServer, settings: dict[str, str]
 ) -> None:
