@@ -51,7 +51,10 @@ _CODES = {
 def sqlite_code(error: BaseException) -> int:
     """The primary result code of an error, or of the error it wraps; 0 without one."""
     cause = getattr(error, "orig", None) or error
-    return int(getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+    code = int(getattr(cause, "sqlite_errorcode", None) or 0)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the file beside the log can't grow: no room
+        return sqlite3.SQLITE_FULL
+    return code & 0xFF
 
 
 def is_busy(error: BaseException) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.disks import becomes, breakable_disk, fill, small_disk, turn_read_only
 from tests.e2e.seen import answers, calm, until
@@ -95,8 +97,12 @@ async def test_a_full_disk(tmp_path: Path, api: DeepSeekServer, settings: dict[s
     calm(slack)
 
 
-async def test_a_start_on_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+async def test_a_start_on_a_full_disk_says_what_to_do(tmp_path: Path, again: bool) -> None:
     with small_disk(tmp_path / "disk", 2) as folder:
+        if again:
+            async with running(folder, {}) as service:
+                assert await service.end() == 0
         filling = fill(folder)
         code, _, said = await command(folder, {"HTTP_PORT": "0"}, "run")
         assert (code, "Traceback" in said) == (1, False)
