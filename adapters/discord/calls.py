@@ -19,6 +19,7 @@ import msgspec
 
 from adapters.discord.limits import TOGETHER, Buckets, of_everything
 from adapters.discord.refusals import Refused, TokenRefused, translate
+from core.bodies import whole
 from core.budget import Budget
 from core.errors import DeliveryError, Held, RateLimited, Unreachable
 from core.proxies import DIRECT, Proxies
@@ -204,7 +205,7 @@ class Api:
                     proxy=self._proxy,
                 ) as response,
             ):
-                return response.status, response.headers, _parsed(await response.read())
+                return response.status, response.headers, _parsed(await whole(response))
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
             told = f"Discord can't be reached for {route.name} ({type(error).__name__})"
             if isinstance(error, TimeoutError):

@@ -19,6 +19,7 @@ import structlog
 
 from adapters.slack.names import Names
 from adapters.slack.refusals import NEVER, TokenRefused, refusal
+from core.bodies import whole
 from core.errors import Unreachable
 from core.proxies import DIRECT, Proxies
 
@@ -159,7 +160,7 @@ class Api:
                     **given,
                 ) as response,
             ):
-                return response.status, response.headers, _parsed(await response.read())
+                return response.status, response.headers, _parsed(await whole(response))
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one
             told = f"Slack can't be reached for {method.name} ({type(error).__name__})"
             if isinstance(error, TimeoutError):

@@ -48,7 +48,7 @@ VIOLATIONS = {
 }
 
 IMPURE = {
-    "core": {"proxies"},
+    "core": {"bodies", "proxies"},
     "core.deepseek": {"broken", "client", "gate", "gathering"},
     "core.delivery": {"calling", "clearing", "failing", "finding", "lanes", "looking", "writer"},
     "core.turns": {

@@ -115,9 +115,15 @@ class Response:
         """The body as it came."""
         return self.body if isinstance(self.body, str) else json.dumps(self.body)
 
-    async def read(self) -> bytes:
-        """The body as it came; empty where there is none."""
-        return b"" if self.body is None else (await self.text()).encode()
+    @property
+    def content(self) -> "Response":
+        """Where the body is read."""
+        return self
+
+    async def readexactly(self, size: int) -> bytes:
+        """The body as it came, empty where there is none: never so much."""
+        body = b"" if self.body is None else (await self.text()).encode()
+        raise asyncio.IncompleteReadError(body, size)
 
 
 class _Exchange:

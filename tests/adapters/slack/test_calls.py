@@ -120,6 +120,18 @@ async def test_a_truth_in_a_query_is_a_number(odd: Odd, session: aiohttp.ClientS
     assert odd.query == {"include_all_metadata": "1", "limit": "200", "ts": "1.2"}
 
 
+async def test_an_answer_that_never_ends_is_none(
+    odd: Odd, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.bodies.MOST", 1_000)
+    api = Api("xoxb-test", odd.url, session)
+    odd.body = json.dumps({"ok": True, "x": "y" * 900})
+    assert await api.call(calls.AUTH)
+    odd.body = json.dumps({"ok": True, "x": "y" * 1_100})
+    with pytest.raises(Unreachable):
+        await api.call(calls.AUTH)
+
+
 async def test_redirects_are_not_followed(odd: Odd, session: aiohttp.ClientSession) -> None:
     odd.status, odd.headers = 307, {"Location": "/elsewhere"}
     with pytest.raises(Unreachable):
