@@ -107,11 +107,14 @@ CONTRAST = r"""([selector, pseudo]) => {
 TEXTS = [
     ("#about", None),
     ("#send", None),
+    ("#stop", None),
     ("#fresh", None),
     ("#connection", None),
     ("#problem", None),
     ("#status", None),
     (".user h2", None),
+    (".again", None),
+    (".copy", "::before"),
     (".user", "::after"),
     ("#text", "::placeholder"),
 ]
@@ -123,7 +126,7 @@ async def test_every_text_stands_out(tmp_path: Path, scheme: Literal["light", "d
         await page.emulate_media(color_scheme=scheme)
         await page.goto(service.address)
         await ask(page, "What is a thread?")
-        await page.wait_for_selector(".user")
+        await page.wait_for_selector(".copy")
         await page.evaluate("document.querySelector('.user').classList.add('waiting')")
         found = {text: await page.evaluate(CONTRAST, list(text)) for text in TEXTS}
         assert {text: ratio for text, ratio in found.items() if ratio < 4.5} == {}
