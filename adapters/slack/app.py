@@ -55,7 +55,7 @@ class SlackPlatform:
     session: shared by all calls; stays the caller's to close. ping: seconds, see `socket_mode`.
     proxies: for the calls and the socket.
 
-    Raises: ConfigurationError when a token is missing or of the wrong kind.
+    Raises: ValueError with neither an app token nor a signing secret.
     """
 
     name = PLATFORM
@@ -75,7 +75,6 @@ class SlackPlatform:
         settle: float = SETTLE,
         proxies: Proxies = DIRECT,
     ) -> None:
-        _check_kinds(bot_token, app_token, signing_secret)
         self._edits = edits
         self._app_token = app_token
         self._ping = ping
@@ -283,22 +282,6 @@ _ONE_APP = (
     "events come for another bot than SLACK_BOT_TOKEN is: take SLACK_APP_TOKEN (or "
     "SLACK_SIGNING_SECRET) and SLACK_BOT_TOKEN of one app, installed in one workspace"
 )
-
-
-def _check_kinds(bot_token: str, app_token: str, signing_secret: str) -> None:
-    """Raises: ConfigurationError, naming every token that is missing or of the wrong kind."""
-    problems = []
-    if not bot_token or bot_token.startswith(("xapp-", "xoxp-")):
-        problems.append(f"SLACK_BOT_TOKEN is not a bot token: {_BOT_TOKEN}")
-    if app_token.startswith("xox"):
-        problems.append(f"SLACK_APP_TOKEN is not an app-level token: {_APP_TOKEN}")
-    if not app_token and not signing_secret.strip():
-        problems.append(
-            "SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP events) is needed: "
-            "without one of them no event can be trusted"
-        )
-    if problems:
-        raise ConfigurationError(problems)
 
 
 def _advice(variable: str, how: str, refused: Refused | TokenRefused) -> str:
