@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LATE", LATE)
 
 
+@asynccontextmanager
+async def asked_of(
+    tls: ssl.SSLContext | None, **limits: Any
+) -> AsyncGenerator[tuple[Scripted, Asked], None]:
+    """A server that was asked. limits: on the client's patience, where it has any."""
+    server = Scripted()
+    given = {**PATIENT, **limits}
+    async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **given)) as client:
+        yield server, Asked(client)
+
+
 async def stand_still(server: Scripted, *, meanwhile: bytes = b"", after: bytes = b"") -> None:
     """Nothing runs for a while; what the server says meanwhile lies in the kernel when it does."""
     await asyncio.sleep(0.1)
@@ -52,10 +64,7 @@ def test_what_came_meanwhile_or_comes_behind_it_is_the_answer(
     play: Callable[[Scenario], None], limits: dict[str, float], when: str
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        given = {**PATIENT, **limits}
-        async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **given)) as client:
-            asked = Asked(client)
+        async with asked_of(tls, **limits) as (server, asked):
             await server.say(HEAD, word("a"))
             await asked.has("a")
             said: dict[str, Any] = {when: MANY + REST}
@@ -84,10 +93,7 @@ def test_an_answer_that_had_not_begun_is_not_lost(
     when: str,
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        given: dict[str, Any] = {**PATIENT, **limits, "stream": stream}
-        async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **given)) as client:
-            asked = Asked(client)
+        async with asked_of(tls, stream=stream, **limits) as (server, asked):
             said: dict[str, Any] = {when: answer}
             await stand_still(server, **said)
             await asked.ends()
@@ -110,10 +116,7 @@ def test_who_is_silent_behind_it_too_is_noticed_in_time(
     play: Callable[[Scenario], None], limits: dict[str, float], clock: Clock
 ) -> None:
     async def scenario(tls: ssl.SSLContext | None) -> None:
-        server = Scripted()
-        given = {**PATIENT, **limits}
-        async with serving(server.answer, tls) as raw, DeepSeek(options(raw, **given)) as client:
-            asked = Asked(client)
+        async with asked_of(tls, **limits) as (server, asked):
             await server.say(HEAD, word("a"))
             await asked.has("a")
             await stand_still(server)
