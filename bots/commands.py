@@ -109,7 +109,7 @@ def health() -> None:
 def _settings(*, quiet: bool = False) -> "Loaded":
     """Configuration and logging. quiet: a person's terminal, so logs come only when asked for."""
     from bots import logs, proxy
-    from bots.settings import SECRETS, load, wants_json
+    from bots.settings import SECRETS, load, wants_colors, wants_json
 
     try:
         loaded = load()
@@ -124,7 +124,8 @@ def _settings(*, quiet: bool = False) -> "Loaded":
     for given in (settings.https_proxy, settings.http_proxy):
         secrets += proxy.passwords(given) if given else []
     silent = quiet and "LOG_LEVEL" not in loaded.origins
-    logs.configure("critical" if silent else settings.log_level, settings.log_format, secrets)
+    level = "critical" if silent else settings.log_level
+    logs.configure(level, settings.log_format, secrets, colors=wants_colors())
     return loaded
 
 

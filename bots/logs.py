@@ -32,8 +32,10 @@ _STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # terminals, and who 
 _STEERS_WITHIN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # a traceback has lines
 
 
-def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
-    """Send every log line to standard error. secrets: values that must never appear."""
+def configure(level: str, fmt: str, secrets: Iterable[str] = (), *, colors: bool = True) -> None:
+    """Send every log line to standard error. secrets: values that must never appear. colors: in
+    colors where that is a terminal.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -45,7 +47,7 @@ def configure(level: str, fmt: str, secrets: Iterable[str] = ()) -> None:
     if fmt == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=colors and sys.stderr.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -320,6 +320,12 @@ def wants_json(environ: Mapping[str, str] | None = None, file: Path = Path(".env
     return values.get("LOG_FORMAT") == "json"
 
 
+def wants_colors(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether NO_COLOR (no-color.org) is unset or empty."""
+    environ = os.environ if environ is None else environ
+    return not environ.get("NO_COLOR")
+
+
 def _gather(
     sources: Mapping[str, Mapping[str, str]], problems: list[str]
 ) -> tuple[dict[str, str], dict[str, str]]:

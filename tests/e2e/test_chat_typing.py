@@ -159,3 +159,14 @@ async def test_a_second_ctrl_c_ends_the_command(
         await person.types(CTRL_C)
         assert await person.ended() == 130
         await person.shows("To go on later")
+
+
+@pytest.mark.parametrize(("given", "colored"), [({}, True), ({"NO_COLOR": "1"}, False)])
+async def test_the_log_on_a_terminal_has_colors_unless_they_are_not_wanted(
+    given: dict[str, str], colored: bool, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    logged = {**settings, **XTERM, **given, "LOG_LEVEL": "info"}
+    async with terminal(tmp_path, logged, "chat", "hello") as person:
+        assert await person.ended() == 0
+        await person.shows("turn.answered")
+    assert ("\x1b[32m" in person.shown) == colored
