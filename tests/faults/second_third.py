@@ -199,8 +199,8 @@ FAULTS = (
         (
             Breakage(
                 "core/turns/answering.py",
-                "except* Undeliverable as group:\n            reason",
-                "except* ZeroDivisionError as group:\n            reason",
+                "except* Undeliverable as group:\n            await",
+                "except* ZeroDivisionError as group:\n            await",
                 (
                     "tests/core/turns/test_engine.py::"
                     "test_undeliverable_stops_the_stream_and_frees_the_thread",
