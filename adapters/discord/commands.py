@@ -57,6 +57,7 @@ COMMANDS: Sequence[Mapping[str, Any]] = (
 
 _QUESTION, _QUOTE = "question", "message"
 _FORM = "about:"
+_ABOUT = "\n\nThe message in question:\n"
 _QUOTED = 4000  # characters a text input takes
 _COMMAND, _SUBMITTED = 2, 5
 _PRIVATE = 2  # the context of places where only people are
@@ -95,6 +96,10 @@ class Ask:
         """Whether the answer gets a thread of its own."""
         return bool(self.used.guild) and not self.used.thread and self.used.member
 
+    def _name(self) -> str:
+        """Of the answer's thread: after the question, without the message that it is about."""
+        return thread_name(self.text.partition(_ABOUT)[0], self.used.author)
+
     def prompt(self, answer: str) -> Prompt:
         """The prompt. answer: id of the message that will hold the answer, empty if unknown."""
         used = self.used
@@ -109,7 +114,7 @@ class Ask:
             address=Address(
                 channel=used.channel,
                 before=used.id,
-                opens=thread_name(self.text, used.author) if self.opens and answer else "",
+                opens=self._name() if self.opens and answer else "",
                 answer=answer,
                 token=used.token,
                 member=used.member,
@@ -177,7 +182,7 @@ def read(interaction: Mapping[str, Any], bot: Bot) -> Command | Ignored:
 def about(question: str, quoted: str) -> str:
     """The text of a question about a message."""
     quote = "\n".join(f"> {line}" for line in quoted.strip().splitlines())
-    return f"{question}\n\nThe message in question:\n{quote}" if quote else question
+    return f"{question}{_ABOUT}{quote}" if quote else question
 
 
 def _thread_of(used: Used, channel: str) -> ThreadKey:

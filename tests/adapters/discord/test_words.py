@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from adapters.discord.answering import Interactions
 from adapters.discord.calls import Api
-from adapters.discord.commands import ABOUT, Form
+from adapters.discord.commands import ABOUT, Ask, Form
 from adapters.discord.commands import read as read_command
 from adapters.discord.events import Edited, Ignored, edited, read, remembered
+from adapters.discord.ids import Address
 from core.types import Prompt, Remembered, Role
 from tests.adapters.discord.conftest import US, Inbox, registered
 from tests.adapters.discord.payloads import (
@@ -144,3 +145,12 @@ async def test_it_is_quoted_where_it_has_to_be_fetched(
 def test_what_shows_words_may_be_anything(changes: dict[str, Any]) -> None:
     whole = message(channel_id=THREAD, content="", mentions=[]) | changes
     assert isinstance(read(whole, BOT, thread=True), Prompt | Ignored)
+
+
+def test_a_thread_about_a_message_is_named_after_the_question_alone() -> None:
+    fields = [{"custom_id": "question", "value": "why?"}, {"custom_id": "message", "value": "Full"}]
+    data = {"custom_id": "about:55", "components": [{"type": 1, "components": fields}]}
+    asked = read_command(interaction(type=5, data=data), BOT)
+    assert isinstance(asked, Ask)
+    assert asked.text == "why?\n\nThe message in question:\n> Full"
+    assert Address.decode(asked.prompt("77").address).opens == "why?"
