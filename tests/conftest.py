@@ -15,6 +15,14 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("threadseek", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("threadseek")
 
+# structlog would have rich draw each traceback, for a third of a second; the service has it not.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
