@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
+from core.deepseek import client as module
 from core.deepseek.client import DeepSeek
 from core.errors import CompletionError, Failure
 from tests.contract.deepseek.raw import (
@@ -38,7 +39,12 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     raise ConnectionError
 
 
-async def test_twenty_answers_use_one_connection_though_the_end_comes_late() -> None:
+async def test_twenty_answers_use_one_connection_though_the_end_comes_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in ("DRAIN", "DRAIN_WAIT"):  # which a busy machine would take for late otherwise
+        monkeypatch.setattr(module, limit, 10.0)
+
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + WORD + END + DONE)
         await asyncio.sleep(0.02)
