@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -211,9 +213,11 @@ async def test_ctrl_c_in_the_one_answer_takes_the_question_back(
         await person.shows("slow slow")
         await person.types(CTRL_C)
         assert await person.ended() == 130
+    with closing(sqlite3.connect(tmp_path / "threadseek.db")) as file:
+        left = file.execute("SELECT state, owner FROM turn JOIN conversation").fetchall()
+    assert left == [("cancelled", None)], "who asks next doesn't wait for a lease to end"
     api.script(None, Reply(pieces=("quick",)))
-    async with asyncio.timeout(10):
-        code, out, err = await command(tmp_path, settings, "chat", "short", "-t", "work")
+    code, out, err = await command(tmp_path, settings, "chat", "short", "-t", "work")
     assert (code, out, err) == (0, "quick\n", "")
     assert [message["content"] for message in api.calls[-1].body["messages"]][1:] == ["short"]
     assert len(api.calls) == 2, "what nobody waits for is not asked again"
