@@ -38,7 +38,7 @@ class Service:
             setattr(self, name, getattr(self, name) + line.decode())
             self._changed.set()
 
-    async def printed(self, text: str, within: float = 20.0) -> str:
+    async def printed(self, text: str, within: float = 60.0) -> str:
         """Wait until a line of either output holds the text; returns the line."""
         async with asyncio.timeout(within):
             while True:
