@@ -100,6 +100,7 @@ _LEAST_ANSWER = 1024
 
 _KEYS = re.compile(r"\bsk-[\w-]{4,}|\bbearer\s+[^\s\"',}]+|(?<!\*)\*{2,}+[\w-]+", re.IGNORECASE)
 _KEY = re.compile(r"key|token|authenti", re.IGNORECASE)  # what is said is about it
+_OWN_STATUS = re.compile(r"[45][0-9]{2}")
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,1000}?)</title", re.IGNORECASE | re.DOTALL)
 _REFUSED_KEY = "The API did not accept the key, or the key may not do this. Check DEEPSEEK_API_KEY."
 _BARRED = "A proxy on the way did not accept our user and password. Check HTTPS_PROXY."
@@ -213,8 +214,8 @@ def _own_status(found: Any) -> int:
     error = _get(found, "error")
     for place in (error, found):
         for name in ("status", "status_code", "code"):
-            value = _get(place, name)
-            if str(value).isdecimal() and 400 <= int(value) < 600:
+            value = str(_get(place, name))
+            if _OWN_STATUS.fullmatch(value):
                 return int(value)
     return 0
 

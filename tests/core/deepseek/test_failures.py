@@ -308,6 +308,15 @@ def test_an_error_in_a_good_response_that_says_nothing_is_called_one() -> None:
     assert (error.message, error.own, error.code) == ("an error without a message", True, "busy")
 
 
+@pytest.mark.parametrize(
+    ("named", "failure"),
+    [(429, F.BUSY), ("429", F.BUSY), (True, F.SERVER), ("9" * 5_000, F.SERVER), ("４29", F.SERVER)],
+)
+def test_an_error_in_a_good_response_may_name_a_status(named: object, failure: Failure) -> None:
+    error = decipher(200, {}, json.dumps({"error": {"status": named, "message": "no"}}).encode())
+    assert error.failure is failure
+
+
 def test_a_key_at_the_cut_is_gone_before_the_cut() -> None:
     message = decipher(500, {}, body("x", "y" * (MAX_MESSAGE - 5) + KEY), KEY).message
     assert "cana" not in message
