@@ -57,11 +57,17 @@ class _Client(SocketModeClient):
         self._ask = ask
         self._proxies = proxies
         self.refused = ""  # why Slack gives no address
+        self._asked_at = float("-inf")
         self.running: set[asyncio.Task[None]] = set()
 
     async def issue_new_wss_url(self) -> str:
-        """A new address; it is not asked for again before Slack says that it may be."""
+        """A new address; it is not asked for again before Slack says that it may be, nor within a
+        ping: Slack may take each new connection back at once (`too_many_websockets`).
+        """
+        clock = asyncio.get_running_loop().time
         while True:
+            await asyncio.sleep(self._asked_at + self.ping_interval - clock())
+            self._asked_at = clock()
             try:
                 url = await self._ask()
             except RateLimited as limited:

@@ -1,6 +1,8 @@
 """Socket Mode: it comes back after whatever happens, and leaves nothing behind."""
 
 import asyncio
+from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -79,6 +81,22 @@ async def test_an_address_is_not_asked_for_before_slack_allows_it(
     await slack.wait_for(lambda: slack.sockets.open, timeout=10)
     _, refused, again = slack.record.called_with("apps.connections.open")
     assert again.time - refused.time >= 1.9
+    slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
+    await slack.wait_for(lambda: inbox.taken)
+
+
+async def test_sockets_that_are_taken_back_at_once_are_redialled_with_a_pause(
+    slack: SlackServer, platform: SlackPlatform, inbox: Inbox
+) -> None:
+    def asked() -> list[float]:
+        return [call.time for call in slack.record.called_with("apps.connections.open")]
+
+    while (number := len(asked())) < 5:
+        await slack.sockets.refresh("too_many_websockets")
+        await slack.wait_for(partial(lambda n: len(asked()) > n, number), timeout=10)
+        await slack.wait_for(lambda: slack.sockets.open, timeout=10)
+    times = asked()[1:]
+    assert min(b - a for a, b in pairwise(times)) > 0.15
     slack.workspace.say("alice", slack.workspace.direct("alice"), "back?")
     await slack.wait_for(lambda: inbox.taken)
 
