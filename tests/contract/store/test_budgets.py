@@ -256,6 +256,7 @@ async def test_a_refusal_without_the_database_is_obeyed_and_told_later(
 
 async def test_one_that_hangs_with_the_row_stops_nobody(url: str) -> None:
     async with connected(url) as other, PostgresDatabase.open(url) as database:
+        await database.probe()  # connects, which may take longer than the budget has patience
         budget = SharedBudget(database, asyncio.get_running_loop().time, patience=0.3)
         assert await budget.take(SLOW, Kind.FINAL) == 0
         async with other.transaction():
