@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.delivery.pacing import LOWER_GUESS, MOST, PROBATION, Desk, Desks, Pacer
+from core.delivery import pacing
+from core.delivery.pacing import LOWER_GUESS, PROBATION, Desk, Desks, Pacer
 from core.types import Allowance, Kind, Unseen
 
 SLACK = Allowance("edit", 10, 50 / 60)
@@ -161,29 +162,38 @@ def test_an_allowance_is_shared_by_its_key() -> None:
     assert desks.of(SLACK) is not desks.of(Allowance("post", 10, 50 / 60))
 
 
-def test_a_platform_with_a_budget_for_every_thread_does_not_fill_the_memory() -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many desks are kept."""
+    monkeypatch.setattr(pacing, "MOST", 100)
+    return 100
+
+
+def test_a_platform_with_a_budget_for_every_thread_does_not_fill_the_memory(few: int) -> None:
     desks = Desks()
     busy = desks.of(SLACK)
-    for number in range(MOST * 2):
+    for number in range(few * 2):
         desks.of(Allowance(f"thread {number}", 1, 1.0))
         assert desks.of(SLACK) is busy, "what is in use is kept"
-    assert len(vars(desks)["_desks"]) == MOST
+    assert len(vars(desks)["_desks"]) == few
 
 
-def test_what_an_answer_is_written_with_is_kept_however_long_it_is_not_asked_for() -> None:
+def test_what_an_answer_is_written_with_is_kept_however_long_it_is_not_asked_for(
+    few: int,
+) -> None:
     desks = Desks()
     busy = []
-    for number in range(MOST + 100):
+    for number in range(few + 10):
         busy.append(desks.of(Allowance(f"busy {number}", 1, 1.0)))
         busy[-1].queue.joins(number > 0, final=True)
-    for number in range(MOST * 2):
+    for number in range(few * 2):
         desks.of(Allowance(f"thread {number}", 1, 1.0))
     kept = vars(desks)["_desks"]
     assert "busy 0" not in kept, "nobody was using it"
     assert all(desks.of(Allowance(f"busy {n}", 1, 1.0)) is busy[n] for n in range(1, len(busy)))
     for desk in busy:
         desk.queue.joins(-1, final=True)
-    for _ in range(MOST * 4):
+    for _ in range(few * 4):
         desks.of(SLACK)
-    assert len(kept) == MOST
+    assert len(kept) == few
     assert desks.of(SLACK) is desks.of(SLACK)
