@@ -211,6 +211,7 @@ class Turn:
     crowded: too many were, so it is refused; its thread is then a conversation of its own.
     withdrawn: the prompt was deleted, so that all there is to do is to take the answer back.
     crashes: so many claims of it ended without its being given back, one after another.
+    removed: so many messages of former answers were removed before it was asked anew.
     settles_in: of a delivered turn, seconds from the claim until nothing cut off can land any more;
     infinite when that can't be told, so that the wait begins anew.
     """
@@ -227,6 +228,7 @@ class Turn:
     withdrawn: bool = False
     settles_in: float | None = None
     crashes: int = 0
+    removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

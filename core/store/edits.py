@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     or_,
     select,
     update,
@@ -76,6 +77,8 @@ def amend(conn: Connection, identity: str, text: str) -> Amended:
     if row.state != State.CLAIMED:
         changed |= dict.fromkeys((*OUTCOME, *_TIMES)) | {"crashes": 0}
         conn.execute(delete(message).where(message.c.turn_id == row.id))
+    if row.state in (State.DELIVERED, State.SETTLED):
+        _set_aside(conn, row.id, settled=row.state == State.SETTLED)
     conn.execute(update(turn).where(turn.c.id == row.id).values(**changed))
     # Of one that has ended there is no claim any more, but there may be one of another turn.
     void = row.state != State.SETTLED
@@ -141,6 +144,20 @@ def _says_only_ours(row: _Row) -> bool:
     if row.late or row.crowded or row.state not in (State.ANSWERED, State.DELIVERED, State.SETTLED):
         return False
     return row.verdict == Verdict.COMPLETE or not visible(row.answer)
+
+
+def _set_aside(conn: Connection, turn_id: int, *, settled: bool) -> None:
+    """Of messages, a line of ours takes one: those behind it were removed by us. They are kept at
+    negative positions, so that they are neither missed nor brought back by a key that was used.
+
+    settled: nothing is looked for any more. Else all stay as they are where a post may still land.
+    """
+    behind = part.c.turn_id == turn_id, part.c.position > 0
+    unsure = select(part.c.position).where(*behind, part.c.part_id.is_(None))
+    if settled or conn.execute(unsure).first() is None:
+        former = select(func.count()).where(part.c.turn_id == turn_id, part.c.position < 0)
+        aside = -part.c.position - former.scalar_subquery()
+        conn.execute(update(part).where(*behind).values(position=aside))
 
 
 def _lock(conn: Connection, which: ColumnElement[bool]) -> bool:

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from core.lifecycle import State
-from core.ports import Posted, Turn
+from core.ports import Turn
 from core.store import leases
 from core.store.clock import Now, Uptime, by_server, given, time_in
 from core.store.outcomes import turn_of
@@ -40,7 +40,7 @@ from core.store.places import beyond
 from core.store.schema import conversation, part, turn
 from core.store.statements import Statement, one_statement
 from core.store.upsert import insert
-from core.types import ASIDE, PartId, Prompt, ThreadKey
+from core.types import ASIDE, Prompt, ThreadKey
 
 MOST_OPEN = 10
 """Open turns of one conversation; what is asked beyond them is refused."""
@@ -291,7 +291,7 @@ def claim(
         if row is not None:
             around = _AROUND.rows(conn, {"of": row.id})
             waited = bool(around[0].waited)
-            return turn_of(row, taken, _parts(around), waited=waited, since=uptime.since)
+            return turn_of(row, taken, around, waited=waited, since=uptime.since)
         # Where others write meanwhile: its last turn was settled between the look and the lock.
         _LET_GO.count(conn, {"of": taken.id})
     if set_back:
@@ -317,15 +317,6 @@ def _taking(platforms: tuple[str, ...], server: bool, full: int) -> Statement:
             conversation.c.thread,
             conversation.c.fence,
         )
-    )
-
-
-def _parts(around: Sequence[Any]) -> tuple[Posted, ...]:
-    """What was announced or posted of a turn's reply, in order."""
-    return tuple(
-        Posted(row.position, row.part_id and PartId(row.part_id))
-        for row in around
-        if row.position is not None
     )
 
 

@@ -1,6 +1,7 @@
 """A turn from its columns, and its outcome to and from them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import bindparam
 from core.lifecycle import State
 from core.ports import Posted, Turn
 from core.store.schema import turn
-from core.types import Outcome, Prompt, ThreadKey, Usage, Verdict
+from core.types import Outcome, PartId, Prompt, ThreadKey, Usage, Verdict
 
 OUTCOME = {
     name: bindparam(f"its_{name}", type_=turn.c[name].type)
@@ -74,8 +75,11 @@ def _usage(stored: dict[str, int]) -> Usage:
     return Usage(**{name: count for name, count in stored.items() if name in _COUNTS})
 
 
-def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool, since: str) -> Turn:
-    """A stored turn as the engine sees it. since: of the clock that says how long it settles."""
+def turn_of(row: Any, taken: Any, parts: Sequence[Any], *, waited: bool, since: str) -> Turn:
+    """A stored turn as the engine sees it. parts: rows, in order; those of former answers that were
+    removed have negative positions. since: of the clock that says how long it settles.
+    """
+    known = [each for each in parts if each.position is not None]
     settles_in = row.settles_in if row.settle_since == since else math.inf
     prompt = Prompt(
         platform=taken.platform,
@@ -96,11 +100,16 @@ def turn_of(row: Any, taken: Any, parts: tuple[Posted, ...], *, waited: bool, si
         state=State(row.state),
         attempts=row.attempts,
         fence=taken.fence,
-        parts=parts,
+        parts=tuple(
+            Posted(each.position, each.part_id and PartId(each.part_id))
+            for each in known
+            if each.position >= 0
+        ),
         waited=waited,
         crowded=row.crowded,
         outcome=outcome_of(row),
         withdrawn=row.withdrawn,
         crashes=row.crashes,
+        removed=sum(each.position < 0 for each in known),
         settles_in=settles_in if row.state == State.DELIVERED else None,
     )

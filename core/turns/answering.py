@@ -65,7 +65,7 @@ class Answering:
             means.budget,
             self._journal,
             means.now,
-            key=turn.prompt.identity,
+            key=turn.prompt.identity + (f"#{turn.removed}" if turn.removed else ""),
             random=means.chance,
             settles_in=None if turn.withdrawn else turn.settles_in,
         )

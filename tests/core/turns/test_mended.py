@@ -109,6 +109,29 @@ def test_a_process_that_dies_then_leaves_it_to_the_next() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("after", [10.0, 2 * SETTLING])
+def test_messages_that_went_with_a_former_answer_are_not_missed(after: float) -> None:
+    """That one had two of them, its process died, and what it came to is a line alone."""
+    many = words(*(f"word{number} " for number in range(300)), pause=0.02)
+
+    async def scenario() -> None:
+        bench = Bench([*many[:-2], 60.0], FILTER, FILTER, many)
+        screen = bench.platform.screen()
+        await bench.killed_after(20.0, BAD)
+        assert len(screen.visible) > 2
+        async with bench.process() as engine:
+            await asyncio.sleep(after)
+            assert screen.visible == [REFUSED]
+            for text in ("other bad words", "good words"):
+                assert await engine.amend(BAD.identity, text)
+                await asyncio.sleep(after)
+        assert "".join("".join(screen.visible).split()) == "".join(
+            f"word{number}" for number in range(300)
+        )
+
+    run(scenario())
+
+
 def test_what_is_being_answered_there_isnt_disturbed() -> None:
     async def scenario() -> None:
         bench = Bench(FILTER, words(*["word "] * 50), words("Good."))
