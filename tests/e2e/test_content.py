@@ -49,7 +49,7 @@ async def test_ten_thousand_mentions_and_a_prompt_that_is_far_too_long(
 async def test_zero_width_and_right_to_left_text_goes_through_unharmed(
     tmp_path: Path, api: DeepSeekServer, slack: SlackServer, settings: dict[str, str]
 ) -> None:
-    text = "\u200bשלום עולם \u202eمرحبا\u202c 👩\u200d👩\u200d👧 e\u0301"
+    text = "\u200bשלום עולם \u2067مرحبا\u2069 👩\u200d👩\u200d👧 e\u0301"
     reply = tuple(f"{text} ")
     api.script(None, Reply(pieces=reply, packet=1))
     channel = slack.workspace.channel("general").id

@@ -87,7 +87,7 @@ async def test_pings_links_and_markup_in_an_answer_are_harmless_at_every_moment(
 async def test_odd_prompts_attachments_mentions_and_scripts(
     tmp_path: Path, api: DeepSeekServer, discord: DiscordServer, discord_settings: dict[str, str]
 ) -> None:
-    odd = "\u200bשלום עולם \u202eمرحبا\u202c 👩\u200d👩\u200d👧 e\u0301"
+    odd = "\u200bשלום עולם \u2067مرحبا\u2069 👩\u200d👩\u200d👧 e\u0301"
     api.script("שלום", Reply(pieces=tuple(f"{odd} "), packet=1))
     bob = discord.world.user("bob").id
     settings = {**discord_settings, "CONTEXT_TOKENS": "16000"}
