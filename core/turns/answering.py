@@ -169,7 +169,7 @@ class Answering:
             self._log_end(State.CANCELLED, *why)
         except* Undeliverable as group:
             await self._no_status()
-            await self._give_up(group)
+            await self._give_up(turn, group)
         except* LockedOut as group:
             await self._wait_outside(group)
         except* LostClaim:
@@ -201,17 +201,20 @@ class Answering:
         await self._means.turns.release(self._turn)
         log.warning("turn.waits_for_token", turn=self._turn.id)
 
-    async def _give_up(self, refused: ExceptionGroup[Undeliverable]) -> None:
-        """End the turn without its outcome, or give it back where the outcome may yet be shown."""
+    async def _give_up(self, turn: Turn, refused: ExceptionGroup[Undeliverable]) -> None:
+        """End the turn without its outcome, or give it back where the outcome may yet be shown.
+
+        Raises: Withdrawn, when the prompt was deleted since the turn was as it is given.
+        """
         reason = str(refused.exceptions[0])
         if refused.subgroup(Unshowable):
             if self._interrupted:  # perhaps in the middle of a word, which is harmless as a whole
-                await self._means.turns.release(self._turn)
-                log.info("turn.interrupted", turn=self._turn.id)
+                await self._means.turns.release(turn)
+                log.info("turn.interrupted", turn=turn.id)
                 return
             await self._withheld()
         unanswered = self._asking.unanswered()
-        await self._means.turns.finish(self._turn, State.ABANDONED, reason, unanswered)
+        await self._means.turns.finish(turn, State.ABANDONED, reason, unanswered)
         self._log_end(State.ABANDONED, "abandoned", reason)
 
     async def _withheld(self) -> None:
